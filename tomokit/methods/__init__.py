@@ -1,0 +1,1 @@
+"""Reconstruction methods and the contract they share."""

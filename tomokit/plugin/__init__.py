@@ -1,0 +1,1 @@
+"""The plugin system: hook specifications, manager, and typed options."""
