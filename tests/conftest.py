@@ -1,0 +1,20 @@
+"""Fixtures that every test folder shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the real data sets: ``TOMOKIT_TEST_DATA``, else ``../shared/data`` beside the repository."""
+    given = os.environ.get("TOMOKIT_TEST_DATA")
+    folder = Path(given) if given else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no test data: {folder} is not a folder (set TOMOKIT_TEST_DATA)")
+    return folder
