@@ -1,10 +1,26 @@
-"""Typed options of plugins: a frozen dataclass whose fields carry help, choices and bounds."""
+"""Typed options of plugins: a frozen dataclass whose fields carry help, choices and bounds.
+
+The same few lines read a request from the command line (strings) and from TOML (typed values), so that a key
+that nobody knows, or a value of the wrong type, is refused the same way wherever it was written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tomokit.errors import OptionError
+
+T = TypeVar("T")
+
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def option(
@@ -30,3 +46,180 @@ def option(
     """
     metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum}
     return field(default=default, metadata=metadata)
+
+
+def build_options(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
+    """An instance of the options class `cls` from settings.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass whose fields are ``bool``, ``int``, ``float``, ``str``, ``Path``, ``X | None``, ``tuple[X, ...]``,
+        ``dict`` or another such dataclass.
+    mapping : mapping
+        Values by field name: typed ones (TOML) or strings (command line); ``"none"`` is None for an ``X | None``.
+    where : str
+        What an error names, such as ``"method tv"`` or a configuration file.
+
+    Raises
+    ------
+    OptionError
+        For a key that `cls` does not have (the nearest one and all are named), a value of another type, one that is
+        not among the choices, or one out of bounds.
+    """
+    fields = {item.name: item for item in dataclasses.fields(typing.cast(Any, cls)) if item.init}
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in mapping.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            listed = f"it has {', '.join(sorted(fields))}" if fields else "it has none"
+            raise OptionError(f"no option {key!r}", field=where, remedy=hint + listed)
+        values[key] = _checked(value, hints[key], fields[key].metadata, f"{where}: {key}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise OptionError(str(error), field=where) from error
+
+
+def describe_options(cls: type) -> list[dict[str, Any]]:
+    """Name, type, default, help, choices and bounds of every option of `cls`, JSON-serializable."""
+    hints = typing.get_type_hints(cls)
+    described = []
+    for item in dataclasses.fields(cls):
+        default: Any = None
+        if item.default is not dataclasses.MISSING:
+            default = item.default
+        elif item.default_factory is not dataclasses.MISSING:
+            default = item.default_factory()
+        plain = default is None or isinstance(default, (bool, int, float, str, list, dict))
+        described.append(
+            {
+                "name": item.name,
+                "type": _type_name(hints[item.name]),
+                "default": default if plain else str(default),
+                "help": item.metadata.get("help", ""),
+                "choices": None if item.metadata.get("choices") is None else list(item.metadata["choices"]),
+                "minimum": item.metadata.get("minimum"),
+                "maximum": item.metadata.get("maximum"),
+            }
+        )
+    return described
+
+
+def _checked(value: Any, kind: Any, metadata: Mapping[str, Any], where: str) -> Any:
+    value = _converted(value, kind, where)
+    choices = metadata.get("choices")
+    if choices is not None and value is not None and value not in choices:
+        raise OptionError(
+            f"{value!r} is not allowed", field=where, remedy=f"choose from {', '.join(map(str, choices))}"
+        )
+    for item in value if isinstance(value, tuple) else (value,):
+        if isinstance(item, (int, float)) and not isinstance(item, bool):
+            low, high = metadata.get("minimum"), metadata.get("maximum")
+            if (low is not None and item < low) or (high is not None and item > high):
+                bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
+                raise OptionError(f"{item} is out of bounds", field=where, remedy=f"give {bounds}")
+    return value
+
+
+def _converted(value: Any, kind: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is None or (isinstance(value, str) and value.lower() == "none" and type(None) in arguments):
+            return None
+        return _first_that_fits(value, [inner for inner in arguments if inner is not type(None)], where)
+    if origin is typing.Literal:
+        return _first_that_fits(value, sorted({type(item) for item in arguments}, key=str), where, arguments)
+    if origin is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, Sequence):
+            raise _wrong_type(value, kind, where)
+        inner = [arguments[0]] * len(parts) if arguments[-1] is Ellipsis else list(arguments)
+        if len(inner) != len(parts):
+            raise OptionError(f"{len(parts)} values", field=where, remedy=f"give {len(inner)}")
+        return tuple(_converted(part, one, where) for part, one in zip(parts, inner, strict=True))
+    if dataclasses.is_dataclass(kind):
+        if isinstance(value, Mapping):
+            return build_options(typing.cast(type, kind), value, where)
+        raise OptionError(f"{value!r} is not a table", field=where, remedy="set what is below it")
+    if origin is dict or kind is dict:
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise OptionError(f"{value!r} is not a table", field=where, remedy="set what is below it")
+    convert = _SCALARS.get(kind)
+    if convert is None:
+        return value
+    try:
+        return convert(value)
+    except ValueError:
+        raise _wrong_type(value, kind, where) from None
+
+
+def _first_that_fits(value: Any, kinds: Sequence[Any], where: str, allowed: Sequence[Any] | None = None) -> Any:
+    for position, kind in enumerate(kinds):
+        try:
+            found = _converted(value, kind, where)
+        except OptionError:
+            if position == len(kinds) - 1 and allowed is None:
+                raise
+            continue
+        if allowed is None or found in allowed:
+            return found
+    raise OptionError(
+        f"{value!r} is not allowed", field=where, remedy=f"choose from {', '.join(map(str, allowed or ()))}"
+    )
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in _TRUE + _FALSE:
+        return value.lower() in _TRUE
+    raise ValueError
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError
+    return int(value)
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _to_str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def _to_path(value: Any) -> Path:
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError
+    return Path(value)
+
+
+_SCALARS: dict[Any, Callable[[Any], Any]] = {
+    bool: _to_bool,
+    int: _to_int,
+    float: _to_float,
+    str: _to_str,
+    Path: _to_path,
+}
+_WORDS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text", Path: "a path"}
+
+
+def _wrong_type(value: Any, kind: Any, where: str) -> OptionError:
+    return OptionError(f"{value!r} is not {_WORDS.get(kind, _type_name(kind))}", field=where)
+
+
+def _type_name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind).replace("typing.", "")

@@ -1,0 +1,77 @@
+"""Settings as nested dictionaries: ``--set key=value``, TOML files, and one laid over another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tomokit.errors import InputError, OptionError
+
+
+def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
+    """``["iterations=40", "regularizers.tv.weight=1e-4"]`` as a nested dictionary of strings.
+
+    Parameters
+    ----------
+    assignments : iterable of str
+        ``key=value``; dots in the key go one level deeper. A later one overrides an earlier one.
+
+    Raises
+    ------
+    OptionError
+        If there is no ``=``, a part of the key is empty, or a key is both a value and a table.
+    """
+    tree: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        parts = [part.strip().replace("-", "_") for part in key.split(".")]
+        if not equals or not all(parts):
+            raise OptionError(f"{assignment!r} is not a setting", field="--set", remedy="write key=value")
+        table = tree
+        for part in parts[:-1]:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise OptionError(f"{key!r} goes below {part!r}, which has a value already", field="--set")
+        if isinstance(table.get(parts[-1]), dict):
+            raise OptionError(f"{key!r} has settings below it already", field="--set")
+        table[parts[-1]] = value.strip()
+    return tree
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `over` laid on top, table by table; neither is changed."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping):
+            merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file, hyphens in keys read as underscores.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not text, or not TOML.
+    """
+    import tomllib
+
+    try:
+        with path.open("rb") as stream:
+            return _underscored(tomllib.load(stream))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path, remedy="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not TOML: {error}", file=path) from error
+
+
+def _underscored(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key.replace("-", "_"): _underscored(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+    }
