@@ -1,0 +1,152 @@
+"""Tilt angles: finding the file that belongs to a stack, reading it, and checking what it says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError
+from tomokit.io.mdoc import mdoc_angles
+from tomokit.io.table import read_table
+
+# What Etomo and others add to the name of a series when they align or filter its stack.
+_STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered")
+
+
+def read_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    """Read tilt angles.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.tlt`` or ``.rawtlt`` (any text of one angle a line), or an ``.mdoc``, whose sections are
+        ordered by ZValue.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_views,)
+        Degrees, in the order of the images.
+
+    Raises
+    ------
+    InputError
+        Naming file and line, if something is not a finite number, a line has several, or an angle is
+        beyond 90 degrees.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".mdoc":
+        tilt = mdoc_angles(path)
+        where = [f"section {index}" for index in range(tilt.size)]
+    else:
+        table, lines = read_table(path, 1, "an angle file")
+        tilt = table[:, 0]
+        where = [f"line {line}" for line in lines]
+    beyond = np.flatnonzero(np.abs(tilt) > 90)
+    if beyond.size:
+        first = int(beyond[0])
+        raise InputError(f"{tilt[first]:g} is beyond 90 degrees", file=path, field=where[first])
+    return tilt
+
+
+def find_angles(stack: str | os.PathLike[str]) -> Path:
+    """The angle file beside a stack.
+
+    Parameters
+    ----------
+    stack : path-like
+        For ``TS_ali.mrc`` these are looked for, refined angles before raw ones: ``TS_ali.tlt``, ``TS.tlt``,
+        ``TS_ali.rawtlt``, ``TS.rawtlt``, ``TS_ali.mrc.mdoc``, ``TS_ali.mdoc``, ``TS.mrc.mdoc``,
+        ``TS.st.mdoc``, ``TS.mdoc``.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    path = Path(stack)
+    names = candidate_names(path.name)
+    for name in names:
+        candidate = path.with_name(name)
+        if candidate.is_file():
+            return candidate
+    raise InputError(
+        f"no angle file beside it (looked for {', '.join(names)})", file=path, remedy="give one with --angles"
+    )
+
+
+def candidate_names(stack_name: str) -> list[str]:
+    """Names of the angle files that may belong to a stack of this name, the best first."""
+    full = stack_name
+    for compressed in (".gz", ".bz2"):
+        full = full.removesuffix(compressed)
+    stem = Path(full).stem
+    stems = [stem]
+    for ending in _STEM_ENDINGS:
+        if stem.endswith(ending) and len(stem) > len(ending):
+            stems.append(stem.removesuffix(ending))
+    names = [f"{s}{suffix}" for suffix in (".tlt", ".rawtlt") for s in stems]
+    names += [f"{full}.mdoc", f"{stem}.mdoc"]
+    names += [f"{s}{suffix}" for s in stems for suffix in (".mrc.mdoc", ".st.mdoc", ".mdoc")]
+    return list(dict.fromkeys(names))
+
+
+def check_angles(
+    tilt_deg: NDArray[np.float64],
+    *,
+    file: str | os.PathLike[str] | None = None,
+    stack: str | os.PathLike[str] | None = None,
+    n_views: int | None = None,
+    exclude: Sequence[int] = (),
+) -> list[str]:
+    """Check angles against the stack they belong to.
+
+    Parameters
+    ----------
+    tilt_deg : ndarray of float64, shape (n_views,)
+        Degrees, in the order of the images.
+    file, stack : path-like, optional
+        Names for messages.
+    n_views : int, optional
+        Views in the stack.
+    exclude : sequence of int
+        Views, from 0, that will not be used and may therefore repeat an angle.
+
+    Returns
+    -------
+    list of str
+        Warnings: angles that neither rise nor fall throughout are legitimate (order of acquisition),
+        but worth a look.
+
+    Raises
+    ------
+    InputError
+        If the counts differ, an angle is not finite or beyond 90 degrees, or two views have the same.
+    """
+    if n_views is not None and tilt_deg.size != n_views:
+        name = Path(stack).name if stack is not None else "the stack"
+        raise InputError(
+            f"{tilt_deg.size} angles, but {name} has {n_views} views", file=file, remedy="give the right --angles"
+        )
+    if tilt_deg.size == 0:
+        raise InputError("there are no angles", file=file)
+    bad = np.flatnonzero(~(np.abs(tilt_deg) <= 90))
+    if bad.size:
+        raise InputError(f"{tilt_deg[bad[0]]:g} is no angle within 90 degrees", file=file, field=f"view {bad[0]}")
+    used = np.setdiff1d(np.arange(tilt_deg.size), np.asarray(exclude, dtype=int))
+    values, counts = np.unique(tilt_deg[used], return_counts=True)
+    for value in values[counts > 1]:
+        views = used[tilt_deg[used] == value]
+        listed = ", ".join(str(view) for view in views[:8]) + (", ..." if views.size > 8 else "")
+        shown = ",".join(str(view) for view in views[1:9])
+        raise InputError(
+            f"views {listed} have the same angle {value:g}", file=file,
+            remedy=f"correct the file, or leave views out with --exclude {shown}",
+        )  # fmt: skip
+    steps = np.diff(tilt_deg[used])
+    if steps.size and not ((steps > 0).all() or (steps < 0).all()):
+        return ["the angles are not sorted; the order of the stack is kept"]
+    return []

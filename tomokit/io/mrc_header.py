@@ -1,0 +1,234 @@
+"""What an MRC header says, what it can be trusted for, and what had to be mended.
+
+Headers in the wild lie about cell, machine stamp, space group and labels. The sizes and the mode decide
+what the pixels are, so they must make sense; everything else is mended with a warning. Field layout:
+the MRC2014 standard (Cheng et al. 2015, J. Struct. Biol. 192, 146), as tabulated by mrcfile; the two
+fields of IMOD from its ``mrc_format.txt``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError
+
+HEADER_BYTES = 1024
+IMOD_STAMP = 1146047817
+_MODES: dict[int, str] = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
+_UNREADABLE = {3: "complex 16-bit integers", 4: "a Fourier transform", 16: "RGB", 101: "4-bit integers"}
+# Beyond these no microscope has pixels: the cell was never set, or holds something else.
+_PIXEL_MIN_ANGSTROM, _PIXEL_MAX_ANGSTROM = 0.01, 1e5
+
+
+@dataclass(frozen=True)
+class MrcHeader:
+    """The facts of an MRC header, mended.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Sections, rows, columns: ``(nz, ny, nx)``.
+    mode : int
+        MRC mode number.
+    dtype : numpy.dtype
+        Type of a pixel in the file, with its byte order.
+    data_offset : int
+        Byte at which the pixels begin.
+    ispg : int
+        Space group: 0 for a stack of images, 1 for a volume.
+    mz : int
+        Sections per volume, as written.
+    pixel_size_angstrom : float
+        Edge of a pixel; 1 where the header has none.
+    pixel_size_known : bool
+        Whether the header had one.
+    origin_angstrom : tuple of float
+        ``(x, y, z)`` of the origin as written.
+    labels : tuple of str
+        The text labels.
+    exttyp : str
+        Type of the extended header, if there is one.
+    warnings : tuple of str
+        What was wrong with the header and how it was read instead.
+    """
+
+    shape: tuple[int, int, int]
+    mode: int
+    dtype: np.dtype[Any]
+    data_offset: int
+    ispg: int
+    mz: int
+    pixel_size_angstrom: float
+    pixel_size_known: bool
+    origin_angstrom: tuple[float, float, float]
+    labels: tuple[str, ...]
+    exttyp: str
+    warnings: tuple[str, ...]
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all pixels."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def parse_header(raw: bytes, *, file: str) -> MrcHeader:
+    """Read the first 1024 bytes of an MRC file.
+
+    Parameters
+    ----------
+    raw : bytes
+        The header block.
+    file : str
+        Name for messages.
+
+    Raises
+    ------
+    InputError
+        If this is no MRC file, or sizes, mode or axis order cannot be used.
+    """
+    if len(raw) < HEADER_BYTES:
+        found = f"{len(raw)} bytes, an MRC header has {HEADER_BYTES}" if raw else "the file is empty"
+        raise InputError(f"not an MRC file: {found}", file=file, remedy="copy or write the file again")
+    warnings: list[str] = []
+    head = _in_byte_order(raw[:HEADER_BYTES], file, warnings)
+    mode = int(head["mode"])
+    if mode not in _MODES:
+        what = _UNREADABLE.get(mode, "unknown")
+        remedy = "convert it to mode 0, 1, 2, 6 or 12"
+        raise InputError(f"mode {mode} ({what}) cannot be read", file=file, field="mode", remedy=remedy)
+    _check_axes(head, file, warnings)
+    nsymbt = int(head["nsymbt"])
+    if nsymbt < 0:
+        warnings.append(f"extended header of {nsymbt} bytes; taken as 0")
+        nsymbt = 0
+    size, known = _pixel_size(head, warnings)
+    dtype = np.dtype(_MODES[mode]).newbyteorder(head.dtype["mode"].byteorder)
+    if mode == 0 and _is_unsigned(head, raw, warnings):
+        dtype = np.dtype("u1")
+    return MrcHeader(
+        shape=(int(head["nz"]), int(head["ny"]), int(head["nx"])),
+        mode=mode,
+        dtype=dtype,
+        data_offset=HEADER_BYTES + nsymbt,
+        ispg=int(head["ispg"]),
+        mz=int(head["mz"]),
+        pixel_size_angstrom=size,
+        pixel_size_known=known,
+        origin_angstrom=_origin(head, warnings),
+        labels=_labels(head, warnings),
+        exttyp=_text(bytes(head["exttyp"])) if nsymbt else "",
+        warnings=tuple(warnings),
+    )
+
+
+def _in_byte_order(raw: bytes, file: str, warnings: list[str]) -> NDArray[np.void]:
+    """The header in the byte order in which its sizes make sense, whatever the machine stamp says."""
+    from mrcfile.dtypes import HEADER_DTYPE
+    from mrcfile.utils import byte_order_from_machine_stamp
+
+    little, big = (np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0] for order in "<>")
+    is_map = bytes(little["map"])[:3] == b"MAP"
+    try:
+        stamped = byte_order_from_machine_stamp(little["machst"])
+    except ValueError:
+        stamped = None
+    first, second = (big, little) if stamped == ">" else (little, big)
+    if _plausible(first):
+        head = first
+    elif _plausible(second):
+        head = second
+    elif is_map:
+        sizes = ", ".join(str(int(first[name])) for name in ("nx", "ny", "nz"))
+        if all(int(first[name]) > 0 for name in ("nx", "ny", "nz")):
+            return first  # an unknown mode, told by the caller
+        raise InputError(f"sizes {sizes} are not all positive", file=file, field="nx, ny, nz", remedy="write it again")
+    else:
+        raise InputError("not an MRC file: no map identifier and no sensible sizes", file=file)
+    if stamped is None or head is not first:
+        stamp = " ".join(f"{byte:02x}" for byte in little["machst"])
+        order = "little" if head is little else "big"
+        warnings.append(f"machine stamp {stamp} is wrong; read as {order}-endian")
+    if not is_map:
+        warnings.append("the map identifier 'MAP ' is missing")
+    return head
+
+
+def _plausible(head: Any) -> bool:
+    known = int(head["mode"]) in _MODES or int(head["mode"]) in _UNREADABLE
+    # A size of 2^24 or more is a small one with its bytes swapped.
+    return known and all(0 < int(head[name]) < 1 << 24 for name in ("nx", "ny", "nz"))
+
+
+def _check_axes(head: Any, file: str, warnings: list[str]) -> None:
+    order = tuple(int(head[name]) for name in ("mapc", "mapr", "maps"))
+    if order == (1, 2, 3):
+        return
+    if sorted(order) == [1, 2, 3]:
+        raise InputError(
+            f"axis order {order} is not supported",
+            file=file,
+            field="mapc, mapr, maps",
+            remedy="rewrite the file with x fastest and z slowest (1, 2, 3)",
+        )
+    warnings.append(f"axis order {order} is no order; taken as (1, 2, 3)")
+
+
+def _pixel_size(head: Any, warnings: list[str]) -> tuple[float, bool]:
+    """Cell over sampling. Of an image stack only x and y count: its cell in z is often not set."""
+    sizes = []
+    for axis, sampling, count in (("x", "mx", "nx"), ("y", "my", "ny"), ("z", "mz", "nz")):
+        n = int(head[sampling]) if int(head[sampling]) > 0 else int(head[count])
+        sizes.append(float(head["cella"][axis]) / n)
+    x, y, z = sizes
+    if not all(math.isfinite(s) and _PIXEL_MIN_ANGSTROM <= s <= _PIXEL_MAX_ANGSTROM for s in (x, y)):
+        cell = ", ".join(f"{float(head['cella'][axis]):g}" for axis in "xyz")
+        warnings.append(f"cell ({cell}) gives no pixel size; taken as 1 angstrom per pixel")
+        return 1.0, False
+    axes = (x, y) if int(head["ispg"]) == 0 else (x, y, z)
+    if not all(abs(s - x) <= 1e-3 * x for s in axes):
+        text = " x ".join(f"{s:.6g}" for s in axes)
+        warnings.append(f"pixels of {text} angstrom are not equal-sided; {x:.6g} is used")
+    # Sizes are written as float32: show 5.4, not 5.400000095.
+    return float(f"{x:.7g}"), True
+
+
+def _is_unsigned(head: Any, raw: bytes, warnings: list[str]) -> bool:
+    """Whether bytes are unsigned: IMOD says so by a flag; MRC2014 has them signed.
+
+    Without IMOD's stamp, a header maximum that no signed byte can reach decides, as in IMOD's
+    ``readBytesSigned``.
+    """
+    word = np.dtype(">i4" if head.dtype["mode"].byteorder == ">" else "<i4")
+    stamp, flags = np.frombuffer(raw, word, count=2, offset=152)  # words 39 and 40: imodStamp, imodFlags
+    if int(stamp) == IMOD_STAMP:
+        return not int(flags) & 1
+    if float(head["dmin"]) >= 0 and 128 <= float(head["dmax"]) <= 255:
+        warnings.append(f"mode 0 with a maximum of {float(head['dmax']):g}; read as unsigned bytes")
+        return True
+    return False
+
+
+def _origin(head: Any, warnings: list[str]) -> tuple[float, float, float]:
+    x, y, z = (float(head["origin"][axis]) for axis in "xyz")
+    if all(math.isfinite(value) for value in (x, y, z)):
+        return x, y, z
+    warnings.append("the origin is not finite; taken as 0")
+    return 0.0, 0.0, 0.0
+
+
+def _labels(head: Any, warnings: list[str]) -> tuple[str, ...]:
+    count = int(head["nlabl"])
+    if not 0 <= count <= 10:
+        warnings.append(f"{count} labels; a header holds at most 10")
+    labels = (_text(bytes(label)) for label in head["label"])
+    return tuple(label for label in labels if label)
+
+
+def _text(raw: bytes) -> str:
+    """Printable ASCII of a fixed-width field."""
+    return "".join(c if c.isprintable() else " " for c in raw.decode("ascii", "ignore")).strip()

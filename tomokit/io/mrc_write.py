@@ -1,0 +1,179 @@
+"""MRC files out: volumes and stacks as float32, written section by section, all or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tomokit
+from tomokit.data import TiltSeries, Volume
+from tomokit.errors import InputError
+from tomokit.io.output import new_file
+from tomokit.io.pixels import PixelStatistics, RunningStatistics
+
+_LABEL = 80
+
+
+def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> None:
+    """Write a volume ``[z, y, x]``: mode 2, ``ispg`` 1, voxel size, origin and labels.
+
+    Parameters
+    ----------
+    path : path-like
+        The MRC file to make.
+    volume : Volume
+        Its provenance goes in short form into the labels.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If the file exists, cannot be written, or the disk is full; nothing is left behind.
+    """
+    nz = volume.values.shape[0]
+    labels = make_labels("volume [z, y, x]", volume.provenance)
+    _write(
+        path, volume.values, volume.voxel_size_angstrom, volume.origin_angstrom, ispg=1, mz=nz, labels=labels,
+        overwrite=overwrite,
+    )  # fmt: skip
+
+
+def write_stack(
+    path: str | os.PathLike[str],
+    stack: TiltSeries | NDArray[Any],
+    *,
+    pixel_size_angstrom: float | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a stack of images ``[tilt, y, x]``: mode 2, ``ispg`` 0, one section per "volume" (``mz`` 1).
+
+    Parameters
+    ----------
+    path : path-like
+        The MRC file to make.
+    stack : TiltSeries or ndarray, shape (n_views, n_y, n_x)
+        The images.
+    pixel_size_angstrom : float, optional
+        Default: the series', or 1 for an array.
+    provenance : mapping, optional
+        Goes in short form into the labels; default: the series'.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If the file exists, cannot be written, or the disk is full; nothing is left behind.
+    """
+    size: float = 1.0
+    if isinstance(stack, TiltSeries):
+        images: NDArray[Any] = stack.images
+        size = stack.pixel_size_angstrom
+        provenance = stack.provenance if provenance is None else provenance
+    else:
+        images = stack
+    if pixel_size_angstrom is not None:
+        size = pixel_size_angstrom
+    labels = make_labels("tilt stack [tilt, y, x], axis y", provenance or {})
+    _write(path, images, size, (0.0, 0.0, 0.0), ispg=0, mz=1, labels=labels, overwrite=overwrite)
+
+
+def make_labels(what: str, provenance: Mapping[str, Any]) -> list[str]:
+    """At most ten lines of 80 ASCII characters: who wrote it, then ``key: value`` of the provenance.
+
+    Whole entries are packed onto lines; what does not fit is cut, with an ellipsis where it was.
+    """
+    lines = [f"tomokit {tomokit.__version__}: {what}"]
+    entries = [f"{key}: {_short(value)}" for key, value in provenance.items() if value not in (None, [], {}, ())]
+    for entry in entries:
+        text = entry.encode("ascii", "replace").decode()
+        text = "".join(c if c.isprintable() else " " for c in text)
+        if len(text) > _LABEL:
+            text = text[: _LABEL - 3] + "..."
+        if len(lines) > 1 and len(lines[-1]) + 2 + len(text) <= _LABEL:
+            lines[-1] += f"; {text}"
+        elif len(lines) < 10:
+            lines.append(text)
+    return lines
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"), default=str)
+
+
+def _write(
+    path: str | os.PathLike[str],
+    values: NDArray[Any],
+    pixel_size_angstrom: float,
+    origin_angstrom: tuple[float, float, float],
+    *,
+    ispg: int,
+    mz: int,
+    labels: list[str],
+    overwrite: bool,
+) -> None:
+    if values.ndim != 3 or values.size == 0:
+        raise InputError(f"an array of shape {values.shape} is no stack of sections", file=path)
+    if not (np.isfinite(pixel_size_angstrom) and pixel_size_angstrom > 0):
+        raise InputError(f"pixel size {pixel_size_angstrom} is not positive", file=path)
+    header = _header(values.shape, pixel_size_angstrom, origin_angstrom, ispg=ispg, mz=mz, labels=labels)
+    statistics = RunningStatistics()
+    with new_file(path, overwrite) as temporary, open(temporary, "wb") as stream:
+        stream.write(header.tobytes())
+        for section in values:
+            block = np.ascontiguousarray(section, dtype="<f4")
+            statistics.add(block)
+            stream.write(block.data)
+        # The extremes are known only now; the sizes in the header do not change.
+        _set_statistics(header, statistics.result())
+        stream.seek(0)
+        stream.write(header.tobytes())
+
+
+def _header(
+    shape: tuple[int, ...],
+    pixel: float,
+    origin: tuple[float, float, float],
+    *,
+    ispg: int,
+    mz: int,
+    labels: list[str],
+) -> NDArray[np.void]:
+    """A header by MRC2014, little-endian."""
+    from mrcfile.dtypes import HEADER_DTYPE
+
+    header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
+    nz, ny, nx = shape
+    header["nx"], header["ny"], header["nz"] = nx, ny, nz
+    header["mode"] = 2
+    header["mx"], header["my"], header["mz"] = nx, ny, mz
+    header["cella"] = nx * pixel, ny * pixel, mz * pixel
+    header["cellb"] = 90, 90, 90
+    header["mapc"], header["mapr"], header["maps"] = 1, 2, 3
+    header["ispg"] = ispg
+    header["nversion"] = 20141
+    header["origin"] = origin
+    header["map"] = b"MAP "
+    header["machst"] = 0x44, 0x44, 0, 0
+    header["nlabl"] = len(labels)
+    for index, label in enumerate(labels):
+        header["label"][index] = label.ljust(_LABEL).encode("ascii")
+    return header
+
+
+def _set_statistics(header: NDArray[np.void], statistics: PixelStatistics) -> None:
+    """Extremes, or MRC2014's "not well determined" where a pixel is not finite."""
+    if statistics.n_non_finite:
+        header["dmin"], header["dmax"], header["dmean"], header["rms"] = 0, -1, -2, -1
+    else:
+        header["dmin"], header["dmax"] = statistics.minimum, statistics.maximum
+        header["dmean"], header["rms"] = statistics.mean, statistics.rms

@@ -1,0 +1,140 @@
+"""Output files that are either complete or absent: written beside the target, then renamed over it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tomokit.errors import OutputError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Make sure, before any work is done, that an output can be written.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be written. A symbolic link stands for the file it points to.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    Path
+        The file itself, links resolved.
+
+    Raises
+    ------
+    OutputError
+        If the file exists and may not be replaced, is not a regular file, or its folder is missing or
+        not writable.
+    """
+    try:
+        target = Path(path).resolve()
+        exists, regular, folder = target.exists(), target.is_file(), target.parent.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a null byte, a name too long
+        raise OutputError(f"not a usable file name ({error})", file=path) from error
+    if exists and not regular:
+        raise OutputError("exists and is not a regular file", file=path, remedy="give another name")
+    if exists and not overwrite:
+        raise OutputError("exists already", file=path, remedy="give --overwrite to replace it")
+    if not folder:
+        raise OutputError(f"there is no folder {target.parent}", file=path, remedy="make it first")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {target.parent} is not writable", file=path, remedy="give another folder")
+    return target
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """Write a file under a temporary name beside `path`; it gets its name only when it is complete.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be made.
+    overwrite : bool
+        Whether an existing file may be replaced. It stays untouched until the new one is complete.
+
+    Yields
+    ------
+    Path
+        The temporary file, empty, to be written by the body. It is synced and renamed when the body
+        ends, and removed when the body raises.
+
+    Raises
+    ------
+    OutputError
+        As :func:`check_output`; if the disk is full; if the file appeared in the meantime.
+    """
+    target = check_output(path, overwrite=overwrite)
+    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        with _as_output_error(path, temporary):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            yield temporary
+            _sync(temporary)
+            _give_name(temporary, target, overwrite)
+            with suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
+                _sync(target.parent)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
+    """Write `text` in UTF-8, all or nothing. Raises :class:`OutputError` as :func:`new_file`."""
+    with new_file(path, overwrite) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any, *, overwrite: bool = False) -> None:
+    """Write `value` as indented JSON, all or nothing. Raises :class:`OutputError` as :func:`new_file`."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", overwrite=overwrite)
+
+
+@contextmanager
+def _as_output_error(path: str | os.PathLike[str], temporary: Path) -> Iterator[None]:
+    """Tell failures of writing in one line; what fails while reading something else stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            remedy = "free some space or choose another disk"
+            raise OutputError(f"no room on the disk ({error.strerror})", file=path, remedy=remedy) from error
+        if error.filename is None or os.fspath(error.filename) == str(temporary):
+            raise OutputError(f"cannot be written ({error.strerror or error})", file=path) from error
+        raise
+
+
+def _give_name(temporary: Path, target: Path, overwrite: bool) -> None:
+    """Rename; without `overwrite` by a hard link, which unlike a rename fails if the name was taken meanwhile."""
+    if overwrite:
+        os.replace(temporary, target)
+        return
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise OutputError("exists already", file=target, remedy="give --overwrite to replace it") from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        check_output(target)
+        os.replace(temporary, target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

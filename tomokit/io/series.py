@@ -1,0 +1,237 @@
+"""From files to a tilt series: stack, angles, mask and transforms put together and held against each other."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import tomokit
+from tomokit.data import TiltSeries
+from tomokit.errors import InputError, OptionError
+from tomokit.geometry import TiltGeometry
+from tomokit.io.angles import check_angles, find_angles, read_angles
+from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
+from tomokit.io.pixels import require_finite
+from tomokit.io.transforms import align_images, read_xf
+
+_PathLike = str | os.PathLike[str]
+
+
+def load_series(
+    stack: _PathLike,
+    *,
+    angles: _PathLike | None = None,
+    mask: _PathLike | None = None,
+    xf: _PathLike | None = None,
+    out_shape: tuple[int, int] | None = None,
+    exclude: Sequence[int] = (),
+    tilt_offset_deg: float = 0.0,
+    pixel_size_angstrom: float | None = None,
+    allow_unsorted: bool = True,
+) -> TiltSeries:
+    """Load a tilt series and check that its files belong together.
+
+    Parameters
+    ----------
+    stack : path-like
+        MRC stack ``[tilt, y, x]``; aligned (tilt axis vertical through the centre), or raw with `xf`.
+    angles : path-like, optional
+        ``.tlt``, ``.rawtlt`` or ``.mdoc`` of all views; default: the one beside the stack.
+    mask : path-like, optional
+        MRC of the shape of the aligned stack, or one image for all views: above 0.5 a pixel is used.
+    xf : path-like, optional
+        IMOD transforms from the raw stack to the aligned one; what they pull in from outside is masked.
+    out_shape : tuple of int, optional
+        ``(n_y, n_x)`` of the aligned images; only with `xf`. Default: that of the stack.
+    exclude : sequence of int
+        Views, counted from 0 in the files, to leave out. They are not checked.
+    tilt_offset_deg : float
+        Added to every angle.
+    pixel_size_angstrom : float, optional
+        Instead of the header's.
+    allow_unsorted : bool
+        Whether angles that neither rise nor fall throughout are taken, with a warning, or refused.
+
+    Returns
+    -------
+    TiltSeries
+        Images memory-mapped where they can be used as they are. Its provenance has the files' names and
+        SHA-256 digests, the source of the pixel size, and ``"warnings"``.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, files disagree, a pixel that is used is not finite, or a view has no
+        pixel that is used.
+    OptionError
+        If `exclude`, `tilt_offset_deg`, `pixel_size_angstrom` or `out_shape` makes no sense.
+    """
+    images = read_stack(stack, check_pixels=False)
+    n_views = images.values.shape[0]
+    used = _used_views(n_views, exclude)
+    warnings = list(images.warnings)
+
+    angle_file = Path(angles) if angles is not None else find_angles(stack)
+    tilt = read_angles(angle_file)
+    unsorted = check_angles(tilt, file=angle_file, stack=stack, n_views=n_views, exclude=exclude)
+    if unsorted and not allow_unsorted:
+        raise InputError("the angles are not sorted", file=angle_file, remedy="sort the stack and its angles")
+    warnings += unsorted
+    tilt = tilt[used] + _offset(tilt_offset_deg, tilt[used])
+
+    size, size_source = _pixel_size(images, pixel_size_angstrom, warnings)
+    shape = images.values.shape[1:]
+    if out_shape is not None and xf is None:
+        raise OptionError("an output size needs transforms", field="out_shape", remedy="give --xf")
+    final_shape = shape if out_shape is None else out_shape
+    weights = None if mask is None else _read_mask(Path(mask), images, (n_views, *final_shape), used)
+    if xf is not None:
+        values, inside = _align(images, Path(xf), used, out_shape)
+        weights = inside if weights is None else weights * inside
+    else:
+        values = _as_float32(images, used, weights)
+    if weights is not None:
+        _require_pixels(weights, used, mask if mask is not None else xf)
+
+    inputs = {"stack": Path(stack), "angles": angle_file, "mask": mask, "xf": xf}
+    files = {role: Path(path) for role, path in inputs.items() if path is not None}
+    provenance: dict[str, Any] = {role: path.name for role, path in files.items()}
+    provenance |= {
+        "tomokit": tomokit.__version__,
+        "pixel_size_source": size_source,
+        "tilt_offset_deg": float(tilt_offset_deg),
+        "excluded_views": sorted({int(view) for view in exclude}),
+        "warnings": warnings,
+        "sha256": {role: file_digest(path) for role, path in files.items()},
+    }
+    n_y, n_x = values.shape[1:]
+    return TiltSeries(
+        images=values,
+        geometry=TiltGeometry(tilt, n_u=n_x, n_v=n_y),
+        pixel_size_angstrom=size,
+        mask=weights,
+        source=Path(stack),
+        provenance=provenance,
+    )
+
+
+def file_digest(path: _PathLike) -> str:
+    """SHA-256 of a file, in hexadecimal, read as a stream."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _used_views(n_views: int, exclude: Sequence[int]) -> NDArray[np.intp]:
+    for view in exclude:
+        if not 0 <= view < n_views:
+            raise OptionError(f"there is no view {view}", field="--exclude", remedy=f"views are 0 to {n_views - 1}")
+    used = np.setdiff1d(np.arange(n_views), np.asarray(exclude, dtype=np.intp))
+    if used.size == 0:
+        raise OptionError("leaves no view", field="--exclude")
+    return used
+
+
+def _offset(tilt_offset_deg: float, tilt_deg: NDArray[np.float64]) -> float:
+    if not math.isfinite(tilt_offset_deg) or np.abs(tilt_deg + tilt_offset_deg).max() > 90:
+        raise OptionError(f"an offset of {tilt_offset_deg:g} puts angles beyond 90 degrees", field="tilt_offset_deg")
+    return float(tilt_offset_deg)
+
+
+def _pixel_size(images: MrcImages, given: float | None, warnings: list[str]) -> tuple[float, str]:
+    if given is None:
+        return images.pixel_size_angstrom, "header" if images.header.pixel_size_known else "none"
+    if not (math.isfinite(given) and given > 0):
+        raise OptionError(f"{given} is not a positive number", field="pixel_size_angstrom")
+    if not images.header.pixel_size_known:
+        warnings[:] = [text for text in warnings if "gives no pixel size" not in text]
+    return float(given), "option"
+
+
+def _read_mask(path: Path, images: MrcImages, expected: tuple[int, ...], used: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Weights 0 or 1 of the views that are used."""
+    mask = open_mrc(path).values
+    if mask.shape not in (expected, (1, *expected[1:])):
+        shapes = (" x ".join(str(n) for n in shape[::-1]) for shape in (mask.shape, expected))
+        found, wanted = shapes
+        raise InputError(
+            f"a mask of {found} pixels, but {images.path.name} needs {wanted}",
+            file=path,
+            remedy="give the right --mask",
+        )
+    require_finite(mask, file=path, section="section")
+    weights = np.empty((used.size, *expected[1:]), dtype=np.float32)
+    for index, view in enumerate(used):
+        weights[index] = mask[view if mask.shape[0] > 1 else 0] > 0.5
+    return weights
+
+
+def _align(
+    images: MrcImages, path: Path, used: NDArray[np.intp], out_shape: tuple[int, int] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    transforms = read_xf(path)
+    n_views = images.values.shape[0]
+    if transforms.shape[0] != n_views:
+        raise InputError(
+            f"{transforms.shape[0]} transforms, but {images.path.name} has {n_views} views",
+            file=path,
+            remedy="give the right --xf",
+        )
+    values = images.values if used.size == n_views else images.values[used]
+    # The spline would spread a NaN over its whole view, where no mask of the aligned images can cover it.
+    _require_finite_views(values, used, images.path)
+    return align_images(values, transforms[used], out_shape=out_shape)
+
+
+def _as_float32(images: MrcImages, used: NDArray[np.intp], weights: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """The used views as float32: the memory map itself if nothing has to be changed in it."""
+    values = images.values
+    everything = used.size == values.shape[0]
+    if everything and values.dtype == np.float32 and _all_finite(values):
+        return values
+    result = np.empty((used.size, *values.shape[1:]), dtype=np.float32)
+    for index, view in enumerate(used):
+        result[index] = values[view]
+        finite = np.isfinite(result[index])
+        if finite.all():
+            continue
+        covered = weights is not None and not weights[index][~finite].any()
+        if not covered:
+            _require_finite_views(result[index : index + 1], used[index : index + 1], images.path)
+        result[index][~finite] = result[index][finite].mean(dtype=np.float64) if finite.any() else 0.0
+    return result
+
+
+def _all_finite(values: NDArray[Any]) -> bool:
+    return all(np.isfinite(view).all() for view in values)
+
+
+def _require_finite_views(values: NDArray[Any], views: NDArray[np.intp], path: Path) -> None:
+    if values.dtype.kind != "f":
+        return
+    for view, image in zip(views, values, strict=True):
+        count = int(image.size - np.count_nonzero(np.isfinite(image)))
+        if count:
+            raise InputError(
+                f"{count} of {image.size} pixels are NaN or infinite",
+                file=path,
+                field=f"view {view}",
+                remedy=f"mask them with --mask or leave the view out with --exclude {view}",
+            )
+
+
+def _require_pixels(weights: NDArray[np.float32], used: NDArray[np.intp], path: _PathLike | None) -> None:
+    empty = [int(view) for view, weight in zip(used, weights, strict=True) if not weight.any()]
+    if len(empty) == used.size:
+        raise InputError("every pixel of every view is masked", file=path, remedy="use a mask that is 1 where to look")
+    if empty:
+        views = ",".join(str(view) for view in empty)
+        raise InputError(
+            f"every pixel of view {views} is masked", file=path, remedy=f"leave it out with --exclude {views}"
+        )
