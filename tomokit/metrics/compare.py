@@ -1,0 +1,79 @@
+"""All measures of a volume against the truth, as one record."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import OptionError
+from tomokit.metrics.blocks import check_pair, truth_range
+from tomokit.metrics.boxes import Box, check_box
+from tomokit.metrics.error import decibels, fit_scale, rmse
+from tomokit.metrics.similarity import WINDOW, global_ssim, windowed_ssim
+
+
+def compare(
+    volume: NDArray[np.floating],
+    truth: NDArray[np.floating],
+    *,
+    scale: str | float = "none",
+    box: Box | None = None,
+) -> dict[str, Any]:
+    """Measure a volume against the truth.
+
+    Parameters
+    ----------
+    volume, truth : ndarray, shape (n_z, n_y, n_x)
+        May be memory-mapped; read in slabs.
+    scale : {"none", "fit", "affine"} or float
+        What the volume is multiplied by first: nothing, the least-squares scale, the least-squares scale with an
+        offset, or a given number.
+    box : Box, optional
+        Where the global similarity is evaluated, everywhere by default. All else is measured over the whole volume.
+
+    Returns
+    -------
+    dict
+        JSON-serializable: ``psnr_db``, ``ssim`` (in windows), ``ssim_global``, ``rmse``, ``scale``, ``offset``,
+        ``box`` (text, or None).
+        A measure that is infinite or undefined is None: ``psnr_db`` for identical volumes or a truth without positive
+        values, both similarities for a constant truth, and ``ssim`` for a volume thinner than its window of 7 voxels.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or either holds NaN or an infinite value.
+    OptionError
+        If `scale` is neither a word of the above nor a finite number, or the box reaches beyond the volume.
+    """
+    check_pair(volume, truth)
+    if box is not None:
+        check_box(box, volume.shape)
+    factor, offset = _scale(volume, truth, scale)
+    error = rmse(volume, truth, scale=factor, offset=offset)
+    wide_enough = min(volume.shape) >= WINDOW
+    measures = {
+        "psnr_db": decibels(truth_range(volume, truth)[1], error),
+        "ssim": windowed_ssim(volume, truth, scale=factor, offset=offset) if wide_enough else math.nan,
+        "ssim_global": global_ssim(volume, truth, box, scale=factor, offset=offset),
+        "rmse": error,
+    }
+    finite = {name: value if math.isfinite(value) else None for name, value in measures.items()}
+    return {**finite, "scale": factor, "offset": offset, "box": None if box is None else str(box)}
+
+
+def _scale(volume: NDArray[np.floating], truth: NDArray[np.floating], scale: str | float) -> tuple[float, float]:
+    if scale == "none":
+        return 1.0, 0.0
+    if scale in ("fit", "affine"):
+        return fit_scale(volume, truth, affine=scale == "affine")
+    try:
+        factor = float(scale)
+    except ValueError:
+        factor = math.nan
+    if not math.isfinite(factor):
+        raise OptionError(f"{scale!r} is no scale", field="--scale", remedy="give none, fit, affine or a number")
+    return factor, 0.0

@@ -1,0 +1,65 @@
+"""What a user writes for the box and the tilts of a simulation, read."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import OptionError
+
+_MOST_VIEWS = 10_000
+_HIT = 1e-6
+
+
+def parse_tilts(text: str) -> NDArray[np.float64]:
+    """Tilt angles from ``START:STOP:STEP`` in degrees.
+
+    STOP is included if it is hit within a millionth of a step. The angles descend if STEP is negative.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_views,)
+
+    Raises
+    ------
+    OptionError
+        If the text is not three finite numbers, the step is zero or leads away from STOP, or there would be
+        more than 10 000 views.
+    """
+    field, remedy = "--tilts", "give START:STOP:STEP in degrees, as in -60:60:3"
+    try:
+        start, stop, step = (float(part) for part in text.split(":"))
+    except ValueError:
+        raise OptionError(f"{text!r} is not three numbers", field=field, remedy=remedy) from None
+    if not (math.isfinite(start) and math.isfinite(stop) and math.isfinite(step)):
+        raise OptionError(f"{text!r} holds a number that is not finite", field=field, remedy=remedy)
+    if step == 0:
+        raise OptionError(f"{text!r} has a step of zero", field=field, remedy=remedy)
+    steps = (stop - start) / step + _HIT
+    if steps < 0:
+        raise OptionError(f"{text!r} steps away from its end", field=field, remedy="change the sign of the step")
+    if steps >= _MOST_VIEWS:
+        raise OptionError(f"{text!r} makes more than {_MOST_VIEWS} views", field=field, remedy="give a larger step")
+    # Rounded, so that a tenth of a degree added many times stays a tenth of a degree.
+    return np.round(start + step * np.arange(math.floor(steps) + 1), 10)
+
+
+def parse_shape(text: str) -> tuple[int, int, int]:
+    """Voxels along z, y and x from ``Z,Y,X``.
+
+    Raises
+    ------
+    OptionError
+        If the text is not three whole numbers of at least 1.
+    """
+    try:
+        n_z, n_y, n_x = (int(part) for part in text.split(","))
+    except ValueError:
+        n_z = n_y = n_x = 0
+    if min(n_z, n_y, n_x) < 1:
+        raise OptionError(
+            f"{text!r} is not three positive whole numbers", field="--shape", remedy="give Z,Y,X, as in 64,256,256"
+        )
+    return n_z, n_y, n_x

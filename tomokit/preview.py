@@ -1,0 +1,258 @@
+"""Pictures of volumes: central slices, laid out to one scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError, OptionError
+from tomokit.io.output import new_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 100
+_LONGEST_PX = 1300  # of all panels of one volume, along the longer side
+_GAP_PX = 10
+_MARGIN_PX = 26
+_TITLE_PX = 52
+_TEXT = "#222222"
+
+
+def central_slices(values_zyx: NDArray[np.floating], slab: int = 1) -> dict[str, NDArray[np.float32]]:
+    """The three central slices of a volume, averaged over `slab` voxels across.
+
+    Parameters
+    ----------
+    values_zyx : ndarray, shape (n_z, n_y, n_x)
+        May be memory-mapped; only the slices are read.
+    slab : int
+        Thickness in voxels; a volume thinner than that is averaged as a whole.
+
+    Returns
+    -------
+    dict of str to ndarray of float32
+        ``"xy"`` (n_y, n_x), ``"xz"`` (n_z, n_x) and ``"yz"`` (n_y, n_z), the last with y upright, as it lies beside
+        ``"xy"``. A slice of one voxel is that of index ``n // 2``.
+
+    Raises
+    ------
+    InputError
+        If the volume has not three axes or no voxel.
+    OptionError
+        If `slab` is less than 1.
+    """
+    if values_zyx.ndim != 3 or values_zyx.size == 0:
+        raise InputError(f"{values_zyx.shape} is not the shape of a volume", field="shape")
+    if slab < 1:
+        raise OptionError(f"slab of {slab} voxels", field="slab", remedy="give at least 1")
+    z, y, x = (_middle(n, slab) for n in values_zyx.shape)
+    return {
+        "xy": values_zyx[z].mean(axis=0, dtype=np.float32),
+        "xz": values_zyx[:, y].mean(axis=1, dtype=np.float32),
+        "yz": np.ascontiguousarray(values_zyx[:, :, x].mean(axis=2, dtype=np.float32).T),
+    }
+
+
+def write_preview(
+    path_png: str | PathLike[str],
+    values_zyx: NDArray[np.floating],
+    *,
+    voxel_size_angstrom: float,
+    title: str,
+    overwrite: bool = False,
+    slab: int = 1,
+    percentiles: tuple[float, float] = (0.5, 99.5),
+) -> None:
+    """Draw the central slices of a volume: xy, below it xz, to its right yz, all to one scale.
+
+    Parameters
+    ----------
+    path_png : path-like
+        Picture to be written, in PNG format, all or nothing.
+    values_zyx : ndarray, shape (n_z, n_y, n_x)
+        Densities; may be memory-mapped, only the slices are read.
+    voxel_size_angstrom : float
+        Edge of a voxel in ångström, for the scale bar.
+    title : str
+        Headline.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    slab : int
+        Voxels across each slice to average over.
+    percentiles : tuple of float
+        Percentiles of the three slices that are drawn black and white.
+
+    Raises
+    ------
+    InputError, OptionError
+        As :func:`central_slices`.
+    OutputError
+        If the file exists or cannot be written.
+    """
+    slices = central_slices(values_zyx, slab)
+    low, high = _contrast(slices.values(), percentiles)
+    caption = f"{_size(values_zyx, voxel_size_angstrom)}, {_slab_text(slab)}, grey {low:.3g} to {high:.3g}"
+    n_z, n_y, n_x = values_zyx.shape
+    zoom = _zoom(n_x + n_z, n_y + n_z)
+    canvas = _Canvas(zoom * (n_x + n_z) + _GAP_PX, zoom * (n_y + n_z) + _GAP_PX, title, caption)
+    below = zoom * n_z + _GAP_PX
+    style = {"cmap": "gray", "vmin": low, "vmax": high}
+    canvas.panel(slices["xy"], 0, below, zoom, style, left="xy")
+    canvas.panel(slices["xz"], 0, 0, zoom, style, left="xz")
+    canvas.panel(slices["yz"], zoom * n_x + _GAP_PX, below, zoom, style, top="yz")
+    canvas.scale_bar(n_x, zoom, voxel_size_angstrom)
+    canvas.save(path_png, overwrite)
+
+
+def write_comparison(
+    path_png: str | PathLike[str],
+    values_zyx: NDArray[np.floating],
+    truth_zyx: NDArray[np.floating],
+    *,
+    voxel_size_angstrom: float,
+    title: str,
+    overwrite: bool = False,
+    slab: int = 1,
+    percentiles: tuple[float, float] = (0.5, 99.5),
+) -> None:
+    """Draw a volume, the truth and their difference side by side: xy above, xz below, all to one scale.
+
+    Volume and truth share the truth's contrast; the difference (volume less truth) has its own, symmetric about zero.
+    Parameters and errors as of :func:`write_preview`; `truth_zyx` has the shape of `values_zyx`, or
+    :class:`InputError` is raised.
+    """
+    if values_zyx.shape != truth_zyx.shape:
+        problem = f"a volume of shape {values_zyx.shape} beside a truth of shape {truth_zyx.shape}"
+        raise InputError(problem, field="shape")
+    slices, truth = central_slices(values_zyx, slab), central_slices(truth_zyx, slab)
+    difference = {name: slices[name] - truth[name] for name in slices}
+    low, high = _contrast(truth.values(), percentiles)
+    extent = max(map(abs, _contrast(difference.values(), percentiles)))
+    caption = (
+        f"{_size(values_zyx, voxel_size_angstrom)}, {_slab_text(slab)}, "
+        f"grey {low:.3g} to {high:.3g}, difference blue {-extent:.3g} to red {extent:.3g}"
+    )
+    n_z, n_y, n_x = values_zyx.shape
+    zoom = _zoom(2 * n_x, n_y + n_z)
+    canvas = _Canvas(3 * zoom * n_x + 2 * _GAP_PX, zoom * (n_y + n_z) + _GAP_PX, title, caption)
+    grey = {"cmap": "gray", "vmin": low, "vmax": high}
+    signed = {"cmap": "RdBu_r", "vmin": -extent, "vmax": extent}
+    for column, (name, images, style) in enumerate(
+        (("volume", slices, grey), ("truth", truth, grey), ("volume - truth", difference, signed))
+    ):
+        start = column * (zoom * n_x + _GAP_PX)
+        first = column == 0
+        canvas.panel(images["xy"], start, zoom * n_z + _GAP_PX, zoom, style, left="xy" if first else "", top=name)
+        canvas.panel(images["xz"], start, 0, zoom, style, left="xz" if first else "")
+    canvas.scale_bar(n_x, zoom, voxel_size_angstrom)
+    canvas.save(path_png, overwrite)
+
+
+class _Canvas:
+    """A figure in pixels: title and caption above, panels placed from the lower left, the scale bar beneath them."""
+
+    def __init__(self, width_px: float, height_px: float, title: str, caption: str) -> None:
+        # The object interface: no global state, no display, safe in any thread.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.width = max(width_px, 640.0) + 2 * _MARGIN_PX
+        self.height = height_px + 2 * _MARGIN_PX + _TITLE_PX + 10
+        self.figure: Figure = Figure(figsize=(self.width / _DPI, self.height / _DPI), dpi=_DPI, facecolor="white")
+        FigureCanvasAgg(self.figure)
+        self._write(_MARGIN_PX, self.height - 24, title, 12)
+        self._write(_MARGIN_PX, self.height - 44, caption, 8.5)
+
+    def panel(
+        self,
+        image: NDArray[np.float32],
+        left_px: float,
+        bottom_px: float,
+        zoom: float,
+        style: dict[str, Any],
+        *,
+        left: str = "",
+        top: str = "",
+    ) -> None:
+        """Draw one slice, its first row at the bottom, with labels outside it."""
+        n_up, n_across = image.shape
+        x, y = _MARGIN_PX + left_px, _MARGIN_PX + 10 + bottom_px
+        box = (x / self.width, y / self.height, zoom * n_across / self.width, zoom * n_up / self.height)
+        axes = self.figure.add_axes(box)
+        axes.imshow(image, origin="lower", aspect="auto", **style)
+        axes.set_axis_off()
+        if left:
+            self._write(x - 6, y + zoom * n_up / 2, left, 9, ha="right", va="center", rotation=90)
+        if top:
+            self._write(x + zoom * n_across / 2, y + zoom * n_up + 5, top, 9, ha="center")
+
+    def scale_bar(self, n_x: int, zoom: float, voxel_size_angstrom: float) -> None:
+        """Draw a bar of a round length, about a quarter of the first panel's width, beneath it."""
+        from matplotlib.lines import Line2D
+
+        length = _round_length(0.3 * n_x * voxel_size_angstrom)
+        end = _MARGIN_PX + zoom * length / voxel_size_angstrom
+        xs, ys = np.array([_MARGIN_PX, end]) / self.width, np.array([18, 18]) / self.height
+        self.figure.add_artist(Line2D(xs, ys, color=_TEXT, linewidth=3, solid_capstyle="butt"))
+        text = f"{length / 10:g} nm" if length >= 10 else f"{length:g} Å"
+        self._write(end + 8, 17, text, 9, va="center")
+
+    def save(self, path_png: str | PathLike[str], overwrite: bool) -> None:
+        """Write the picture, all or nothing."""
+        with new_file(path_png, overwrite) as temporary:
+            self.figure.savefig(temporary, format="png", dpi=_DPI)
+
+    def _write(self, x_px: float, y_px: float, text: str, size: float, **style: Any) -> None:
+        # A file name may hold a dollar sign, which is no mathematics.
+        x, y = x_px / self.width, y_px / self.height
+        artist = self.figure.text(x, y, text, fontsize=size, color=_TEXT, parse_math=False, **style)
+        room = self.width - _MARGIN_PX / 2
+        while len(text) > 1 and artist.get_window_extent().x1 > room:
+            text = text[:-1]
+            artist.set_text(text + "…")
+
+
+def _middle(n: int, slab: int) -> slice:
+    thickness = min(slab, n)
+    start = n // 2 - thickness // 2
+    return slice(start, start + thickness)
+
+
+def _contrast(images: Iterable[NDArray[np.float32]], percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Values at the percentiles of all finite pixels; never equal."""
+    pooled = np.concatenate([image.ravel() for image in images])
+    finite = pooled[np.isfinite(pooled)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = (float(value) for value in np.percentile(finite, percentiles))
+    if not high > low:
+        # Nearly everything is of one value: show what is not.
+        low, high = float(finite.min()), float(finite.max())
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def _zoom(n_across: int, n_up: int) -> float:
+    """Screen pixels per voxel; whole if above 1, so that voxels stay even."""
+    zoom = _LONGEST_PX / max(n_across, n_up)
+    return float(math.floor(zoom)) if zoom >= 1 else zoom
+
+
+def _round_length(most: float) -> float:
+    """The largest of 1, 2 or 5 times a power of ten that is at most `most`."""
+    power = 10.0 ** math.floor(math.log10(most))
+    return max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
+
+
+def _size(values_zyx: NDArray[np.floating], voxel_size_angstrom: float) -> str:
+    n_z, n_y, n_x = values_zyx.shape
+    return f"{n_x} x {n_y} x {n_z} voxels (x, y, z) of {voxel_size_angstrom:.4g} Å"
+
+
+def _slab_text(slab: int) -> str:
+    return "central slices" if slab == 1 else f"central {slab} slices averaged"
