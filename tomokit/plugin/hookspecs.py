@@ -61,8 +61,8 @@ def tomokit_register_readers(register: Callable[[type], None]) -> None:
     Parameters
     ----------
     register : callable
-        ``register(cls)`` with a class that has ``name``, ``summary``, ``suffixes`` (a tuple such as ``(".hspy",)``)
-        and ``read(path, **options) -> TiltSeries``, the options being those of :func:`tomokit.io.load_series`.
+        ``register(cls)`` with a class that meets :class:`tomokit.run.readers.Reader`: ``name``, ``summary``,
+        ``suffixes`` (a tuple such as ``(".hspy",)``), ``shape(path)`` and ``read(path, **options)``.
     """
 
 

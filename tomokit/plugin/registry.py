@@ -57,7 +57,11 @@ class Entry:
             raise PluginError(f"{where} has no summary", remedy="give it a `summary` of one line")
         if kind in KINDS_WITH_OPTIONS and not dataclasses.is_dataclass(getattr(target, "Options", None)):
             raise PluginError(f"{where} has no `Options`", remedy="give it a frozen dataclass of that name")
-        needed = {"method": ("start", "estimate_bytes"), "reader": ("read", "suffixes"), "command": ("function",)}
+        needed = {
+            "method": ("start", "estimate_bytes"),
+            "reader": ("suffixes", "shape", "read"),
+            "command": ("function",),
+        }
         for attribute in needed.get(kind, ()):
             if not hasattr(target, attribute):
                 raise PluginError(f"{where} has no `{attribute}`", remedy="see docs/plugins.md")

@@ -1,0 +1,6 @@
+"""``python -m tomokit``."""
+
+from tomokit.commands.app import main
+
+if __name__ == "__main__":
+    main()

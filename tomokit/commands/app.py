@@ -1,0 +1,113 @@
+"""The command line: which commands there are, and how errors are told.
+
+Nothing heavy is imported at start: each command imports what it needs when it runs. Commands of plugins are looked for
+only when a name is not one of tomokit's own, so that an installed plugin costs ``--help`` nothing;
+``tomokit plugins list`` shows them.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tomokit import __version__
+from tomokit.commands import compare, inspect, plugins, project, reconstruct, simulate
+from tomokit.errors import PluginError, TomokitError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class _WithPlugins(TyperGroup):
+    """Falls back to the commands of plugins for a name that is not built in."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name, or None."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or cmd_name.startswith("-"):
+            return own
+        from tomokit.plugin.manager import get_registry
+
+        try:
+            command = get_registry().get("command", cmd_name)
+        except PluginError:
+            return None
+        single = typer.Typer(rich_markup_mode=None, add_completion=False)
+        single.command(cmd_name)(command.function)
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=_WithPlugins,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Reconstruct electron tomograms from a single-axis tilt series.",
+    epilog="Plugins may bring further commands: see `tomokit plugins list`.",
+)
+app.command("simulate")(simulate.simulate)
+app.command("inspect")(inspect.inspect)
+app.command("reconstruct")(reconstruct.reconstruct)
+app.command("project")(project.project)
+app.command("compare")(compare.compare)
+app.add_typer(plugins.app, name="plugins")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tomokit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 for what the user can mend (one line on stderr), 130 interrupted."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; the exit status."""
+    try:
+        status = typer.main.get_command(app).main(arguments, prog_name="tomokit", standalone_mode=False)
+    except TomokitError as error:
+        return _refuse(str(error))
+    except MemoryError as error:
+        return _refuse(f"out of memory{f' ({error})' if str(error) else ''}; give a smaller volume")
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            return 1
+        if error.errno in NO_ROOM:
+            where = f"{error.filename}: " if error.filename else ""
+            return _refuse(f"{where}no room on the disk; free some space or choose another disk")
+        raise
+    except Exception as error:
+        # Usage errors of the parser, whichever library Typer builds on.
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            return _refuse(f"{error.format_message()}{_hint(error)}")
+        raise
+    return status if isinstance(status, int) else 0
+
+
+def _hint(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f" (see `{context.command_path} --help`)" if context is not None else ""
+
+
+def _refuse(line: str) -> int:
+    print(f"tomokit: {' '.join(line.split())}", file=sys.stderr)
+    return 2

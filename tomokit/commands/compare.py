@@ -1,0 +1,70 @@
+"""``tomokit compare``: how close a volume comes to the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tomokit.commands.output import AsJson, Overwrite, show
+
+
+def compare(
+    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="The volume to be judged.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="What it should be.")],
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="none|fit|affine|NUMBER",
+            help="What the volume is multiplied by first; fit and affine are least squares, without and with offset.",
+        ),
+    ] = "none",
+    box: Annotated[
+        str | None, typer.Option(metavar="z0:z1,y0:y1,x0:x1", help="Where the global SSIM is taken.")
+    ] = None,
+    preview: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a picture of both.")] = None,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+) -> None:
+    """Compare a volume with the truth: PSNR and SSIM."""
+    from tomokit.io import read_volume
+    from tomokit.io.output import check_output
+    from tomokit.metrics import compare as measure
+    from tomokit.metrics import parse_box
+
+    where = None if box is None else parse_box(box)
+    if preview is not None:
+        check_output(preview, overwrite=overwrite)
+    judged, true = read_volume(volume), read_volume(truth)
+    result: dict[str, Any] = {"volume": str(volume), "truth": str(truth)}
+    result |= measure(judged.values, true.values, scale=scale, box=where)
+    result["preview"] = None if preview is None else str(preview)
+    if preview is not None:
+        from tomokit.preview import write_comparison
+
+        scaled = judged.values * result["scale"] + result["offset"]
+        write_comparison(
+            preview,
+            scaled,
+            true.values,
+            voxel_size_angstrom=true.voxel_size_angstrom,
+            title=volume.name,
+            overwrite=overwrite,
+        )
+    show(result, _text(result), json)
+
+
+def _text(result: dict[str, Any]) -> str:
+    def number(key: str) -> str:
+        return "undefined" if result[key] is None else f"{result[key]:.4g}"
+
+    lines = [
+        f"PSNR {number('psnr_db')} dB, RMSE {number('rmse')}",
+        f"SSIM {number('ssim')} in windows, {number('ssim_global')} global",
+    ]
+    if (result["scale"], result["offset"]) != (1.0, 0.0):
+        lines.append(f"after scaling by {result['scale']:.6g}, offset {result['offset']:.6g}")
+    if result["preview"]:
+        lines.append(f"{result['preview']}: slices of both")
+    return "\n".join(lines)

@@ -1,0 +1,35 @@
+"""``tomokit inspect``: what files are, and by which convention they were read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tomokit.commands.output import AsJson, show
+
+
+def inspect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files.")],
+    json: AsJson = False,
+) -> None:
+    """Say what each file is, and by which convention it is read."""
+    from tomokit.io import describe
+
+    described = [describe(path) for path in files]
+    show({"files": described}, "\n\n".join(_text(one) for one in described), json)
+
+
+def _text(facts: dict[str, Any], indent: str = "") -> str:
+    """Facts as ``key: value`` lines, nested ones indented."""
+    lines = []
+    for key, value in facts.items():
+        label = key.replace("_", " ")
+        if isinstance(value, dict):
+            lines += [f"{indent}{label}:", _text(value, indent + "  ")]
+        elif isinstance(value, (list, tuple)):
+            lines.append(f"{indent}{label}: {', '.join(map(str, value)) if value else 'none'}")
+        else:
+            lines.append(f"{indent}{label}: {value}")
+    return "\n".join(line for line in lines if line)

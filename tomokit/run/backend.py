@@ -1,0 +1,42 @@
+"""Choose where to compute."""
+
+from __future__ import annotations
+
+from tomokit.errors import OptionError, ResourceError
+
+BACKENDS = ("auto", "cpu", "cuda", "reference")
+
+
+def choose_backend(asked: str) -> str:
+    """The backend for what was asked: ``auto`` is the CPU.
+
+    Raises
+    ------
+    ResourceError
+        If CUDA was asked for; no kernel of this version runs there.
+    OptionError
+        If there is no such backend.
+    """
+    if asked not in BACKENDS:
+        raise OptionError(f"{asked!r} is unknown", field="--backend", remedy=f"choose from {', '.join(BACKENDS)}")
+    if asked == "cuda":
+        raise ResourceError("this version has no CUDA kernels", field="--backend", remedy="give --backend cpu")
+    return "cpu" if asked == "auto" else asked
+
+
+def use_threads(count: int | None) -> int:
+    """Let Numba use `count` threads, or all if None, and say how many that is.
+
+    Raises
+    ------
+    OptionError
+        If there are not so many.
+    """
+    import numba
+
+    most = int(getattr(numba.config, "NUMBA_NUM_THREADS"))  # noqa: B009 - set by numba when it is imported
+    if count is not None:
+        if count > most:
+            raise OptionError(f"{count} threads where there are {most}", field="--threads", remedy=f"give 1 to {most}")
+        numba.set_num_threads(count)
+    return int(numba.get_num_threads())

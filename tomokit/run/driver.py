@@ -1,0 +1,152 @@
+"""Turn a request into a tomogram. Progress, scores, checks and outputs are here once, for every method."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from typing import Any
+
+from tomokit import __version__
+from tomokit.errors import OptionError
+from tomokit.methods.contract import Run
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.options import build_options
+from tomokit.run.backend import choose_backend, use_threads
+from tomokit.run.held_out import HeldOut
+from tomokit.run.memory import check_memory, peak_bytes
+from tomokit.run.outputs import check_outputs, digest, input_paths, write_outputs
+from tomokit.run.prepare import Plan, Prepared, make_plan, prepare
+from tomokit.run.progress import Progress, Silent
+from tomokit.run.readers import find_reader
+from tomokit.run.request import ReconstructionRequest
+
+Summary = dict[str, Any]
+
+
+def reconstruct(request: ReconstructionRequest, progress: Progress | None = None) -> Summary:
+    """Do what `request` asks for and write the tomogram.
+
+    Everything that can be refused without computing is refused first: method, options, backend, outputs, views, memory.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        The job.
+    progress : Progress, optional
+        Is told how the job goes.
+
+    Returns
+    -------
+    dict
+        The summary, JSON-serializable; its keys are in ``docs/cli.md``.
+
+    Raises
+    ------
+    TomokitError
+        If an input, an option, an output or the machine does not allow it. Nothing is left behind then, nor when the
+        job is interrupted.
+    """
+    progress = progress or Silent()
+    began = time.perf_counter()
+    method = get_registry().get("method", request.method)()
+    options = build_options(method.Options, request.options, f"method {request.method}")
+    backend = choose_backend(request.backend)
+    reader = find_reader(request.stack)
+    plan = make_plan(request, reader.shape(request.stack))
+    check_outputs(request, plan.shape.volume_bytes)
+    check_memory(_estimate(plan, request, method, options), f"a volume of {_size(plan)} by {request.method}")
+    threads = use_threads(request.threads)
+
+    progress.stage(f"reading {request.stack.name}")
+    prepared = prepare(request, plan, reader, backend)
+    inputs = prepared.series.provenance.get("sha256") or {path.name: digest(path) for path in input_paths(request)}
+    run = method.start(prepared.problem, options)
+    progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, volume of {_size(plan)}")
+    history = _fit(run, prepared.held_out, progress)
+    progress.stage(f"writing {request.output.name}")
+    values = run.volume() * prepared.transform.volume_scale(prepared.problem.geometry.kappa)
+    provenance = _provenance(request, prepared, inputs)
+    volume = write_outputs(request, values, prepared.series.pixel_size_angstrom, provenance)
+    return {
+        "method": request.method,
+        "backend": backend,
+        "output": str(request.output),
+        "preview": None if request.preview_path is None else str(request.preview_path),
+        "shape": list(volume.values.shape),
+        "voxel_size_angstrom": float(volume.voxel_size_angstrom),
+        "parameters": {**request.settings(), "options": dataclasses.asdict(options)},
+        "views": {"fitted": list(plan.views.fitted), "held_out": list(plan.views.held_out)},
+        "transform": prepared.transform.to_json(),
+        "epochs": run.epoch,
+        "loss": history[-1]["loss"] if history else None,
+        **_held_out_summary(prepared, history),
+        "history": history,
+        "seconds": time.perf_counter() - began,
+        "peak_memory_bytes": peak_bytes(),
+        "threads": threads,
+        "seed": request.seed,
+        "state": None,
+        "inputs": inputs,
+        "provenance": prepared.series.provenance,
+        "warnings": prepared.warnings,
+        "version": __version__,
+    }
+
+
+def _fit(run: Run, held_out: HeldOut | None, progress: Progress) -> list[dict[str, Any]]:
+    """All epochs; what each gave."""
+    history: list[dict[str, Any]] = []
+    while run.epoch < run.epochs:
+        began = time.perf_counter()
+        terms = {name: float(value) for name, value in run.advance().items()}
+        loss = terms.get("loss", math.nan)
+        if not math.isfinite(loss):
+            raise OptionError(
+                f"the loss is not a number after epoch {run.epoch}",
+                field="options",
+                remedy="take smaller steps, or less weight",
+            )
+        entry: dict[str, Any] = {"epoch": run.epoch, "loss": loss, "terms": terms}
+        entry["held_out"] = None if held_out is None else held_out.score(run)
+        entry["seconds"] = time.perf_counter() - began
+        history.append(entry)
+        correlation = None if held_out is None else entry["held_out"]["correlation"]
+        progress.epoch(run.epoch, run.epochs, loss, correlation)
+    return history
+
+
+def _held_out_summary(prepared: Prepared, history: list[dict[str, Any]]) -> dict[str, Any]:
+    if prepared.held_out is None or not history:
+        return {"held_out": None, "best_epoch": None}
+    best = max(history, key=lambda entry: entry["held_out"]["correlation"])
+    last = history[-1]["held_out"]
+    return {"held_out": {"views": list(prepared.held_out.views), **last}, "best_epoch": best["epoch"]}
+
+
+def _provenance(request: ReconstructionRequest, prepared: Prepared, inputs: dict[str, str]) -> dict[str, Any]:
+    """What goes into the header's ten labels of 80 characters, the essential first; the digest is the stack's."""
+    transform = prepared.transform
+    numbers = " ".join(f"{name}={getattr(transform, name):.6g}" for name in ("imin", "imax", "scale"))
+    return {
+        "method": request.method,
+        "transform": f"{transform.kind} {numbers}",
+        "units": transform.units,
+        "seed": request.seed,
+        "bin": request.bin,
+        "stack": request.stack.name,
+        "sha256": next(iter(inputs.values())),
+    }
+
+
+def _estimate(plan: Plan, request: ReconstructionRequest, method: Any, options: Any) -> int:
+    """Peak bytes of the job: reading, or fitting, or writing, whichever takes most."""
+    before = plan.bytes_before_fit(masked=request.mask is not None)
+    fitting = before + int(method.estimate_bytes(plan.shape, options))
+    # The run's volume, its scaled copy and the transposed one that is written.
+    writing = before + 3 * plan.shape.volume_bytes
+    return max(fitting, writing)
+
+
+def _size(plan: Plan) -> str:
+    return f"{plan.shape.n_u} x {plan.shape.n_y} x {plan.shape.thickness_px} voxels"

@@ -1,0 +1,101 @@
+"""The outputs of a reconstruction: checked before the work, written after it, all or none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data import Volume
+from tomokit.errors import OutputError
+from tomokit.run.memory import check_disk
+from tomokit.run.request import ReconstructionRequest
+
+
+def check_outputs(request: ReconstructionRequest, volume_bytes: int) -> None:
+    """Make sure that volume and preview can be written where they are asked for.
+
+    Raises
+    ------
+    OutputError
+        If one exists and may not be replaced, is one of the inputs, its folder cannot be written to, or the disk has no
+        room.
+    """
+    from tomokit.io.output import check_output
+
+    inputs = {path.resolve() for path in input_paths(request)}
+    for path in (request.output, request.preview_path):
+        if path is not None:
+            if path.resolve() in inputs:
+                raise OutputError("is an input of this job", file=path, remedy="give another name")
+            check_output(path, overwrite=request.overwrite)
+    if request.preview_path is not None and request.preview_path.resolve() == request.output.resolve():
+        raise OutputError("would be the preview's name too", file=request.output, remedy="name the volume .mrc")
+    check_disk(request.output, volume_bytes + 1024)
+
+
+def input_paths(request: ReconstructionRequest) -> list[Path]:
+    """The files that `request` names."""
+    return [path for path in (request.stack, request.angles, request.mask, request.xf) if path is not None]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_outputs(
+    request: ReconstructionRequest,
+    values_xzy: NDArray[np.float32],
+    voxel_size_angstrom: float,
+    provenance: dict[str, Any],
+) -> Volume:
+    """Write the volume, and its preview if one is wanted; if either fails, neither is left.
+
+    The preview, which is small, is drawn first under a temporary name, then the volume is written, then the preview
+    gets its own name: only a rename can still fail once the volume is there.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        Where to write.
+    values_xzy : ndarray of float32, shape (n_x, n_z, n_y)
+        Densities in the units of the output.
+    voxel_size_angstrom : float
+        Edge of a voxel.
+    provenance : dict
+        Goes into the header's labels.
+
+    Returns
+    -------
+    Volume
+        What was written.
+
+    Raises
+    ------
+    OutputError
+        If an output cannot be written.
+    """
+    from tomokit.io import new_file, write_volume
+    from tomokit.preview import write_preview
+
+    values = np.ascontiguousarray(values_xzy.transpose(1, 2, 0))
+    volume = Volume(values, voxel_size_angstrom, provenance=provenance)
+    with ExitStack() as stack:
+        if request.preview_path is not None:
+            # `new_file` gives the name when the block ends, after the volume is complete.
+            temporary = stack.enter_context(new_file(request.preview_path, request.overwrite))
+            drawn = temporary.with_name(temporary.name + ".png")
+            stack.callback(drawn.unlink, missing_ok=True)
+            write_preview(
+                drawn, values, voxel_size_angstrom=voxel_size_angstrom, title=request.output.name, overwrite=True
+            )
+            os.replace(drawn, temporary)
+        write_volume(request.output, volume, overwrite=request.overwrite)
+    return volume

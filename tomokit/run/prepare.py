@@ -1,0 +1,179 @@
+"""From files to a problem: read, select views, bin, transform, and turn the tilt axis to be the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data import TiltSeries
+from tomokit.data.transform import Transform, choose_transform
+from tomokit.data.views import ViewSelection, select_views
+from tomokit.errors import InputError, OptionError
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.run.held_out import HeldOut
+from tomokit.run.readers import Reader
+from tomokit.run.request import ReconstructionRequest
+
+Stack = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, known from the header alone.
+
+    Attributes
+    ----------
+    stack_shape : tuple of int
+        ``(n_views, n_y, n_x)`` as in the file.
+    views : ViewSelection
+        Which views are fitted and scored.
+    shape : ProblemShape
+        Sizes of the problem, after binning.
+    """
+
+    stack_shape: tuple[int, int, int]
+    views: ViewSelection
+    shape: ProblemShape
+
+    @property
+    def used(self) -> list[int]:
+        """Indices of the views that are read, fitted or scored, ascending."""
+        return sorted((*self.views.fitted, *self.views.held_out))
+
+    def bytes_before_fit(self, masked: bool) -> int:
+        """Bytes that reading and transforming take at their peak, and that the fit finds taken."""
+        _, n_y, n_x = self.stack_shape
+        used = len(self.used)
+        whole = 4 * used * n_y * n_x * (2 if masked else 1)
+        problem = 4 * used * self.shape.n_u * self.shape.n_y * (2 if masked else 1)
+        return whole + 2 * problem
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A problem, and what is needed to score and write its solution.
+
+    Attributes
+    ----------
+    problem : Problem
+        What the method fits.
+    held_out : HeldOut or None
+        What it is scored on.
+    transform : Transform
+        How images became projections.
+    series : TiltSeries
+        The views that are used, after binning.
+    warnings : list of str
+        What the user should know.
+    """
+
+    problem: Problem
+    held_out: HeldOut | None
+    transform: Transform
+    series: TiltSeries
+    warnings: list[str] = field(default_factory=list)
+
+
+def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int]) -> Plan:
+    """Sizes and views of what `request` asks for.
+
+    Raises
+    ------
+    OptionError
+        If no thickness is given, views are selected badly, or the binning leaves nothing.
+    """
+    if request.thickness is None:
+        raise OptionError("is not given", field="--thickness", remedy="give the extent along z in pixels of the stack")
+    n_views, n_y, n_x = stack_shape
+    views = select_views(n_views, exclude=request.exclude, half=request.half, hold_out=request.hold_out)
+    if min(n_y, n_x) < request.bin:
+        raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one")
+    thickness = -(-request.thickness // request.bin)
+    shape = ProblemShape(len(views.fitted), n_x // request.bin, n_y // request.bin, thickness)
+    return Plan(stack_shape, views, shape)
+
+
+def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend: str) -> Prepared:
+    """Read the series and make its problem.
+
+    Raises
+    ------
+    InputError
+        If the series cannot be used: what :func:`tomokit.io.load_series` and
+        :func:`tomokit.data.transform.choose_transform` raise, and a view whose every pixel is masked.
+    """
+    from tomokit.io import bin_series
+
+    used = plan.used
+    series = reader.read(
+        request.stack,
+        angles=request.angles,
+        mask=request.mask,
+        xf=request.xf,
+        exclude=sorted(set(range(plan.stack_shape[0])) - set(used)),
+        tilt_offset_deg=request.tilt_offset,
+        pixel_size_angstrom=request.pixel_size,
+    )
+    if series.n_views != len(used):
+        raise InputError(f"{series.n_views} views were read where {len(used)} are used", file=request.stack)
+    series = bin_series(series, request.bin)
+    _check_masked_views(series, used, request)
+    fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
+    chosen = series if fitted.size == series.n_views else series.select(fitted)
+    transform = choose_transform(chosen.images, chosen.mask, kind=request.transform, percentiles=request.percentiles)
+    problem = Problem(
+        projections=_projections(series, fitted, transform),
+        mask=_turned(series.mask, fitted),
+        geometry=series.geometry.select(fitted),
+        thickness_px=plan.shape.thickness_px,
+        fit_exposure=request.exposure == "fit" or (request.exposure == "auto" and transform.kind != "linear"),
+        seed=request.seed,
+        backend=backend,
+    )
+    held_out = None
+    if held.size:
+        projections, mask = _projections(series, held, transform), _turned(series.mask, held)
+        held_out = HeldOut(plan.views.held_out, projections, mask, series.geometry.select(held))
+    return Prepared(problem, held_out, transform, series, _warnings(transform, series))
+
+
+def _projections(series: TiltSeries, views: NDArray[np.int_], transform: Transform) -> Stack:
+    """Projections ``[tilt, u, y]``; what is masked gets the mean of what is not, so that no wild value remains."""
+    turned = np.empty((views.size, series.geometry.n_u, series.geometry.n_v), dtype=np.float32)
+    for i, view in enumerate(views):
+        values = transform.apply(series.images[view])
+        if series.mask is not None:
+            counted = series.mask[view] > 0
+            values[~counted] = values[counted].mean(dtype=np.float64)
+        turned[i] = values.T
+    return turned
+
+
+def _turned(mask: Stack | None, views: NDArray[np.int_]) -> Stack | None:
+    return None if mask is None else np.ascontiguousarray(mask[views].transpose(0, 2, 1), dtype=np.float32)
+
+
+def _check_masked_views(series: TiltSeries, used: list[int], request: ReconstructionRequest) -> None:
+    if series.mask is None:
+        return
+    empty = ",".join(str(view) for i, view in enumerate(used) if not series.mask[i].any())
+    if empty:
+        binned = f" after binning by {request.bin}" if request.bin > 1 else ""
+        raise InputError(
+            f"every pixel of view {empty} is masked{binned}",
+            file=request.mask,
+            field="mask",
+            remedy=f"leave it out with --exclude {empty}, or mend the mask",
+        )
+
+
+def _warnings(transform: Transform, series: TiltSeries) -> list[str]:
+    found = [str(text) for text in series.provenance.get("warnings", ())]
+    if transform.kind == "log" and transform.imin <= 0:
+        found.append(
+            f"the darkest pixel is {transform.imin:g}, no intensity: the logarithm is clamped; "
+            "mask padding, or give --percentiles 0.01,99.99"
+        )
+    return found

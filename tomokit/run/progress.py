@@ -1,0 +1,27 @@
+"""What a run tells while it goes on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Listens to a run. Every call returns at once and changes nothing."""
+
+    def stage(self, text: str) -> None:
+        """A new part of the work begins."""
+        ...
+
+    def epoch(self, done: int, total: int, loss: float, correlation: float | None) -> None:
+        """`done` of `total` epochs are finished; `correlation` is that of the held-out views, if there are any."""
+        ...
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def stage(self, text: str) -> None:
+        """Ignore it."""
+
+    def epoch(self, done: int, total: int, loss: float, correlation: float | None) -> None:
+        """Ignore it."""
