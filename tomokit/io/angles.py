@@ -48,7 +48,8 @@ def read_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     beyond = np.flatnonzero(np.abs(tilt) > 90)
     if beyond.size:
         first = int(beyond[0])
-        raise InputError(f"{tilt[first]:g} is beyond 90 degrees", file=path, field=where[first])
+        remedy = "angles are in degrees, one a line"
+        raise InputError(f"{tilt[first]:g} is beyond 90 degrees", file=path, field=where[first], remedy=remedy)
     return tilt
 
 

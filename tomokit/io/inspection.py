@@ -31,14 +31,14 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : path-like
-        An MRC stack or volume, angles (``.tlt``, ``.rawtlt``), transforms (``.xf``) or an ``.mdoc``. Other
+        An MRC stack or volume, angles (``.tlt``, ``.rawtlt``, ``.xtilt``), transforms (``.xf``) or an ``.mdoc``. Other
         names are told by their content.
 
     Returns
     -------
     dict
         JSON-serializable: ``file``, ``kind`` (``"tilt stack"``, ``"volume"``, ``"angles"``,
-        ``"transforms"``, ``"mdoc"``), facts by kind, ``convention`` and ``warnings``.
+        ``"x-axis tilts"``, ``"transforms"``, ``"mdoc"``), facts by kind, ``convention`` and ``warnings``.
 
     Raises
     ------
@@ -53,6 +53,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         return _describe_transforms(path)
     if suffix in _ANGLE_SUFFIXES:
         return _describe_angles(path)
+    if suffix == ".xtilt":
+        return _describe_x_tilts(path)
     try:
         return _describe_mrc(open_mrc(path))
     except InputError as not_mrc:
@@ -61,7 +63,11 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             return _describe_angles(path)
         if columns == 6:
             return _describe_transforms(path)
-        raise not_mrc
+        if columns is None:
+            raise not_mrc
+        raise InputError(
+            "a text file of no known kind", file=path, remedy="known are MRC, .tlt, .rawtlt, .xtilt, .xf and .mdoc"
+        ) from not_mrc
 
 
 def _describe_mrc(images: MrcImages) -> dict[str, Any]:
@@ -136,6 +142,19 @@ def _describe_angles(path: Path) -> dict[str, Any]:
         **_angle_facts(tilt),
         "convention": _convention("angles"),
         "warnings": _angle_warnings(tilt),
+    }
+
+
+def _describe_x_tilts(path: Path) -> dict[str, Any]:
+    tilt = read_angles(path)
+    return {
+        "file": path.name,
+        "kind": "x-axis tilts",
+        "count": int(tilt.size),
+        "minimum_deg": float(tilt.min()),
+        "maximum_deg": float(tilt.max()),
+        "convention": {"unit": "degrees", "axis": "x, across the tilt axis", "use": "not used"},
+        "warnings": [],
     }
 
 
@@ -220,12 +239,17 @@ def _convention(kind: str) -> dict[str, Any]:
     }
 
 
-def _columns(path: Path) -> int:
-    """Numbers on the first line of a text file; 0 if this is none."""
+def _columns(path: Path) -> int | None:
+    """Numbers on the first line of a text file, 0 if there are other words; None if it is binary."""
     try:
-        first = next(line for line in read_text(path).splitlines() if line.split())
+        raw = read_text(path)
+        raw.decode("utf-8")
+    except (InputError, UnicodeDecodeError):
+        return None
+    first = next(line for line in raw.splitlines() if line.split())
+    try:
         return len([float(word) for word in first.split()])
-    except (InputError, ValueError):
+    except ValueError:
         return 0
 
 

@@ -57,7 +57,7 @@ def read_mdoc(path: str | os.PathLike[str]) -> MdocFacts:
     except UnicodeDecodeError:  # SerialEM writes in the code page of its Windows
         text = raw.decode("latin-1")
     if not re.search(r"^\s*\[(ZValue|FrameSet|MontSection) *=", text, re.MULTILINE):
-        raise InputError("no [ZValue = ...] sections: not an .mdoc file", file=path)
+        raise InputError("no [ZValue = ...] sections: not an .mdoc file", file=path, remedy="give a .tlt or an .mdoc")
     from mdocfile.data_models import Mdoc
 
     chatter = logging.getLogger("mdocfile")  # it warns of every key that it does not know
@@ -65,7 +65,7 @@ def read_mdoc(path: str | os.PathLike[str]) -> MdocFacts:
     try:
         mdoc = Mdoc.from_string(text.replace("\r\n", "\n").replace("\r", "\n"))
     except Exception as error:  # pydantic's, and whatever slips through on a malformed line
-        raise InputError(f"not a valid .mdoc file ({_brief(error)})", file=path) from error
+        raise InputError(f"not a valid .mdoc file ({_brief(error)})", file=path, remedy="give a .tlt") from error
     finally:
         chatter.disabled = disabled
     sections = [section for section in mdoc.section_data if section.ZValue is not None]
@@ -73,7 +73,7 @@ def read_mdoc(path: str | os.PathLike[str]) -> MdocFacts:
     z_values = tuple(int(section.ZValue) for section in sections)
     if len(set(z_values)) != len(z_values):
         twice = next(z for z, following in pairwise(z_values) if z == following)
-        raise InputError("two sections have this ZValue", file=path, field=f"ZValue {twice}")
+        raise InputError("two sections have this ZValue", file=path, field=f"ZValue {twice}", remedy="give a .tlt")
     kind = "tilt series"
     if any(section.FrameSet is not None for section in mdoc.section_data):
         kind = "frame set"
@@ -107,7 +107,8 @@ def mdoc_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
         )
     missing = np.flatnonzero(~np.isfinite(facts.tilt_deg))
     if missing.size:
-        raise InputError("no finite TiltAngle", file=path, field=f"ZValue {facts.z_values[missing[0]]}")
+        field = f"ZValue {facts.z_values[missing[0]]}"
+        raise InputError("no finite TiltAngle", file=path, field=field, remedy="correct it, or give a .tlt")
     return facts.tilt_deg
 
 

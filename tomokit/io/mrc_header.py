@@ -148,7 +148,7 @@ def _in_byte_order(raw: bytes, file: str, warnings: list[str]) -> NDArray[np.voi
             return first  # an unknown mode, told by the caller
         raise InputError(f"sizes {sizes} are not all positive", file=file, field="nx, ny, nz", remedy="write it again")
     else:
-        raise InputError("not an MRC file: no map identifier and no sensible sizes", file=file)
+        raise InputError("not an MRC file: no map identifier, no sensible sizes", file=file, remedy="give an MRC file")
     if stamped is None or head is not first:
         stamp = " ".join(f"{byte:02x}" for byte in little["machst"])
         order = "little" if head is little else "big"
@@ -230,5 +230,5 @@ def _labels(head: Any, warnings: list[str]) -> tuple[str, ...]:
 
 
 def _text(raw: bytes) -> str:
-    """Printable ASCII of a fixed-width field."""
-    return "".join(c if c.isprintable() else " " for c in raw.decode("ascii", "ignore")).strip()
+    """Printable ASCII of a fixed-width field, its runs of blanks made one."""
+    return " ".join("".join(c if c.isprintable() else " " for c in raw.decode("ascii", "ignore")).split())

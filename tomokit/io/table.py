@@ -66,6 +66,7 @@ def read_table(path: str | os.PathLike[str], columns: int, what: str) -> tuple[N
     """
     rows: list[list[float]] = []
     lines: list[int] = []
+    remedy = f"correct it, or give {what}"
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         words = line.split()
         if not words:
@@ -73,14 +74,14 @@ def read_table(path: str | os.PathLike[str], columns: int, what: str) -> tuple[N
         for word in words:
             if not _NUMBER.fullmatch(word):
                 shown = word[:40].decode("ascii", "backslashreplace")
-                raise InputError(f"{shown!r} is not a number", file=path, field=f"line {number}")
+                raise InputError(f"{shown!r} is not a number", file=path, field=f"line {number}", remedy=remedy)
         if len(words) != columns:
             problem = f"{len(words)} numbers where {what} has {columns}"
-            raise InputError(problem, file=path, field=f"line {number}")
+            raise InputError(problem, file=path, field=f"line {number}", remedy=remedy)
         # Fortran writes exponents with D.
         row = [float(word.decode("ascii").lower().replace("d", "e")) for word in words]
         if not np.isfinite(row).all():
-            raise InputError("a number is not finite", file=path, field=f"line {number}")
+            raise InputError("a number is not finite", file=path, field=f"line {number}", remedy=remedy)
         rows.append(row)
         lines.append(number)
     return np.array(rows, dtype=np.float64).reshape(-1, columns), lines

@@ -39,7 +39,8 @@ def read_xf(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     xf, lines = read_table(path, 6, "a transform")
     for row, line in zip(xf, lines, strict=True):
         if not _invertible(row):
-            raise InputError("the transform cannot be inverted", file=path, field=f"line {line}")
+            remedy = "correct it; 1 0 0 1 0 0 leaves a view as it is"
+            raise InputError("the transform cannot be inverted", file=path, field=f"line {line}", remedy=remedy)
     return xf
 
 
