@@ -213,8 +213,8 @@ class _Canvas:
         x, y = x_px / self.width, y_px / self.height
         artist = self.figure.text(x, y, text, fontsize=size, color=_TEXT, parse_math=False, **style)
         room = self.width - _MARGIN_PX / 2
-        while len(text) > 1 and artist.get_window_extent().x1 > room:
-            text = text[:-1]
+        while len(text) > 1 and (excess := artist.get_window_extent().x1 / room) > 1:
+            text = text[: min(len(text) - 1, int(len(text) / excess))]
             artist.set_text(text + "…")
 
 
