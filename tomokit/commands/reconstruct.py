@@ -25,6 +25,7 @@ def reconstruct(
     method: Annotated[str | None, _option("method", "NAME")] = None,
     thickness: Annotated[int | None, _option("thickness", "PX")] = None,
     angles: Annotated[Path | None, _option("angles", "F")] = None,
+    allow_unsorted: Annotated[bool, typer.Option("--allow-unsorted", help=_HELP["allow_unsorted"])] = False,
     mask: Annotated[Path | None, _option("mask", "F")] = None,
     xf: Annotated[Path | None, _option("xf", "F")] = None,
     tilt_offset: Annotated[float | None, _option("tilt_offset", "DEG")] = None,
@@ -65,7 +66,7 @@ def reconstruct(
         "xf": xf, "tilt_offset": tilt_offset, "pixel_size": pixel_size, "transform": transform,
         "percentiles": percentiles, "exposure": exposure, "bin": bin, "half": half, "exclude": exclude,
         "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads,
-        "preview": False if no_preview else None, "overwrite": overwrite,
+        "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "overwrite": overwrite,
     }  # fmt: skip
     request = build_request(given, settings=set_ or (), config=config, preset=preset)
     with TerminalProgress() as progress:

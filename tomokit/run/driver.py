@@ -14,7 +14,7 @@ from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.run.backend import choose_backend, use_threads
 from tomokit.run.held_out import HeldOut
-from tomokit.run.memory import check_memory, peak_bytes
+from tomokit.run.memory import check_disk, check_memory, peak_bytes
 from tomokit.run.outputs import check_outputs, digest, input_paths, write_outputs
 from tomokit.run.prepare import Plan, Prepared, make_plan, prepare
 from tomokit.run.progress import Progress, Silent
@@ -22,6 +22,8 @@ from tomokit.run.readers import find_reader
 from tomokit.run.request import ReconstructionRequest
 
 Summary = dict[str, Any]
+
+_HEADER_BYTES = 1024
 
 
 def reconstruct(request: ReconstructionRequest, progress: Progress | None = None) -> Summary:
@@ -54,8 +56,9 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
     backend = choose_backend(request.backend)
     reader = find_reader(request.stack)
     plan = make_plan(request, reader.shape(request.stack))
-    check_outputs(request, plan.shape.volume_bytes)
+    check_outputs(request)
     check_memory(_estimate(plan, request, method, options), f"a volume of {_size(plan)} by {request.method}")
+    check_disk(request.output, plan.shape.volume_bytes + _HEADER_BYTES)
     threads = use_threads(request.threads)
 
     progress.stage(f"reading {request.stack.name}")

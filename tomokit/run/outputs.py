@@ -13,18 +13,16 @@ from numpy.typing import NDArray
 
 from tomokit.data import Volume
 from tomokit.errors import OutputError
-from tomokit.run.memory import check_disk
 from tomokit.run.request import ReconstructionRequest
 
 
-def check_outputs(request: ReconstructionRequest, volume_bytes: int) -> None:
+def check_outputs(request: ReconstructionRequest) -> None:
     """Make sure that volume and preview can be written where they are asked for.
 
     Raises
     ------
     OutputError
-        If one exists and may not be replaced, is one of the inputs, its folder cannot be written to, or the disk has no
-        room.
+        If one exists and may not be replaced, is one of the inputs, or its folder cannot be written to.
     """
     from tomokit.io.output import check_output
 
@@ -36,7 +34,6 @@ def check_outputs(request: ReconstructionRequest, volume_bytes: int) -> None:
             check_output(path, overwrite=request.overwrite)
     if request.preview_path is not None and request.preview_path.resolve() == request.output.resolve():
         raise OutputError("would be the preview's name too", file=request.output, remedy="name the volume .mrc")
-    check_disk(request.output, volume_bytes + 1024)
 
 
 def input_paths(request: ReconstructionRequest) -> list[Path]:

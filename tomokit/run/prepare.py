@@ -118,6 +118,7 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     )
     if series.n_views != len(used):
         raise InputError(f"{series.n_views} views were read where {len(used)} are used", file=request.stack)
+    _check_order(series, request)
     series = bin_series(series, request.bin)
     _check_masked_views(series, used, request)
     fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
@@ -153,6 +154,17 @@ def _projections(series: TiltSeries, views: NDArray[np.int_], transform: Transfo
 
 def _turned(mask: Stack | None, views: NDArray[np.int_]) -> Stack | None:
     return None if mask is None else np.ascontiguousarray(mask[views].transpose(0, 2, 1), dtype=np.float32)
+
+
+def _check_order(series: TiltSeries, request: ReconstructionRequest) -> None:
+    """Unsorted angles are more often a file of another stack than an order of acquisition: the user has to say so."""
+    steps = np.diff(series.geometry.tilt_deg)
+    if not request.allow_unsorted and not ((steps > 0).all() or (steps < 0).all()):
+        raise InputError(
+            "the angles are not sorted",
+            file=request.angles or series.provenance.get("angles", request.stack),
+            remedy="give the right --angles, or --allow-unsorted if the stack is in order of acquisition",
+        )
 
 
 def _check_masked_views(series: TiltSeries, used: list[int], request: ReconstructionRequest) -> None:

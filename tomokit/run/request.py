@@ -32,6 +32,9 @@ class ReconstructionRequest:
     method: str = option("tv", "Reconstruction method; `tomokit plugins list` shows them.")
     thickness: int | None = option(None, "Extent along z, in pixels of the stack as given.", minimum=1)
     angles: Path | None = option(None, "Tilt angles; default: the .tlt, .rawtlt or .mdoc beside the stack.")
+    allow_unsorted: bool = option(
+        False, "Take angles that neither rise nor fall throughout, as in order of acquisition."
+    )
     mask: Path | None = option(None, "Mask stack: 1 = use, 0 = bead or padding.")
     xf: Path | None = option(None, "IMOD transforms from the raw stack to the aligned one.")
     tilt_offset: float = option(0.0, "Degrees added to every tilt angle.")

@@ -1,0 +1,267 @@
+"""Bad input: one line on stderr, exit status 2, and the folder as it was."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tomokit.io import read_stack, write_stack
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def refused(cli: Cli, data: Path) -> Callable[..., str]:
+    """Call ``reconstruct`` on the data, expect a refusal that leaves nothing, and give the line."""
+
+    def call(*arguments: object, output: str = "out.mrc") -> str:
+        before = {path.name: path.read_bytes() for path in data.iterdir()}
+        basis = ("reconstruct", data / "tilts.mrc", "-o", data / output, "--method", "sirt")
+        if "--thickness" not in arguments:
+            basis = (*basis, "--thickness", 16)
+        status, out, err = cli(*basis, "--set", "epochs=2", *arguments)
+        assert (status, out) == (2, "")
+        assert err.count("\n") == 1
+        assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+        return err
+
+    return call
+
+
+def images_of(data: Path) -> np.ndarray:
+    return np.array(read_stack(data / "tilts.mrc").values)
+
+
+def angles_of(data: Path) -> list[str]:
+    return (data / "tilts.tlt").read_text().split()
+
+
+def test_the_data_are_good_before_they_are_spoilt(cli: Cli, data: Path) -> None:
+    status, _, err = cli(
+        "reconstruct",
+        data / "tilts.mrc",
+        "-o",
+        data / "o.mrc",
+        "--method",
+        "sirt",
+        "--thickness",
+        16,
+        "--set",
+        "epochs=1",
+    )
+    assert (status, err) == (0, "")
+
+
+@pytest.mark.parametrize("kept", [0, 500, 1024, 5000])
+def test_a_truncated_or_empty_stack(refused: Callable[..., str], data: Path, kept: int) -> None:
+    stack = data / "tilts.mrc"
+    stack.write_bytes(stack.read_bytes()[:kept])
+    assert "tilts.mrc" in refused()
+
+
+def test_a_stack_that_is_not_there(refused: Callable[..., str], data: Path) -> None:
+    (data / "tilts.mrc").unlink()
+    assert "tilts.mrc" in refused()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_finite(refused: Callable[..., str], data: Path, value: float) -> None:
+    images = images_of(data)
+    images[3, 4, 5] = value
+    write_raw(data / "tilts.mrc", images)
+    line = refused()
+    assert "view 3" in line
+    assert "--exclude 3" in line
+
+
+def test_pixels_that_are_not_finite_may_be_masked_or_excluded(cli: Cli, data: Path) -> None:
+    images = images_of(data)
+    mask = np.ones_like(images)
+    images[3, 4, 5], mask[3, 4, 5] = np.nan, 0
+    write_raw(data / "tilts.mrc", images)
+    write_stack(data / "mask.mrc", mask)
+    basis = ("reconstruct", data / "tilts.mrc", "--method", "sirt", "--thickness", 8, "--set", "epochs=1")
+    assert cli(*basis, "-o", data / "a.mrc", "--mask", data / "mask.mrc")[0] == 0
+    assert cli(*basis, "-o", data / "b.mrc", "--exclude", "3")[0] == 0
+    for name in "ab":
+        assert np.isfinite(read_stack(data / f"{name}.mrc").values).all()
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_angles_of_another_number(refused: Callable[..., str], data: Path, change: int) -> None:
+    angles = angles_of(data)
+    angles = angles[:-1] if change < 0 else [*angles, "66"]
+    (data / "tilts.tlt").write_text("\n".join(angles))
+    line = refused()
+    assert "tilts.tlt" in line
+    assert f"{21 + change} angles" in line
+
+
+def test_no_angles(refused: Callable[..., str], data: Path) -> None:
+    (data / "tilts.tlt").unlink()
+    assert "--angles" in refused()
+
+
+def test_duplicate_angles(refused: Callable[..., str], data: Path) -> None:
+    angles = angles_of(data)
+    angles[5] = angles[4]
+    (data / "tilts.tlt").write_text("\n".join(angles))
+    assert "tilts.tlt: views 4, 5 have the same angle -36" in refused()
+
+
+def test_unsorted_angles(refused: Callable[..., str], data: Path) -> None:
+    angles = angles_of(data)
+    angles[5], angles[9] = angles[9], angles[5]
+    (data / "tilts.tlt").write_text("\n".join(angles))
+    assert "--allow-unsorted" in refused()
+
+
+@pytest.mark.parametrize("views", [[2], [2, 7], list(range(21))])
+def test_views_that_are_all_masked(refused: Callable[..., str], data: Path, views: list[int]) -> None:
+    mask = np.ones_like(images_of(data))
+    mask[views] = 0
+    write_stack(data / "mask.mrc", mask)
+    line = refused("--mask", data / "mask.mrc")
+    assert "mask.mrc" in line
+    assert "masked" in line
+    assert len(views) == 21 or f"--exclude {','.join(map(str, views))}" in line
+
+
+@pytest.mark.parametrize("thickness", [0, -4])
+def test_no_thickness(refused: Callable[..., str], thickness: int) -> None:
+    assert "thickness: " in refused("--thickness", thickness)
+
+
+def test_a_volume_that_does_not_fit_in_memory(refused: Callable[..., str]) -> None:
+    line = refused("--thickness", 10**9)
+    assert "32 x 32 x 1000000000 voxels" in line
+    assert "TiB of memory" in line
+    assert "is available" in line
+
+
+@pytest.mark.parametrize("name", ["out.mrc", "out.png"])
+def test_an_output_that_exists(refused: Callable[..., str], data: Path, name: str) -> None:
+    (data / name).write_text("mine")
+    assert f"{name}: exists already; give --overwrite" in refused()
+
+
+def test_an_output_folder_that_is_not_there(refused: Callable[..., str]) -> None:
+    assert "lost" in refused(output="lost/out.mrc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--method", "srt"), "did you mean sirt"),
+        (("--set", "epoch=3"), "did you mean epochs"),
+        (("--set", "epochs=none"), "method sirt: epochs"),
+        (("--set", "epochs"), "--set"),
+        (("--preset", "fast"), "--preset"),
+        (("--backend", "cuda"), "--backend cpu"),
+        (("--backend", "gpu"), "choose from auto"),
+        (("--exclude", "0-20"), "--exclude"),
+        (("--exclude", "21"), "no view 21"),
+        (("--half", "odd", "--hold-out", "4"), "--hold-out"),
+        (("--bin", "0"), "bin"),
+        (("--bin", "33"), "bin"),
+        (("--transform", "sqrt"), "transform"),
+        (("--percentiles", "5"), "percentiles"),
+        (("--percentiles", "60,40"), "--percentiles"),
+        (("--threads", "99999"), "--threads"),
+        (("--tilt-offset", "80"), "offset"),
+        (("--pixel-size", "0"), "pixel_size"),
+        (("--config", "lost.toml"), "lost.toml"),
+        (("--mask", "lost.mrc"), "lost.mrc"),
+        (("--xf", "lost.xf"), "lost.xf"),
+    ],
+)
+def test_options_that_make_no_sense(refused: Callable[..., str], arguments: tuple[str, ...], said: str) -> None:
+    assert said in refused(*arguments)
+
+
+def test_constant_images(refused: Callable[..., str], data: Path) -> None:
+    write_raw(data / "tilts.mrc", np.full_like(images_of(data), 3))
+    assert "every pixel that counts is 3" in refused()
+
+
+def command(data: Path, *arguments: object) -> list[str]:
+    basis = [
+        sys.executable,
+        "-m",
+        "tomokit",
+        "reconstruct",
+        data / "tilts.mrc",
+        "-o",
+        data / "out.mrc",
+        "--thickness",
+        16,
+    ]
+    return [str(word) for word in (*basis, "--method", "sirt", *arguments)]
+
+
+@pytest.mark.parametrize(("limit", "what"), [(30_000, "volume"), (2_000, "preview")])
+def test_a_disk_that_fills_up_while_writing(cli: Cli, data: Path, limit: int, what: str) -> None:
+    """A limit on the size of files breaks a write off as a full disk does; the preview is smaller than the volume."""
+    # Compiled code is cached in files, too: let that be done before.
+    cli(*command(data, "--set", "epochs=1")[3:], "--output", data.parent / "warm.mrc")
+    before = sorted(path.name for path in data.iterdir())
+    done = subprocess.run(
+        command(data, "--set", "epochs=1"),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert ("out.png" if what == "preview" else "out.mrc") in done.stderr
+    assert sorted(path.name for path in data.iterdir()) == before
+
+
+def test_a_disk_without_room_is_refused_before_starting(data: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tomokit-test", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs the rights to")
+    try:
+        words = command(data, "--set", "epochs=1")
+        words[words.index("-o") + 1] = str(disk / "out.mrc")
+        done = subprocess.run([*words, "--thickness", "20"], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "is free on the disk" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_an_interrupt_leaves_nothing_and_exits_130(data: Path) -> None:
+    before = sorted(path.name for path in data.iterdir())
+    process = subprocess.Popen(
+        command(data, "--set", "epochs=1000000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
+    assert sorted(path.name for path in data.iterdir()) == before
+
+
+def write_raw(path: Path, images: np.ndarray) -> None:
+    """Write by the reference library, which takes pixels that are not finite, with a warning."""
+    import mrcfile
+
+    with warnings.catch_warnings(), mrcfile.new(path, overwrite=True) as mrc:
+        warnings.simplefilter("ignore")
+        mrc.set_data(images.astype(np.float32))
+        mrc.set_image_stack()
