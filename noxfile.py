@@ -1,0 +1,37 @@
+"""Sessions for developers. They run in the environment that nox was started from, so that nothing is installed twice:
+
+pip install -e '.[dev]' && nox -s lint tests
+"""
+
+import sys
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "tests"]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests; arguments after -- go to pytest."""
+    session.run(sys.executable, "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and types."""
+    session.run(sys.executable, "-m", "ruff", "check", ".")
+    session.run(sys.executable, "-m", "ruff", "format", "--check", ".")
+    session.run(sys.executable, "-m", "mypy")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Timings, as ratios to a yardstick in the same run."""
+    session.run(sys.executable, "-m", "pytest", "tests/benchmarks", "-s", *session.posargs)
+
+
+@nox.session
+def quality(session: nox.Session) -> None:
+    """Quality of the reconstructions on data with a truth; takes long."""
+    session.run(sys.executable, "tests/benchmarks/quality.py", *session.posargs)

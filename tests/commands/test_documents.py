@@ -1,0 +1,81 @@
+"""README, documents and examples say what is so."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import runpy
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tomokit.run.config import preset_names
+from tomokit.run.request import ReconstructionRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+Cli = Callable[..., tuple[int, str, str]]
+
+
+def blocks() -> list[str]:
+    return re.findall(
+        r"^```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+
+
+def test_the_first_two_blocks_are_one_line_each_and_ci_runs_the_second() -> None:
+    first, second = blocks()[:2]
+    assert first.count("\n") == second.count("\n") == 1
+    assert second.strip() in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_commands_of_the_first_block_work_on_a_smaller_specimen(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = [part.split()[1:] for part in blocks()[0].split("&&") if "bin/tomokit" in part]
+    assert [command[0] for command in commands] == ["simulate", "reconstruct", "compare"]
+    for command in commands:
+        words = [{"48,128,128": "16,24,24", "48": "16"}.get(word, word) for word in command]
+        assert cli(*words)[0] == 0
+    assert {path.name for path in (tmp_path / "demo").glob("*.png")} == {"tomogram.png", "compare.png"}
+
+
+@pytest.mark.parametrize("line", [line for block in blocks()[2:] for line in block.splitlines()])
+def test_other_commands_of_the_readme_have_options_that_exist(cli: Cli, line: str) -> None:
+    program, *words = shlex.split(line)
+    assert program == "tomokit"
+    # The files are not there: any other complaint is about the command.
+    status, _, err = cli(*words)
+    assert status == 2
+    assert "tilts" in err
+    assert "--help" not in err
+
+
+def test_every_option_of_reconstruct_is_documented() -> None:
+    document = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for item in dataclasses.fields(ReconstructionRequest):
+        if item.name not in ("stack", "output", "options", "preview"):
+            assert f"--{item.name.replace('_', '-')}" in document
+    for name in preset_names():
+        assert f"`{name}`" in document
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_map_names_every_folder_of_the_package() -> None:
+    document = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    folders = [path.name for path in (ROOT / "tomokit").iterdir() if (path / "__init__.py").is_file()]
+    assert len(folders) > 5
+    for name in [*folders, "presets"]:
+        assert f"`tomokit/{name}`" in document
+
+
+def test_the_example_runs() -> None:
+    result = runpy.run_path(str(ROOT / "examples" / "reconstruct_phantom.py"))["main"](24)
+    assert result["psnr_db"] > 12
