@@ -7,6 +7,8 @@ import math
 import time
 from typing import Any
 
+import numpy as np
+
 from tomokit import __version__
 from tomokit.errors import OptionError
 from tomokit.methods.contract import Run
@@ -24,6 +26,7 @@ from tomokit.run.request import ReconstructionRequest
 Summary = dict[str, Any]
 
 _HEADER_BYTES = 1024
+_LIBRARIES_BYTES = 128 << 20
 
 
 def reconstruct(request: ReconstructionRequest, progress: Progress | None = None) -> Summary:
@@ -68,7 +71,12 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
     progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, volume of {_size(plan)}")
     history = _fit(run, prepared.held_out, progress)
     progress.stage(f"writing {request.output.name}")
-    values = run.volume() * prepared.transform.volume_scale(prepared.problem.geometry.kappa)
+    values, epochs = run.volume(), run.epoch
+    # The run's arrays are not needed any more, and memory may be short; its volume may be read-only or a view.
+    del run
+    scale = np.float32(prepared.transform.volume_scale(prepared.problem.geometry.kappa))
+    own = values.flags.writeable and values.flags.owndata
+    values = np.multiply(values, scale, out=values if own else None)
     provenance = _provenance(request, prepared, inputs)
     volume = write_outputs(request, values, prepared.series.pixel_size_angstrom, provenance)
     return {
@@ -81,7 +89,7 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
         "parameters": {**request.settings(), "options": dataclasses.asdict(options)},
         "views": {"fitted": list(plan.views.fitted), "held_out": list(plan.views.held_out)},
         "transform": prepared.transform.to_json(),
-        "epochs": run.epoch,
+        "epochs": epochs,
         "loss": history[-1]["loss"] if history else None,
         **_held_out_summary(prepared, history),
         "history": history,
@@ -144,11 +152,11 @@ def _provenance(request: ReconstructionRequest, prepared: Prepared, inputs: dict
 
 def _estimate(plan: Plan, request: ReconstructionRequest, method: Any, options: Any) -> int:
     """Peak bytes of the job: reading, or fitting, or writing, whichever takes most."""
-    before = plan.bytes_before_fit(masked=request.mask is not None)
-    fitting = before + int(method.estimate_bytes(plan.shape, options))
-    # The run's volume, its scaled copy and the transposed one that is written.
-    writing = before + 3 * plan.shape.volume_bytes
-    return max(fitting, writing)
+    volume = plan.shape.volume_bytes
+    before = _LIBRARIES_BYTES + plan.bytes_before_fit(masked=request.mask is not None or request.xf is not None)
+    fitting = int(method.estimate_bytes(plan.shape, options))
+    # When the fit is done the run gives a copy of its volume; the transposed one is made when the run is gone.
+    return before + max(fitting + volume, 2 * volume)
 
 
 def _size(plan: Plan) -> str:
