@@ -1,0 +1,150 @@
+"""What every dense-voxel method shares: the operator, the masked residual, the exposure and the run's bookkeeping.
+
+A run keeps the density in units of projection per pixel, ``d = kappa * rho``, so that the operator's line integrals
+are predictions as they stand; :meth:`DenseRun.volume` gives ``rho``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError
+from tomokit.geometry import TiltGeometry
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.projector import DenseProjector
+
+
+class DenseRun:
+    """Base of the iterative methods on a voxel grid.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is fitted.
+    epochs : int
+        Epochs of the whole run.
+    margin : float
+        Voxels added on either side across the tilt axis, as a share of the detector's width: high tilts see
+        specimen beyond the detector's edges, which has to go somewhere.
+    """
+
+    def __init__(self, problem: Problem, epochs: int, margin: float = 0.0) -> None:
+        self.problem = problem
+        self.epochs = epochs
+        self.epoch = 0
+        geometry = problem.geometry
+        self._margin_px = margin_px(geometry.n_u, margin)
+        n_x = geometry.n_u + 2 * self._margin_px
+        self.operator = DenseProjector(geometry, problem.thickness_px, n_x, backend=problem.backend)
+        self.projections = problem.projections.astype(self.operator.dtype, copy=False)
+        self.mask = None if problem.mask is None else problem.mask.astype(self.operator.dtype, copy=False)
+        self.density: NDArray[np.floating] = np.zeros(self.operator.volume_shape, self.operator.dtype)
+        self._exposure = np.zeros(geometry.n_views, np.float64)
+        self._weight_sums = (
+            np.full(geometry.n_views, float(geometry.n_u * geometry.n_v))
+            if self.mask is None
+            else self.mask.sum(axis=(1, 2), dtype=np.float64)
+        )
+
+    def residual(self, predicted: NDArray[np.floating], view: int) -> NDArray[np.floating]:
+        """Masked residual ``m (p - predicted - b)`` of one view, after solving for its exposure.
+
+        Parameters
+        ----------
+        predicted : ndarray, shape (n_u, n_y)
+            Line integrals of the present density; overwritten by the result.
+        view : int
+            Index of the view.
+
+        Returns
+        -------
+        ndarray, shape (n_u, n_y)
+        """
+        residual = np.subtract(self.projections[view], predicted, out=predicted)
+        mask = None if self.mask is None else self.mask[view]
+        if mask is not None:
+            residual *= mask
+        if self.problem.fit_exposure and self._weight_sums[view] > 0:
+            offset = float(residual.sum(dtype=np.float64) / self._weight_sums[view])
+            self._exposure[view] = offset
+            residual -= residual.dtype.type(offset) if mask is None else residual.dtype.type(offset) * mask
+        return residual
+
+    def residuals(self, density: NDArray[np.floating]) -> tuple[NDArray[np.floating], float]:
+        """Masked residuals of all views and the data term, ``sum m r^2 / sum m``.
+
+        Parameters
+        ----------
+        density : ndarray, shape (n_x, n_z, n_y)
+            In units of projection per pixel.
+
+        Returns
+        -------
+        residuals : ndarray, shape (n_views, n_u, n_y)
+        loss : float
+        """
+        stack = self.operator(density)
+        squares = 0.0
+        for view in range(len(stack)):
+            residual = self.residual(stack[view], view)
+            squares += float(np.vdot(residual, residual))
+        return stack, squares / max(float(self._weight_sums.sum()), 1.0)
+
+    def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
+        """Projections ``[tilt, u, y]`` of the present density, without exposure (see :class:`Run`)."""
+        n_x, n_z, _ = self.operator.volume_shape
+        projector = DenseProjector(geometry, n_z, n_x, backend=self.problem.backend)
+        return projector(self._estimate()).astype(np.float32, copy=False)
+
+    def volume(self) -> NDArray[np.float32]:
+        """The density ``rho`` ``[x, z, y]`` over the detector's width (see :class:`Run`)."""
+        geometry = self.problem.geometry
+        inner = self._estimate()[self._margin_px : self._margin_px + geometry.n_u]
+        return np.asarray(inner * (1.0 / geometry.kappa), np.float32)
+
+    def _estimate(self) -> NDArray[np.floating]:
+        """The density to show; a method whose iterates are not their own best answer says so here."""
+        return self.density
+
+    def exposure(self) -> NDArray[np.float32]:
+        """Additive exposure of each view in units of projection, shape (n_views,)."""
+        return self._exposure.astype(np.float32)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Density and exposure; a method with more state adds its own."""
+        return {"density": self.density, "exposure": self._exposure}
+
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Continue after `epoch` epochs.
+
+        Raises
+        ------
+        InputError
+            If an array is missing or of another shape or type.
+        """
+        own = self.arrays()
+        for name, mine in own.items():
+            if name not in arrays:
+                raise InputError("not in the state", field=name)
+            if arrays[name].shape != mine.shape or arrays[name].dtype != mine.dtype:
+                raise InputError(
+                    f"{arrays[name].dtype}{arrays[name].shape}, expected {mine.dtype}{mine.shape}", field=name
+                )
+        for name, mine in own.items():
+            mine[...] = arrays[name]
+        self.epoch = epoch
+
+
+def margin_px(n_u: int, margin: float) -> int:
+    """Voxels of a lateral margin on each side, for a detector of `n_u` columns."""
+    return round(margin * n_u)
+
+
+def dense_bytes(shape: ProblemShape, margin: float, volumes: int, stacks: int) -> int:
+    """Bytes of so many float32 volumes (with margin) and stacks."""
+    wide = 1 + 2 * margin_px(shape.n_u, margin) / shape.n_u
+    return int(volumes * shape.volume_bytes * wide + stacks * shape.stack_bytes)

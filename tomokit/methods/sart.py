@@ -1,0 +1,76 @@
+"""SART: one view at a time, each pulling the density towards itself.
+
+``d <- d + omega A_t^T [m (p_t - A_t d - b_t) / A_t 1]`` for the views in turn (Andersen and Kak, Ultrasonic Imaging 6,
+81, 1984). A voxel's weights in one view sum to one inside the detector, so the column normalization is one.
+Views are taken in an order that keeps successive ones far apart in angle: a random permutation from the seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.dense_run import DenseRun, dense_bytes
+from tomokit.plugin.options import option
+
+
+@dataclass(frozen=True)
+class SartOptions:
+    """Options of :class:`Sart`."""
+
+    epochs: int = option(10, "Sweeps over all views.", minimum=1)
+    relaxation: float = option(0.3, "Step omega of every view.", minimum=1e-6, maximum=1.999)
+    decay: float = option(0.9, "Factor on the step after every sweep.", minimum=0.01, maximum=1.0)
+    nonnegative: bool = option(True, "Set negative densities to zero after every view.")
+    margin: float = option(0.0, "Lateral margin on each side, as a share of the detector's width.", minimum=0.0)
+
+
+class SartRun(DenseRun):
+    """A SART reconstruction under way."""
+
+    def __init__(self, problem: Problem, options: SartOptions) -> None:
+        super().__init__(problem, options.epochs, options.margin)
+        self.options = options
+        rays = self.operator(np.ones(self.operator.volume_shape, self.operator.dtype))
+        self._ray_weight = np.divide(1, rays, out=np.zeros_like(rays), where=rays > 0.5)
+        self._single = [self.operator.views([t]) for t in range(problem.geometry.n_views)]
+
+    def sweep(self) -> float:
+        """One pass over all views; returns the data term as each view found it."""
+        from tomokit.methods.voxels import plain_step
+
+        factor = self.operator.dtype(self.options.relaxation * self.options.decay**self.epoch)
+        order = np.random.default_rng((self.problem.seed, self.epoch)).permutation(len(self._single))
+        squares = 0.0
+        for view in order:
+            projector = self._single[view]
+            residual = self.residual(projector(self.density)[0], int(view))
+            squares += float(np.vdot(residual, residual))
+            residual *= self._ray_weight[view]
+            plain_step(self.density, projector.T(residual[None]), factor, self.options.nonnegative)
+        return squares / max(float(self._weight_sums.sum()), 1.0)
+
+    def advance(self) -> dict[str, float]:
+        """One sweep over all views."""
+        loss = self.sweep()
+        self.epoch += 1
+        return {"loss": loss, "data": loss}
+
+
+class Sart:
+    """Simultaneous algebraic reconstruction, one view at a time."""
+
+    name: ClassVar[str] = "sart"
+    summary: ClassVar[str] = "algebraic reconstruction, one view at a time"
+    Options: ClassVar[type] = SartOptions
+
+    def start(self, problem: Problem, options: SartOptions) -> SartRun:
+        """Set up a run (see :class:`Method`)."""
+        return SartRun(problem, options)
+
+    def estimate_bytes(self, problem_shape: ProblemShape, options: SartOptions) -> int:
+        """Density and direction; ray weights (see :class:`Method`)."""
+        return dense_bytes(problem_shape, options.margin, volumes=2, stacks=1)

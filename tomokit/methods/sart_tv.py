@@ -1,0 +1,74 @@
+"""SART+TV: sweeps of SART, each followed by total-variation denoising; the publication's classical baseline.
+
+After every sweep the density is replaced by the proximal map of total variation, whose weight falls with the sweeps
+as the SART step does. It alternates between the two and does not minimize their sum (the method ``tv`` does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.dense_run import dense_bytes
+from tomokit.methods.noise import tv_weight
+from tomokit.methods.sart import SartOptions, SartRun
+from tomokit.plugin.options import option
+
+
+@dataclass(frozen=True)
+class SartTvOptions(SartOptions):
+    """Options of :class:`SartTv`."""
+
+    weight: float = option(0.0, "Weight of the denoising in units of density; 0 follows the data's noise.", minimum=0.0)
+    strength: float = option(1.0, "Denoising relative to the noise, where weight is 0.", minimum=0.0)
+    inner: int = option(20, "Iterations of the denoising after each sweep.", minimum=1)
+
+
+class SartTvRun(SartRun):
+    """A SART+TV reconstruction under way."""
+
+    options: SartTvOptions
+
+    def __init__(self, problem: Problem, options: SartTvOptions) -> None:
+        super().__init__(problem, options)
+        # One sweep of step omega leaves about omega sigma sqrt(n_views) / thickness of noise in a voxel.
+        self.weight = (
+            options.weight or options.strength * options.relaxation * tv_weight(problem) / problem.thickness_px
+        )
+        self._dual = np.zeros((3, *self.operator.volume_shape), self.operator.dtype)
+
+    def advance(self) -> dict[str, float]:
+        """One sweep over all views and one denoising."""
+        from tomokit.methods.total_variation import proximal
+
+        loss = self.sweep()
+        out = np.empty_like(self.density)
+        weight = self.weight * self.options.decay**self.epoch
+        proximal(self.density, self._dual, weight, self.options.inner, self.options.nonnegative, out)
+        self.density[...] = out
+        self.epoch += 1
+        return {"loss": loss, "data": loss}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Density, exposure and the denoising's dual."""
+        return {**super().arrays(), "dual": self._dual}
+
+
+class SartTv:
+    """SART alternating with total-variation denoising."""
+
+    name: ClassVar[str] = "sart-tv"
+    summary: ClassVar[str] = "SART sweeps alternating with total-variation denoising, the publication's baseline"
+    Options: ClassVar[type] = SartTvOptions
+
+    def start(self, problem: Problem, options: SartTvOptions) -> SartTvRun:
+        """Set up a run (see :class:`Method`)."""
+        return SartTvRun(problem, options)
+
+    def estimate_bytes(self, problem_shape: ProblemShape, options: SartTvOptions) -> int:
+        """Density, direction and dual; ray weights (see :class:`Method`)."""
+        return dense_bytes(problem_shape, options.margin, volumes=5, stacks=1)

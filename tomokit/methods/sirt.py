@@ -1,0 +1,71 @@
+"""SIRT: simultaneous iterative reconstruction with row and column normalization.
+
+``d <- d + omega C A^T R m (p - A d - b)`` with ``R = 1 / A 1`` and ``C = 1 / A^T m`` (Gilbert, J. Theor. Biol. 36, 105,
+1972, in the normalization of van der Sluis and van der Vorst, Linear Algebra Appl. 130, 257, 1990); it converges for
+``0 < omega < 2``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.dense_run import DenseRun, dense_bytes
+from tomokit.plugin.options import option
+
+
+@dataclass(frozen=True)
+class SirtOptions:
+    """Options of :class:`Sirt`."""
+
+    epochs: int = option(50, "Iterations over all views.", minimum=1)
+    relaxation: float = option(1.0, "Step omega; the iteration converges below 2.", minimum=1e-6, maximum=1.999)
+    nonnegative: bool = option(True, "Set negative densities to zero after every step.")
+    margin: float = option(0.0, "Lateral margin on each side, as a share of the detector's width.", minimum=0.0)
+
+
+class SirtRun(DenseRun):
+    """A SIRT reconstruction under way."""
+
+    def __init__(self, problem: Problem, options: SirtOptions) -> None:
+        super().__init__(problem, options.epochs, options.margin)
+        self.options = options
+        ones = np.ones(self.operator.volume_shape, self.operator.dtype)
+        rays = self.operator(ones)
+        # A ray that grazes a corner of the volume would be divided by next to nothing.
+        self._ray_weight = np.divide(1, rays, out=np.zeros_like(rays), where=rays > 0.5)
+        del ones, rays
+        weight = np.ones(self.operator.stack_shape, self.operator.dtype) if self.mask is None else self.mask
+        seen = self.operator.T(weight)
+        self._voxel_weight = np.divide(1, seen, out=np.zeros_like(seen), where=seen > 1e-3)
+
+    def advance(self) -> dict[str, float]:
+        """One iteration over all views."""
+        from tomokit.methods.voxels import step
+
+        residuals, loss = self.residuals(self.density)
+        residuals *= self._ray_weight
+        direction = self.operator.T(residuals)
+        factor = self.operator.dtype(self.options.relaxation)
+        step(self.density, direction, self._voxel_weight, factor, self.options.nonnegative)
+        self.epoch += 1
+        return {"loss": loss, "data": loss}
+
+
+class Sirt:
+    """Simultaneous iterative reconstruction."""
+
+    name: ClassVar[str] = "sirt"
+    summary: ClassVar[str] = "simultaneous iterative reconstruction, row and column normalized"
+    Options: ClassVar[type] = SirtOptions
+
+    def start(self, problem: Problem, options: SirtOptions) -> SirtRun:
+        """Set up a run (see :class:`Method`)."""
+        return SirtRun(problem, options)
+
+    def estimate_bytes(self, problem_shape: ProblemShape, options: SirtOptions) -> int:
+        """Density, weights and direction; rays, residuals (see :class:`Method`)."""
+        return dense_bytes(problem_shape, options.margin, volumes=3, stacks=3)

@@ -1,0 +1,132 @@
+"""Converged total-variation reconstruction by a preconditioned primal-dual method.
+
+Minimizes ``1/2 sum m (A d + b - p)^2 + weight TV(d)`` over ``d >= 0`` and the exposures b, as the saddle point of
+Chambolle and Pock (J. Math. Imaging Vis. 40, 120, 2011) with one dual for each of the data, the gradient and the sign:
+
+    y <- m (y + A e - p - b) / (m + 1),     b such that sum y = 0 in each view (or b = 0)
+    q <- project(q + (g / weight) grad e) onto |q| <= 1
+    r <- min(0, r + g e)
+    d' = d - M^-1 (A^T y - weight div q + r),     e = 2 d' - d
+
+with unit step in the data's dual. The primal step is the matrix ``M ~ A^T A + g grad^T grad + g``
+(:mod:`tomokit.methods.preconditioner`), which any positive matrix with ``M >= K^T K`` may be (Pock and Chambolle, ICCV 2011).
+Without it, plain FISTA needs several hundred iterations for what takes some fifty here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.dense_run import DenseRun, dense_bytes
+from tomokit.methods.noise import tv_weight
+from tomokit.plugin.options import option
+
+
+@dataclass(frozen=True)
+class TvOptions:
+    """Options of :class:`Tv`."""
+
+    epochs: int = option(80, "Iterations over all views.", minimum=1)
+    weight: float = option(0.0, "Weight of total variation; 0 takes strength times the data's noise.", minimum=0.0)
+    strength: float = option(0.6, "Total variation relative to the noise, where weight is 0.", minimum=0.0)
+    balance: float = option(10.0, "Step of the gradient's dual; changes the speed, not the result.", minimum=1e-3)
+    nonnegative: bool = option(True, "Constrain densities to be non-negative.")
+    margin: float = option(0.0, "Lateral margin on each side, as a share of the detector's width.", minimum=0.0)
+
+
+class TvRun(DenseRun):
+    """A total-variation reconstruction under way."""
+
+    def __init__(self, problem: Problem, options: TvOptions) -> None:
+        super().__init__(problem, options.epochs, options.margin)
+        from numba import get_num_threads
+
+        from tomokit.methods.preconditioner import CosinePreconditioner
+
+        self.options = options
+        self.weight = options.weight or options.strength * tv_weight(problem)
+        shape, dtype = self.operator.volume_shape, self.operator.dtype
+        span = float(np.subtract(*np.percentile(self.projections[:: max(1, len(self.projections) // 8)], (99.9, 0.1))))
+        density_scale = max(span, 1e-12) / problem.thickness_px
+        self._dual_step = max(options.balance * self.weight / density_scale, 1e-6)
+        self._precondition = CosinePreconditioner(
+            problem.geometry, shape, self._dual_step, self._dual_step, get_num_threads()
+        )
+        self._ahead = self.density.copy()
+        self._data_dual = np.zeros(self.operator.stack_shape, dtype)
+        self._gradient_dual = np.zeros((3, *shape), dtype)
+        self._sign_dual = np.zeros(shape, dtype)
+
+    def advance(self) -> dict[str, float]:
+        """One primal-dual iteration."""
+        from tomokit.methods.total_variation import add_divergence, dual_step, total_variation
+        from tomokit.methods.voxels import look_ahead, sign_step
+
+        dtype = self.operator.dtype
+        residuals, data = self.residuals(self._ahead)
+        self._step_data_dual(residuals)
+        del residuals
+        uphill = self.operator.T(self._data_dual)
+        if self.options.nonnegative:
+            sign_step(self._ahead, self._sign_dual, dtype(self._dual_step), uphill)
+        if self.weight > 0:
+            dual_step(self._ahead, self._gradient_dual, dtype(self._dual_step / self.weight))
+            add_divergence(uphill, self._gradient_dual, dtype(-self.weight), False, uphill)
+        look_ahead(self.density, self._precondition(uphill), self._ahead)
+        self.epoch += 1
+        tv = 2 * self.weight * total_variation(self.density) / max(float(self._weight_sums.sum()), 1.0)
+        return {"loss": data + tv, "data": data, "tv": tv}
+
+    def _step_data_dual(self, residuals: NDArray[np.floating]) -> None:
+        """``y <- m (y + A e - p - b) / (m + 1)``; the residuals come as ``m (p - A e - b')`` with their own best b'."""
+        for view, dual in enumerate(self._data_dual):
+            mask = None if self.mask is None else self.mask[view]
+            if mask is None:
+                dual -= residuals[view]
+                if self.problem.fit_exposure:
+                    dual -= dual.mean(dtype=np.float64).astype(dual.dtype)
+                dual *= 0.5
+                continue
+            share = mask / (mask + 1)
+            # y is zero where the mask is, so weighting it once more changes nothing for a mask of zeros and ones.
+            dual *= mask
+            dual -= residuals[view]
+            dual /= np.where(mask > 0, mask, 1)
+            if self.problem.fit_exposure and self._weight_sums[view] > 0:
+                dual -= (np.vdot(share, dual) / share.sum(dtype=np.float64)).astype(dual.dtype)
+            dual *= share
+
+    def _estimate(self) -> NDArray[np.floating]:
+        """The density with the constraint enforced, which the iterates meet only in the limit."""
+        return np.maximum(self.density, 0) if self.options.nonnegative else self.density
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Density, exposure, the point ahead and the three duals."""
+        return {
+            **super().arrays(),
+            "ahead": self._ahead,
+            "data_dual": self._data_dual,
+            "gradient_dual": self._gradient_dual,
+            "sign_dual": self._sign_dual,
+        }
+
+
+class Tv:
+    """Converged total-variation reconstruction."""
+
+    name: ClassVar[str] = "tv"
+    summary: ClassVar[str] = "total-variation reconstruction, converged by a preconditioned primal-dual method"
+    Options: ClassVar[type] = TvOptions
+
+    def start(self, problem: Problem, options: TvOptions) -> TvRun:
+        """Set up a run (see :class:`Method`)."""
+        return TvRun(problem, options)
+
+    def estimate_bytes(self, problem_shape: ProblemShape, options: TvOptions) -> int:
+        """Density, point ahead, four duals and two at work; data dual and residuals (see :class:`Method`)."""
+        return dense_bytes(problem_shape, options.margin, volumes=9, stacks=2)

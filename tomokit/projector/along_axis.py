@@ -1,0 +1,39 @@
+"""Shifts along the tilt axis: the projector's part in y.
+
+A voxel and a pixel are both one unit long in y, so a view that is shifted by ``dv`` shares each row between two
+detector rows, ``1 - f`` and ``f`` with ``f = dv - floor(dv)``. Applied to the stack, after the projection across the axis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def shift_rows(stack: NDArray[np.floating], dv_px: NDArray[np.float64], n_out: int) -> NDArray[np.floating]:
+    """Move every view along y by its own shift, exactly, sharing rows linearly.
+
+    Parameters
+    ----------
+    stack : ndarray, shape (n_views, n_u, n_in)
+        Views whose rows are centred.
+    dv_px : ndarray of float64, shape (n_views,)
+        Shift of each view towards higher y in pixels.
+    n_out : int
+        Rows of the result, centred likewise; what falls outside is lost.
+
+    Returns
+    -------
+    ndarray, shape (n_views, n_u, n_out)
+    """
+    n_views, n_u, n_in = stack.shape
+    out = np.zeros((n_views, n_u, n_out), stack.dtype)
+    for t in range(n_views):
+        offset = float(dv_px[t]) + (n_out - n_in) / 2
+        whole = int(np.floor(offset))
+        fraction = offset - whole
+        for shift, weight in ((whole, 1.0 - fraction), (whole + 1, fraction)):
+            first, last = max(0, -shift), min(n_in, n_out - shift)
+            if weight > 0 and last > first:
+                out[t, :, first + shift : last + shift] += stack.dtype.type(weight) * stack[t, :, first:last]
+    return out
