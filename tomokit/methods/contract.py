@@ -81,7 +81,7 @@ class Run(Protocol):
         ...
 
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
-        """Projections ``[tilt, u, y]`` of the present density in any geometry of the same detector, without exposure."""
+        """Projections ``[tilt, u, y]`` of the present density in a geometry of the same detector, without exposure."""
         ...
 
     def volume(self) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """The noise of a tilt series, estimated from its finest detail, and the prior weights that follow from it.
 
 A second difference in both directions, ``[1 -2 1] x [1 -2 1]``, removes everything smooth and has variance
-``36 sigma^2`` under white noise (Immerkaer, CVIU 64, 300, 1996); the median of its magnitude, over 0.6745, ignores edges.
+``36 sigma^2`` under white noise (Immerkaer, CVIU 64, 300, 1996); the median of its magnitude, over 0.6745,
+ignores edges.
 """
 
 from __future__ import annotations

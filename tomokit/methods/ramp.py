@@ -1,8 +1,8 @@
 """Filters of weighted back-projection, and what views need before they can be filtered.
 
 The ramp is sampled in space, ``h(0) = 1/4``, ``h(odd n) = -1 / (pi n)^2`` (Kak and Slaney, Principles of Computerized
-Tomographic Imaging, 1988, eq. 3.61), so that the mean density comes out right. The SIRT-like filter multiplies it by what k
-Landweber iterations make of each frequency, ``1 - (1 - e)^k``: back-projecting projections over an angular range
+Tomographic Imaging, 1988, eq. 3.61), so that the mean density comes out right. The SIRT-like filter multiplies
+it by what k Landweber iterations make of each frequency, ``1 - (1 - e)^k``: back-projecting over an angular range
 Theta multiplies frequency f by ``1 / (Theta |f|)`` per view, which SIRT divides by the path length D, hence
 ``e = min(1, 1 / (Theta |f| D))``.
 """
@@ -38,7 +38,7 @@ def angular_weights(tilt_rad: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def ramp(n: int) -> NDArray[np.float64]:
-    """Response of the ramp on `n` samples (cyclic), at the frequencies of ``rfft``; about ``|f|`` in cycles per pixel."""
+    """Response of the ramp on `n` cyclic samples at the frequencies of ``rfft``: about ``|f|`` in cycles per pixel."""
     offset = np.minimum(np.arange(n), n - np.arange(n))
     kernel = np.zeros(n)
     kernel[0] = 0.25

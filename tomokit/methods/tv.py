@@ -9,7 +9,8 @@ Chambolle and Pock (J. Math. Imaging Vis. 40, 120, 2011) with one dual for each 
     d' = d - M^-1 (A^T y - weight div q + r),     e = 2 d' - d
 
 with unit step in the data's dual. The primal step is the matrix ``M ~ A^T A + g grad^T grad + g``
-(:mod:`tomokit.methods.preconditioner`), which any positive matrix with ``M >= K^T K`` may be (Pock and Chambolle, ICCV 2011).
+(:mod:`tomokit.methods.preconditioner`), which any positive matrix with ``M >= K^T K`` may be (Pock and Chambolle,
+ICCV 2011).
 Without it, plain FISTA needs several hundred iterations for what takes some fifty here.
 """
 

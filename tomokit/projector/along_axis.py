@@ -1,7 +1,7 @@
 """Shifts along the tilt axis: the projector's part in y.
 
 A voxel and a pixel are both one unit long in y, so a view that is shifted by ``dv`` shares each row between two
-detector rows, ``1 - f`` and ``f`` with ``f = dv - floor(dv)``. Applied to the stack, after the projection across the axis.
+detector rows, ``1 - f`` and ``f`` with ``f = dv - floor(dv)``. Applied to the stack, after the projection across it.
 """
 
 from __future__ import annotations

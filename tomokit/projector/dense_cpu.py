@@ -36,7 +36,7 @@ def _lists_by_pixel(
     centre_x, centre_z, centre_u = (n_x - 1) / 2, (n_z - 1) / 2, (n_u - 1) / 2
     left = min((x0 - centre_x) * cos, (x1 - 1 - centre_x) * cos)
     left += min(-(z0 - centre_z) * sin, -(z1 - 1 - centre_z) * sin)
-    u_base = int(math.floor(left + du + centre_u - profile[0]))
+    u_base = math.floor(left + du + centre_u - profile[0])
     count[:] = 0
     for z in range(z0, z1):
         start = (x0 - centre_x) * cos - (z - centre_z) * sin + du + centre_u
