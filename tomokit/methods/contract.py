@@ -139,12 +139,25 @@ class ProblemShape:
         Views, detector columns and detector rows.
     thickness_px : int
         Extent along z in voxels.
+    highest_tilt_deg : float
+        Largest tilt, either way, in degrees.
+    fit_exposure : bool
+        Whether exposures will be fitted.
     """
 
     n_views: int
     n_u: int
     n_y: int
     thickness_px: int
+    highest_tilt_deg: float = 60.0
+    fit_exposure: bool = False
+
+    @classmethod
+    def of(cls, problem: Problem) -> ProblemShape:
+        """The sizes of a problem."""
+        geometry = problem.geometry
+        highest = float(np.abs(geometry.tilt_deg).max())
+        return cls(geometry.n_views, geometry.n_u, geometry.n_v, problem.thickness_px, highest, problem.fit_exposure)
 
     @property
     def volume_bytes(self) -> int:

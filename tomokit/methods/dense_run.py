@@ -6,6 +6,7 @@ are predictions as they stand; :meth:`DenseRun.volume` gives ``rho``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.plugin.options import option
 from tomokit.projector import DenseProjector
 
 
@@ -27,17 +29,16 @@ class DenseRun:
         What is fitted.
     epochs : int
         Epochs of the whole run.
-    margin : float
-        Voxels added on either side across the tilt axis, as a share of the detector's width: high tilts see
-        specimen beyond the detector's edges, which has to go somewhere.
+    margin : float or None
+        Voxels added on either side across the tilt axis, as a share of the detector's width (see :func:`margin_px`).
     """
 
-    def __init__(self, problem: Problem, epochs: int, margin: float = 0.0) -> None:
+    def __init__(self, problem: Problem, epochs: int, margin: float | None = 0.0) -> None:
         self.problem = problem
         self.epochs = epochs
         self.epoch = 0
         geometry = problem.geometry
-        self._margin_px = margin_px(geometry.n_u, margin)
+        self._margin_px = margin_px(ProblemShape.of(problem), margin)
         n_x = geometry.n_u + 2 * self._margin_px
         self.operator = DenseProjector(geometry, problem.thickness_px, n_x, backend=problem.backend)
         self.projections = problem.projections.astype(self.operator.dtype, copy=False)
@@ -139,12 +140,30 @@ class DenseRun:
         self.epoch = epoch
 
 
-def margin_px(n_u: int, margin: float) -> int:
-    """Voxels of a lateral margin on each side, for a detector of `n_u` columns."""
-    return round(margin * n_u)
+def margin_option() -> Any:
+    """The option ``margin`` that the iterative methods share."""
+    return option(
+        None,
+        "Lateral margin on each side, as a share of the detector's width; none given: what the highest views see "
+        "if the specimen fills the field (its exposure is fitted), else 0.",
+        minimum=0.0,
+    )
 
 
-def dense_bytes(shape: ProblemShape, margin: float, volumes: int, stacks: int) -> int:
+def margin_px(shape: ProblemShape, margin: float | None) -> int:
+    """Voxels of the lateral margin on each side.
+
+    At a tilt of theta a detector of width W sees ``W / cos(theta)`` of the slab's middle. Where specimen continues
+    beyond the field, what lies there has to be given room, or it is pressed into the edges. Tilts beyond 60 degrees ask
+    for no more than 60.
+    """
+    if margin is None:
+        widest = min(abs(shape.highest_tilt_deg), 60.0)
+        margin = (1 / math.cos(math.radians(widest)) - 1) / 2 if shape.fit_exposure else 0.0
+    return round(margin * shape.n_u)
+
+
+def dense_bytes(shape: ProblemShape, margin: float | None, volumes: int, stacks: int) -> int:
     """Bytes of so many float32 volumes (with margin) and stacks."""
-    wide = 1 + 2 * margin_px(shape.n_u, margin) / shape.n_u
+    wide = 1 + 2 * margin_px(shape, margin) / shape.n_u
     return int(volumes * shape.volume_bytes * wide + stacks * shape.stack_bytes)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.dense_run import DenseRun, dense_bytes
+from tomokit.methods.dense_run import DenseRun, dense_bytes, margin_option
 from tomokit.plugin.options import option
 
 
@@ -25,7 +25,7 @@ class SartOptions:
     relaxation: float = option(0.3, "Step omega of every view.", minimum=1e-6, maximum=1.999)
     decay: float = option(0.9, "Factor on the step after every sweep.", minimum=0.01, maximum=1.0)
     nonnegative: bool = option(True, "Set negative densities to zero after every view.")
-    margin: float = option(0.0, "Lateral margin on each side, as a share of the detector's width.", minimum=0.0)
+    margin: float | None = margin_option()
 
 
 class SartRun(DenseRun):

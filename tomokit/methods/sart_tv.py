@@ -23,8 +23,8 @@ from tomokit.plugin.options import option
 class SartTvOptions(SartOptions):
     """Options of :class:`SartTv`."""
 
-    weight: float = option(0.0, "Weight of the denoising in units of density; 0 follows the data's noise.", minimum=0.0)
-    strength: float = option(1.0, "Denoising relative to the noise, where weight is 0.", minimum=0.0)
+    weight: float | None = option(None, "Weight of the denoising, in density; none given: by the noise.", minimum=0.0)
+    strength: float = option(1.0, "Denoising relative to the noise, where no weight is given.", minimum=0.0)
     inner: int = option(20, "Iterations of the denoising after each sweep.", minimum=1)
 
 
@@ -36,9 +36,8 @@ class SartTvRun(SartRun):
     def __init__(self, problem: Problem, options: SartTvOptions) -> None:
         super().__init__(problem, options)
         # One sweep of step omega leaves about omega sigma sqrt(n_views) / thickness of noise in a voxel.
-        self.weight = (
-            options.weight or options.strength * options.relaxation * tv_weight(problem) / problem.thickness_px
-        )
+        noise = options.relaxation * tv_weight(problem) / problem.thickness_px
+        self.weight = options.strength * noise if options.weight is None else options.weight
         self._dual = np.zeros((3, *self.operator.volume_shape), self.operator.dtype)
 
     def advance(self) -> dict[str, float]:

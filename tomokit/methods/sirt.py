@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.dense_run import DenseRun, dense_bytes
+from tomokit.methods.dense_run import DenseRun, dense_bytes, margin_option
 from tomokit.plugin.options import option
 
 
@@ -21,10 +21,10 @@ from tomokit.plugin.options import option
 class SirtOptions:
     """Options of :class:`Sirt`."""
 
-    epochs: int = option(50, "Iterations over all views.", minimum=1)
+    epochs: int = option(30, "Iterations over all views.", minimum=1)
     relaxation: float = option(1.0, "Step omega; the iteration converges below 2.", minimum=1e-6, maximum=1.999)
     nonnegative: bool = option(True, "Set negative densities to zero after every step.")
-    margin: float = option(0.0, "Lateral margin on each side, as a share of the detector's width.", minimum=0.0)
+    margin: float | None = margin_option()
 
 
 class SirtRun(DenseRun):

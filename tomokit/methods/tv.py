@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.dense_run import DenseRun, dense_bytes
+from tomokit.methods.dense_run import DenseRun, dense_bytes, margin_option
 from tomokit.methods.noise import tv_weight
 from tomokit.plugin.options import option
 
@@ -33,11 +33,11 @@ class TvOptions:
     """Options of :class:`Tv`."""
 
     epochs: int = option(80, "Iterations over all views.", minimum=1)
-    weight: float = option(0.0, "Weight of total variation; 0 takes strength times the data's noise.", minimum=0.0)
-    strength: float = option(0.6, "Total variation relative to the noise, where weight is 0.", minimum=0.0)
+    weight: float | None = option(None, "Weight of total variation; none given: strength times the noise.", minimum=0.0)
+    strength: float = option(0.6, "Total variation relative to the noise, where no weight is given.", minimum=0.0)
     balance: float = option(10.0, "Step of the gradient's dual; changes the speed, not the result.", minimum=1e-3)
     nonnegative: bool = option(True, "Constrain densities to be non-negative.")
-    margin: float = option(0.0, "Lateral margin on each side, as a share of the detector's width.", minimum=0.0)
+    margin: float | None = margin_option()
 
 
 class TvRun(DenseRun):
@@ -50,7 +50,7 @@ class TvRun(DenseRun):
         from tomokit.methods.preconditioner import CosinePreconditioner
 
         self.options = options
-        self.weight = options.weight or options.strength * tv_weight(problem)
+        self.weight = options.strength * tv_weight(problem) if options.weight is None else options.weight
         shape, dtype = self.operator.volume_shape, self.operator.dtype
         span = float(np.subtract(*np.percentile(self.projections[:: max(1, len(self.projections) // 8)], (99.9, 0.1))))
         density_scale = max(span, 1e-12) / problem.thickness_px

@@ -91,7 +91,11 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
     if min(n_y, n_x) < request.bin:
         raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one")
     thickness = -(-request.thickness // request.bin)
-    shape = ProblemShape(len(views.fitted), n_x // request.bin, n_y // request.bin, thickness)
+    # Before the data are read it is not known whether exposures will be fitted: the larger case is assumed.
+    fit_exposure = request.exposure != "zero" and request.transform != "linear"
+    shape = ProblemShape(
+        len(views.fitted), n_x // request.bin, n_y // request.bin, thickness, fit_exposure=fit_exposure
+    )
     return Plan(stack_shape, views, shape)
 
 
