@@ -176,4 +176,5 @@ def test_plugins_list_has_name_kind_origin_version_and_summary(cli: Cli) -> None
     assert sirt["summary"] in text
     assert "epochs" not in text
     _, text, _ = cli("plugins", "list", "--verbose")
-    assert "epochs = 50 (int, 1..)" in text
+    default = next(option["default"] for option in sirt["options"] if option["name"] == "epochs")
+    assert f"epochs = {default} (int, 1..)" in text

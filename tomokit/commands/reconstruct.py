@@ -79,9 +79,10 @@ def reconstruct(
 def _text(summary: dict[str, Any]) -> str:
     n_z, n_y, n_x = summary["shape"]
     transform = summary["transform"]
+    epochs = f"{summary['epochs']} epoch{'' if summary['epochs'] == 1 else 's'}"
     lines = [
         f"{summary['output']}: {n_x} x {n_y} x {n_z} voxels of {summary['voxel_size_angstrom']:g} angstrom",
-        f"method {summary['method']} on {summary['backend']}: {summary['epochs']} epochs, loss {summary['loss']:.4g}, "
+        f"method {summary['method']} on {summary['backend']}: {epochs}, loss {summary['loss']:.4g}, "
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB",
         f"transform {transform['kind']}{', ' + transform['reason'] if transform['reason'] else ''}",
     ]
