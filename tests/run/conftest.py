@@ -25,6 +25,7 @@ class BlurOptions:
     fail_at: int = option(0, "Epoch after which the loss is not a number.", minimum=0)
     interrupt_at: int = option(0, "Epoch at which the user interrupts.", minimum=0)
     claim_bytes: int = option(0, "Memory that is claimed.", minimum=0)
+    claim_bytes_with_exposure: int = option(0, "Memory that is claimed if exposures are fitted.", minimum=0)
 
 
 class BlurRun:
@@ -78,7 +79,7 @@ class Blur:
         return BlurRun(problem, options)
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: BlurOptions) -> int:
-        return options.claim_bytes
+        return options.claim_bytes_with_exposure if problem_shape.fit_exposure else options.claim_bytes
 
 
 @pytest.fixture(autouse=True)

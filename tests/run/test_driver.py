@@ -217,6 +217,19 @@ def test_memory_is_refused_before_reading(request_: ReconstructionRequest, blur:
     assert blur.started is None
 
 
+def test_memory_is_refused_before_fitting_when_the_images_turn_out_to_need_more(
+    request_: ReconstructionRequest, blur: type
+) -> None:
+    write_stack(request_.stack, 50 - read_volume(request_.stack).values, overwrite=True)
+    before = listing(request_)
+    claim = {"claim_bytes_with_exposure": 4 << 50}
+    with pytest.raises(ResourceError, match=r"about 4\.0 PiB of memory"):
+        reconstruct(changed(request_, options=claim))
+    assert listing(request_) == before
+    assert blur.started is None
+    assert reconstruct(changed(request_, options=claim, exposure="zero"))["transform"]["kind"] == "log"
+
+
 @pytest.mark.parametrize("fields", [{"thickness": None}, {"bin": 13}, {"exclude": "0-12"}, {"options": {"epoch": 1}}])
 def test_requests_that_make_no_sense_are_refused(request_: ReconstructionRequest, fields: dict) -> None:
     with pytest.raises((OptionError, OutputError)):

@@ -11,7 +11,7 @@ import numpy as np
 
 from tomokit import __version__
 from tomokit.errors import OptionError
-from tomokit.methods.contract import Run
+from tomokit.methods.contract import ProblemShape, Run
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.run.backend import choose_backend, use_threads
@@ -60,13 +60,17 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
     reader = find_reader(request.stack)
     plan = make_plan(request, reader.shape(request.stack))
     check_outputs(request)
-    check_memory(_estimate(plan, request, method, options), f"a volume of {_size(plan)} by {request.method}")
+    what = f"a volume of {_size(plan)} by {request.method}"
+    before = plan.bytes_before_fit(masked=request.mask is not None or request.xf is not None)
+    check_memory(_LIBRARIES_BYTES + before + _bytes_of_fit(plan.shape, method, options), what)
     check_disk(request.output, plan.shape.volume_bytes + _HEADER_BYTES)
     threads = use_threads(request.threads)
 
     progress.stage(f"reading {request.stack.name}")
     prepared = prepare(request, plan, reader, backend)
     inputs = prepared.series.provenance.get("sha256") or {path.name: digest(path) for path in input_paths(request)}
+    # Angles and transform are known only now, and with them how far the volume extends beyond the field.
+    check_memory(_bytes_of_fit(ProblemShape.of(prepared.problem), method, options), what)
     run = method.start(prepared.problem, options)
     progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, volume of {_size(plan)}")
     history = _fit(run, prepared.held_out, progress)
@@ -150,13 +154,12 @@ def _provenance(request: ReconstructionRequest, prepared: Prepared, inputs: dict
     }
 
 
-def _estimate(plan: Plan, request: ReconstructionRequest, method: Any, options: Any) -> int:
-    """Peak bytes of the job: reading, or fitting, or writing, whichever takes most."""
-    volume = plan.shape.volume_bytes
-    before = _LIBRARIES_BYTES + plan.bytes_before_fit(masked=request.mask is not None or request.xf is not None)
-    fitting = int(method.estimate_bytes(plan.shape, options))
-    # When the fit is done the run gives a copy of its volume; the transposed one is made when the run is gone.
-    return before + max(fitting + volume, 2 * volume)
+def _bytes_of_fit(shape: ProblemShape, method: Any, options: Any) -> int:
+    """Peak bytes of fitting or writing, whichever takes more, beyond the problem.
+
+    When the fit is done the run gives a copy of its volume; the transposed one is made when the run is gone.
+    """
+    return int(max(method.estimate_bytes(shape, options) + shape.volume_bytes, 2 * shape.volume_bytes))
 
 
 def _size(plan: Plan) -> str:

@@ -99,6 +99,11 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
     return Plan(stack_shape, views, shape)
 
 
+def fits_exposure(request: ReconstructionRequest, kind: str) -> bool:
+    """Whether exposures are fitted to images of this kind; a kind still to be recognized counts as linear."""
+    return request.exposure == "fit" or (request.exposure == "auto" and kind in ("log", "invert"))
+
+
 def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend: str) -> Prepared:
     """Read the series and make its problem.
 
@@ -133,7 +138,7 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
         mask=_turned(series.mask, fitted),
         geometry=series.geometry.select(fitted),
         thickness_px=plan.shape.thickness_px,
-        fit_exposure=request.exposure == "fit" or (request.exposure == "auto" and transform.kind != "linear"),
+        fit_exposure=fits_exposure(request, transform.kind),
         seed=request.seed,
         backend=backend,
     )
