@@ -1,0 +1,87 @@
+"""A forest of octrees over a box: which leaves there are, where they lie, how large they are.
+
+Lengths are in detector pixels; axes come in the order ``(x, z, y)``, the tilt axis last, as values are stored. The box
+is cut into cubes, the roots; a leaf of level L is a cube of ``root_px / 2**L``. A leaf carries ``n**3`` vertices on a
+corner-aligned lattice, spacing ``h = size / (n - 1)``; vertices on a face that two leaves share are stored twice.
+Leaves are kept in one canonical order, by level, then y, x, z, so that leaves with the same lattice
+along y lie together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Leaves of a forest of octrees.
+
+    Attributes
+    ----------
+    origin_px : tuple of float
+        ``(x, z, y)`` of the box's lower corner, from the origin of the geometry.
+    root_px : float
+        Edge of a root cube.
+    roots : tuple of int
+        Root cubes along x, z and y.
+    n : int
+        Vertices along a leaf's edge, at least 2.
+    level : ndarray of int32, shape (n_leaves,)
+        0 for a root.
+    index : ndarray of int32, shape (n_leaves, 3)
+        Position ``(x, z, y)`` of each leaf among the cubes of its own level, from 0.
+
+    Raises
+    ------
+    InputError
+        If a leaf lies outside the box, or shapes disagree. That leaves do not overlap is the builder's care.
+    """
+
+    origin_px: tuple[float, float, float]
+    root_px: float
+    roots: tuple[int, int, int]
+    n: int
+    level: NDArray[np.int32]
+    index: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        level = np.asarray(self.level, np.int32)
+        index = np.asarray(self.index, np.int32).reshape(-1, 3)
+        if level.shape != (len(index),) or self.n < 2 or not self.root_px > 0:
+            raise InputError(f"a forest of {level.shape} levels, {index.shape} positions, {self.n} vertices an edge")
+        most = np.asarray(self.roots)[None, :] << level[:, None]
+        if ((index < 0) | (index >= most) | (level[:, None] < 0)).any():
+            raise InputError("a leaf lies outside the box")
+        order = np.lexsort((index[:, 1], index[:, 0], index[:, 2], level))
+        object.__setattr__(self, "level", np.ascontiguousarray(level[order]))
+        object.__setattr__(self, "index", np.ascontiguousarray(index[order]))
+
+    @property
+    def n_leaves(self) -> int:
+        """Number of leaves."""
+        return len(self.level)
+
+    @property
+    def size_px(self) -> NDArray[np.float64]:
+        """Edge of each leaf, shape (n_leaves,)."""
+        return self.root_px / (1 << self.level.astype(np.int64))
+
+    @property
+    def spacing_px(self) -> NDArray[np.float64]:
+        """Distance h between a leaf's vertices, shape (n_leaves,)."""
+        return self.size_px / (self.n - 1)
+
+    @property
+    def corner_px(self) -> NDArray[np.float64]:
+        """Lower corner ``(x, z, y)`` of each leaf, shape (n_leaves, 3)."""
+        return np.asarray(self.origin_px) + self.index * self.size_px[:, None]
+
+    @property
+    def values_shape(self) -> tuple[int, int, int, int]:
+        """Shape of the values on this forest, ``[leaf, x, z, y]``."""
+        return (self.n_leaves, self.n, self.n, self.n)

@@ -1,0 +1,1 @@
+"""Penalties on the octree field, each with its gradient."""

@@ -1,0 +1,67 @@
+"""What a regularizer is: a penalty on a field over leaves, with its own gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.octree import Forest
+
+
+@dataclass
+class Field:
+    """A field on the leaves of a forest, as a regularizer sees it.
+
+    Attributes
+    ----------
+    forest : Forest
+        The leaves; neighbours follow from it (:func:`tomokit.octree.faces.shared_faces`).
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``: densities rho, or the raw values v before the activation, by the regularizer's ``space``.
+    inside : ndarray of bool, shape (n_leaves,)
+        Leaves that touch the region of interest.
+    rng : numpy.random.Generator
+        The only source of randomness; drawn from in the same way whatever the values are.
+    step : int
+        Optimizer steps taken so far.
+    """
+
+    forest: Forest
+    values: NDArray[np.floating]
+    inside: NDArray[np.bool_]
+    rng: np.random.Generator
+    step: int = 0
+
+
+@runtime_checkable
+class Regularizer(Protocol):
+    """A penalty, as registered by the hook ``tomokit_register_regularizers``.
+
+    Attributes
+    ----------
+    name : str
+        What a user gives in ``--set regularizers.NAME.option=...``.
+    summary : str
+        One line for ``tomokit plugins list``.
+    Options : type
+        A frozen dataclass of options with at least ``weight`` (0 switches it off), ``every`` (evaluated every so many
+        steps, with its weight scaled to match) and ``space`` (``"rho"`` or ``"raw"``).
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type]
+
+    def __init__(self, options: Any) -> None:
+        """Make it with its options."""
+        ...
+
+    def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
+        """The unweighted penalty; its gradient times `scale` is added to `gradient`, shaped like the values.
+
+        The caller sets `scale` to the weight, times ``every`` where the regularizer is not evaluated at each step.
+        """
+        ...
