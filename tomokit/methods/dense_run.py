@@ -163,7 +163,13 @@ def margin_px(shape: ProblemShape, margin: float | None) -> int:
     return round(margin * shape.n_u)
 
 
-def dense_bytes(shape: ProblemShape, margin: float | None, volumes: int, stacks: int) -> int:
-    """Bytes of so many float32 volumes (with margin) and stacks."""
+def invert_above(values: NDArray[np.floating], least: float) -> NDArray[np.floating]:
+    """``1 / values`` where they exceed `least`, else 0; in place, because weights are as large as the data."""
+    values[values <= least] = np.inf
+    return np.divide(1, values, out=values)
+
+
+def dense_bytes(shape: ProblemShape, margin: float | None, volumes: int, stacks: int, views: int = 0) -> int:
+    """Bytes of so many float32 volumes (with margin), stacks and single views."""
     wide = 1 + 2 * margin_px(shape, margin) / shape.n_u
-    return int(volumes * shape.volume_bytes * wide + stacks * shape.stack_bytes)
+    return int(volumes * shape.volume_bytes * wide + (stacks + views / shape.n_views) * shape.stack_bytes)

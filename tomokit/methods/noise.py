@@ -51,3 +51,19 @@ def tv_weight(problem: Problem) -> float:
     variation of weight w can absorb what stays below w; so the weight is proportional to both.
     """
     return noise_level(problem.projections, problem.mask) * float(np.sqrt(problem.geometry.n_views))
+
+
+def contrast(problem: Problem) -> float:
+    """Range of a problem's projections: 0.1 to 99.9 percent of the used pixels of some eight views.
+
+    Where exposures are fitted each view counts from its own mean, so that no constant has a say.
+    """
+    values = []
+    for view in range(0, problem.geometry.n_views, max(1, problem.geometry.n_views // 8)):
+        used = problem.projections[view]
+        used = used.ravel() if problem.mask is None else used[problem.mask[view] > 0]
+        if used.size and problem.fit_exposure:
+            used = used - used.mean(dtype=np.float64).astype(used.dtype)
+        values.append(used)
+    pooled = np.concatenate(values)
+    return float(np.subtract(*np.percentile(pooled, (99.9, 0.1)))) if pooled.size else 0.0

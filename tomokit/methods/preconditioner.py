@@ -20,7 +20,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from tomokit.geometry import TiltGeometry
 from tomokit.projector import DenseProjector
 
-_PROBES = 128
+PROBES = 128  # rows of noise that measure the spectrum
 _FLOOR = 0.01  # of the largest eigenvalue: what leaks between cosines keeps the wedge from being empty
 
 
@@ -65,7 +65,7 @@ def _difference_spectrum(n: int) -> NDArray[np.float64]:
 
 def _data_spectrum(geometry: TiltGeometry, n_x: int, n_z: int) -> NDArray[np.float64]:
     """Diagonal of ``A^T A`` in the cosine basis of a plane across the tilt axis, shape (n_x, n_z), measured."""
-    flat = replace(geometry, n_v=_PROBES, shift_v_px=np.zeros(geometry.n_views))
+    flat = replace(geometry, n_v=PROBES, shift_v_px=np.zeros(geometry.n_views))
     projector = DenseProjector(flat, n_z, n_x)
     probe = np.random.default_rng(0).standard_normal(projector.volume_shape, np.float32)
     answer = projector.T(projector(probe))
@@ -81,7 +81,8 @@ def _largest_eigenvalue(
     """Largest eigenvalue of ``M^-1 (A^T A + g grad^T grad + c)``.
 
     Along y everything is diagonal in cosines, and the constant one is the worst: the others add the same positive
-    number to both. So one plane across the axis tells, and masks can only make the eigenvalue smaller.
+    number to both, which keeps a bound that is at least one. So one plane across the axis tells; masks, and shifts
+    along y, can only make the eigenvalue smaller.
     """
     n_x, n_z = plane.shape
     flat = replace(geometry, n_v=1, shift_v_px=np.zeros(geometry.n_views))
@@ -98,7 +99,8 @@ def _largest_eigenvalue(
     size = n_x * n_z
     start = np.random.default_rng(0).standard_normal(size)
     if size < 16:
-        return float(np.linalg.eigvalsh(np.stack([apply(row) for row in np.eye(size)])).max()) * 1.01
+        exact = np.linalg.eigvalsh(np.stack([apply(row) for row in np.eye(size)])).max()
+        return max(float(exact), 1.0) * 1.01
     operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)
     value = eigsh(operator, k=1, which="LA", tol=1e-2, v0=start, ncv=min(size - 1, 12), return_eigenvectors=False)
-    return float(value[0]) * 1.02
+    return max(float(value[0]), 1.0) * 1.02

@@ -76,7 +76,8 @@ def window(kind: str, n: int, cutoff: float, iterations: int, path_px: float, ra
 def fill_masked(image: NDArray[np.floating], mask: NDArray[np.floating]) -> NDArray[np.floating]:
     """Replace masked pixels by a smooth continuation of their surroundings.
 
-    Normalized Gaussian convolution at doubling widths, each filling what the one before did not reach.
+    Normalized Gaussian convolution at doubling widths, each filling what the one before did not reach; the mean
+    of the known pixels for what is beyond the reach of all.
 
     Parameters
     ----------
@@ -93,7 +94,11 @@ def fill_masked(image: NDArray[np.floating], mask: NDArray[np.floating]) -> NDAr
     if known.all() or not known.any():
         return filled
     sigma = 2.0
+    mean = filled.sum(dtype=np.float64) / known.sum(dtype=np.float64)
     while not known.all():
+        if sigma > max(image.shape):
+            filled[known == 0] = mean
+            break
         weight = gaussian_filter(known, sigma, mode="nearest", truncate=3)
         value = gaussian_filter(filled * known, sigma, mode="nearest", truncate=3)
         reached = (known == 0) & (weight > 0.05)

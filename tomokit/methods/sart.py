@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.dense_run import DenseRun, dense_bytes, margin_option
+from tomokit.methods.dense_run import DenseRun, dense_bytes, invert_above, margin_option
 from tomokit.plugin.options import option
 
 
@@ -35,7 +35,7 @@ class SartRun(DenseRun):
         super().__init__(problem, options.epochs, options.margin)
         self.options = options
         rays = self.operator(np.ones(self.operator.volume_shape, self.operator.dtype))
-        self._ray_weight = np.divide(1, rays, out=np.zeros_like(rays), where=rays > 0.5)
+        self._ray_weight = invert_above(rays, 0.5)
         self._single = [self.operator.views([t]) for t in range(problem.geometry.n_views)]
 
     def sweep(self) -> float:
@@ -72,5 +72,5 @@ class Sart:
         return SartRun(problem, options)
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartOptions) -> int:
-        """Density and direction; ray weights (see :class:`Method`)."""
-        return dense_bytes(problem_shape, options.margin, volumes=2, stacks=1)
+        """Density and direction; ray weights, twice where views are shifted along y (see :class:`Method`)."""
+        return dense_bytes(problem_shape, options.margin, volumes=2, stacks=2, views=3)

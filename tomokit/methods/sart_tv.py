@@ -70,4 +70,4 @@ class SartTv:
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartTvOptions) -> int:
         """Density, direction and dual; ray weights (see :class:`Method`)."""
-        return dense_bytes(problem_shape, options.margin, volumes=5, stacks=1)
+        return dense_bytes(problem_shape, options.margin, volumes=5, stacks=1, views=3)

@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.dense_run import DenseRun, dense_bytes, margin_option
+from tomokit.methods.dense_run import DenseRun, dense_bytes, invert_above, margin_option
 from tomokit.plugin.options import option
 
 
@@ -34,13 +34,11 @@ class SirtRun(DenseRun):
         super().__init__(problem, options.epochs, options.margin)
         self.options = options
         ones = np.ones(self.operator.volume_shape, self.operator.dtype)
-        rays = self.operator(ones)
         # A ray that grazes a corner of the volume would be divided by next to nothing.
-        self._ray_weight = np.divide(1, rays, out=np.zeros_like(rays), where=rays > 0.5)
-        del ones, rays
+        self._ray_weight = invert_above(self.operator(ones), 0.5)
+        del ones
         weight = np.ones(self.operator.stack_shape, self.operator.dtype) if self.mask is None else self.mask
-        seen = self.operator.T(weight)
-        self._voxel_weight = np.divide(1, seen, out=np.zeros_like(seen), where=seen > 1e-3)
+        self._voxel_weight = invert_above(self.operator.T(weight), 1e-3)
 
     def advance(self) -> dict[str, float]:
         """One iteration over all views."""

@@ -24,7 +24,8 @@ def add_divergence(g: Any, q: Any, weight: Any, nonnegative: bool, out: Any) -> 
     g, out : array, shape (n_x, n_z, n_y)
         May be the same.
     q : array, shape (3, n_x, n_z, n_y)
-        Dual vectors, components along x, z and y; the last of each axis is taken as zero.
+        Dual vectors, components along x, z and y. The last along its own axis has no difference to belong to and
+        must be zero, as :func:`dual_step` leaves it.
     weight : float of the arrays' type
     nonnegative : bool
     """

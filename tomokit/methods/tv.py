@@ -16,7 +16,7 @@ Without it, plain FISTA needs several hundred iterations for what takes some fif
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.methods.dense_run import DenseRun, dense_bytes, margin_option
-from tomokit.methods.noise import tv_weight
+from tomokit.methods.noise import contrast, tv_weight
 from tomokit.plugin.options import option
 
 
@@ -52,8 +52,7 @@ class TvRun(DenseRun):
         self.options = options
         self.weight = options.strength * tv_weight(problem) if options.weight is None else options.weight
         shape, dtype = self.operator.volume_shape, self.operator.dtype
-        span = float(np.subtract(*np.percentile(self.projections[:: max(1, len(self.projections) // 8)], (99.9, 0.1))))
-        density_scale = max(span, 1e-12) / problem.thickness_px
+        density_scale = max(contrast(problem), 1e-12) / problem.thickness_px
         self._dual_step = max(options.balance * self.weight / density_scale, 1e-6)
         self._precondition = CosinePreconditioner(
             problem.geometry, shape, self._dual_step, self._dual_step, get_num_threads()
@@ -130,4 +129,10 @@ class Tv:
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: TvOptions) -> int:
         """Density, point ahead, four duals and two at work; data dual and residuals (see :class:`Method`)."""
-        return dense_bytes(problem_shape, options.margin, volumes=9, stacks=2)
+        from tomokit.methods.preconditioner import PROBES
+
+        # The preconditioner's probes are as long, however short the specimen is.
+        probes = replace(problem_shape, n_y=PROBES)
+        start = dense_bytes(problem_shape, options.margin, volumes=1, stacks=0)
+        start += dense_bytes(probes, options.margin, volumes=4, stacks=1)
+        return max(start, dense_bytes(problem_shape, options.margin, volumes=9, stacks=2))

@@ -71,4 +71,4 @@ class Wbp:
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: WbpOptions) -> int:
         """Density and back-projection; filtered views and residuals (see :class:`Method`)."""
-        return dense_bytes(problem_shape, 0.0, volumes=2, stacks=2)
+        return dense_bytes(problem_shape, 0.0, volumes=2, stacks=2, views=6)
