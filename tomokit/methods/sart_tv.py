@@ -23,8 +23,11 @@ from tomokit.plugin.options import option
 class SartTvOptions(SartOptions):
     """Options of :class:`SartTv`."""
 
+    epochs: int = option(20, "Sweeps over all views, each followed by a denoising.", minimum=1)
+    relaxation: float = option(0.1, "Step omega of every view.", minimum=1e-6, maximum=1.999)
+    decay: float = option(0.97, "Factor on step and denoising after every sweep.", minimum=0.01, maximum=1.0)
     weight: float | None = option(None, "Weight of the denoising, in density; none given: by the noise.", minimum=0.0)
-    strength: float = option(1.0, "Denoising relative to the noise, where no weight is given.", minimum=0.0)
+    strength: float = option(0.5, "Denoising relative to the noise, where no weight is given.", minimum=0.0)
     inner: int = option(20, "Iterations of the denoising after each sweep.", minimum=1)
 
 

@@ -34,7 +34,7 @@ class TvOptions:
 
     epochs: int = option(80, "Iterations over all views.", minimum=1)
     weight: float | None = option(None, "Weight of total variation; none given: strength times the noise.", minimum=0.0)
-    strength: float = option(0.6, "Total variation relative to the noise, where no weight is given.", minimum=0.0)
+    strength: float = option(0.65, "Total variation relative to the noise, where no weight is given.", minimum=0.0)
     balance: float = option(10.0, "Step of the gradient's dual; changes the speed, not the result.", minimum=1e-3)
     nonnegative: bool = option(True, "Constrain densities to be non-negative.")
     margin: float | None = margin_option()

@@ -1,0 +1,157 @@
+"""The projector over leaf grids as an operator: ``A(rho)``, ``A.T(stack)``, for some or all views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tomokit.errors import InputError
+from tomokit.geometry import TiltGeometry, centre
+from tomokit.octree import Forest
+from tomokit.projector.vertex_footprint import footprint_reach, footprint_table, footprint_taps
+
+_LEAVES_PER_GROUP = 16
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """Leaves by level and y, and the groups that they are dealt to.
+
+    Attributes
+    ----------
+    slab : ndarray of int64, shape (n_slabs, 2)
+        Level and position along y.
+    group : ndarray of int64, shape (n_groups, 2)
+        First leaf and one past the last.
+    groups_of : ndarray of int64, shape (n_slabs, 2)
+        First group and one past the last.
+    slab_of : ndarray of int64, shape (n_leaves,)
+        Slab of each leaf.
+    """
+
+    slab: NDArray[np.int64]
+    group: NDArray[np.int64]
+    groups_of: NDArray[np.int64]
+    slab_of: NDArray[np.int64]
+
+
+def find_slabs(forest: Forest) -> Slabs:
+    """Slabs and groups of a forest; they depend on nothing else."""
+    keys = np.stack([forest.level, forest.index[:, 2]], axis=1).astype(np.int64)
+    slab, first, slab_of = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    ends = np.r_[first[1:], forest.n_leaves]
+    groups: list[tuple[int, int]] = []
+    groups_of = np.empty((len(slab), 2), np.int64)
+    for s, (begin, end) in enumerate(zip(first, ends, strict=True)):
+        pieces = max(1, -(-(end - begin) // _LEAVES_PER_GROUP))
+        cuts = begin + (end - begin) * np.arange(pieces + 1) // pieces
+        groups_of[s] = len(groups), len(groups) + pieces
+        groups.extend(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+    return Slabs(slab, np.array(groups, np.int64).reshape(-1, 2), groups_of, slab_of.reshape(-1).astype(np.int64))
+
+
+class LeafProjector:
+    """Line integrals in pixels of a trilinear density on leaves, and their exact transpose.
+
+    Parameters
+    ----------
+    forest : Forest
+        The leaves.
+    geometry : TiltGeometry
+        Views and detector. Rows are sampled at their centres, columns averaged over a pixel.
+
+    Raises
+    ------
+    InputError
+        On call, if an array has the wrong shape.
+    """
+
+    def __init__(self, forest: Forest, geometry: TiltGeometry) -> None:
+        self.forest = forest
+        self.geometry = geometry
+        self.slabs = find_slabs(forest)
+        levels = int(forest.level.max()) + 1
+        self.size = forest.root_px / 2.0 ** np.arange(levels)
+        spacing = self.size / (forest.n - 1)
+        tilts = geometry.tilt_rad
+        self.taps = np.array([[footprint_taps(theta, h) for h in spacing] for theta in tilts], np.int64)
+        self.reach = np.array([[footprint_reach(theta, h) for h in spacing] for theta in tilts])
+        self.pad = int(self.taps.max())
+        self.tables = np.stack([np.stack([footprint_table(theta, h, self.pad) for h in spacing]) for theta in tilts])
+        self.corner = forest.corner_px
+        self.spacing = forest.spacing_px
+        self._low, self._high = self._columns()
+
+    def __call__(self, rho: NDArray[np.float32], views: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Line integrals ``[tilt, u, y]`` in pixels of a density ``[leaf, x, z, y]``, of some views or all."""
+        from tomokit.projector.leaves_cpu import expand_rows, project_groups
+
+        if rho.shape != self.forest.values_shape:
+            raise InputError(f"values of shape {rho.shape}, expected {self.forest.values_shape}")
+        t = self._views(views)
+        g = self.geometry
+        low, high = self._low[:, t], self._high[:, t]
+        floats = np.maximum(high - low, 0) * self.forest.n
+        offset = (np.cumsum(floats.ravel()) - floats.ravel()).reshape(floats.shape)
+        buffer = np.empty(int(floats.sum()), np.float32)
+        stack = np.zeros((t.size, g.n_u, g.n_v), np.float32)
+        project_groups(
+            rho, self.slabs.group, self.corner, self.spacing, self.forest.level, g.tilt_rad[t], g.shift_u_px[t],
+            centre(g.n_u), self.reach[t], self.taps[t], self.tables[t], low, high, offset, buffer
+        )  # fmt: skip
+        expand_rows(
+            stack, self.slabs.slab, self.slabs.groups_of, low, high, offset, buffer, self.forest.n,
+            self.forest.origin_px[2], self.size, centre(g.n_v), g.shift_v_px[t]
+        )  # fmt: skip
+        return stack
+
+    def contract(self, stack: NDArray[np.float32], views: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Rows of a stack ``[tilt, u, y]`` gathered on each slab's y-vertices: ``B[slab, view, u + pad, j]``."""
+        from tomokit.projector.leaves_cpu import contract_rows
+
+        t = self._views(views)
+        g = self.geometry
+        shape = (len(self.slabs.slab), t.size, g.n_u + 2 * self.pad, self.forest.n)
+        contracted = np.zeros(shape, np.float32)
+        contract_rows(
+            stack, self.slabs.slab, contracted, self.pad, self.forest.origin_px[2], self.size, centre(g.n_v),
+            g.shift_v_px[t]
+        )  # fmt: skip
+        return contracted
+
+    def T(self, stack: NDArray[np.float32], views: ArrayLike | None = None) -> NDArray[np.float32]:
+        """Back-projection ``[leaf, x, z, y]`` of a stack ``[tilt, u, y]``: the transpose, not the inverse."""
+        from tomokit.projector.leaves_cpu import gather_leaves
+
+        t = self._views(views)
+        g = self.geometry
+        if stack.shape != (t.size, g.n_u, g.n_v):
+            raise InputError(f"stack of shape {stack.shape}, expected {(t.size, g.n_u, g.n_v)}")
+        contracted = self.contract(stack, t)
+        gradient = np.zeros(self.forest.values_shape, np.float32)
+        gather_leaves(
+            gradient, self.slabs.slab_of, self.corner, self.spacing, self.forest.level, g.tilt_rad[t],
+            g.shift_u_px[t], centre(g.n_u), self.reach[t], self.taps[t], self.tables[t], contracted, self.pad
+        )  # fmt: skip
+        return gradient
+
+    def _views(self, views: ArrayLike | None) -> NDArray[np.int64]:
+        return np.arange(self.geometry.n_views) if views is None else np.atleast_1d(np.asarray(views, np.int64))
+
+    def _columns(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Detector columns that each group can meet in each view, with room for the footprints' tails."""
+        g, pad = self.geometry, self.pad
+        size = self.forest.size_px
+        low = np.empty((len(self.slabs.group), g.n_views), np.int64)
+        high = np.empty_like(low)
+        for t, theta in enumerate(g.tilt_rad):
+            cos, sin = np.cos(theta), np.sin(theta)
+            middle = self.corner[:, 0] * cos - self.corner[:, 1] * sin + g.shift_u_px[t] + centre(g.n_u)
+            left = middle + np.minimum(0, size * cos) + np.minimum(0, -size * sin)
+            right = middle + np.maximum(0, size * cos) + np.maximum(0, -size * sin)
+            for i, (begin, end) in enumerate(self.slabs.group):
+                low[i, t] = max(-pad, int(np.floor(left[begin:end].min())) - pad)
+                high[i, t] = min(g.n_u + pad, int(np.ceil(right[begin:end].max())) + pad + 1)
+        return low, high
