@@ -1,6 +1,6 @@
 """PSNR and SSIM of every method on a phantom with known truth, at several noise levels.
 
-    python tests/benchmarks/quality.py [--methods sart-tv,tv] [--noise 0.02,0.05,0.2] [--seeds 101,102] [--set key=value]
+    python tests/benchmarks/quality.py [--methods sart-tv,tv] [--noise 0.02,0.05,0.2] [--seeds 101,102] [--set k=v]
 
 Without --seeds the data set ``shells-a`` beside the repository is used; with them, phantoms of ``tomokit simulate`` of
 the same size, by whose seeds nothing was chosen. Each reconstruction is what ``tomokit reconstruct`` does.

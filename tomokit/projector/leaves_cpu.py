@@ -251,7 +251,7 @@ def expand_rows(
 def contract_rows(
     stack: Any, slab: Any, contracted: Any, pad: int, origin_y: Any, size: Any, centre_v: float, dv: Any
 ) -> None:
-    """The transpose of :func:`expand_rows`: ``B[slab, view, u + pad, j]`` from detector rows; the padding stays zero."""
+    """The transpose of :func:`expand_rows`: ``B[slab, view, u + pad, j]`` from detector rows; the padding stays 0."""
     n_views, n_u, n_v = stack.shape
     n = contracted.shape[3]
     for item in prange(slab.shape[0] * n_views):
