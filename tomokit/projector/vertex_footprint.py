@@ -1,8 +1,8 @@
 """Footprint of a vertex of a leaf on the detector, integrated over a detector pixel, and its tables.
 
 The in-plane basis of a vertex is ``T(x / h) T(z / h)``, T the unit triangle, one-sided on a leaf's face, which gives
-3 x 3 classes. Under a tilt its line integrals are the convolution of both triangles, stretched by ``c = |cos theta|`` and
-``s = |sin theta|`` and each of mass h (half of it on a face); a pixel convolves with a unit box once more.
+3 x 3 classes. Under a tilt its line integrals are the convolution of both triangles, stretched by ``c = |cos theta|``
+and ``s = |sin theta|`` and each of mass h (half of it on a face); a pixel convolves with a unit box once more.
 Each factor is a sum of truncated powers: the stretched triangle's second derivative is a few delta functions (and, on a
 face, the derivative of one), the box's first derivative is two. Convolution adds positions and orders, so
 
