@@ -1,0 +1,245 @@
+"""The first forest: fine leaves over the region of interest, coarser ones beside it.
+
+At a tilt of 60 degrees a detector of width W sees 2 W of a slab, so the forest reaches beyond the detector along x.
+Only what is inside the detector's width is to be resolved; beside it leaves double with distance, at most one level
+from a leaf to the next. How coarse a leaf is depends on x alone, which makes counting leaves a matter of one dimension.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import OptionError
+from tomokit.octree.forest import Forest
+
+_SLACK = 1e-9
+_NEARLY = 1.03
+
+
+class LeafBudgetError(OptionError):
+    """A ``max_leaves`` that is smaller than what the tree needs."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """The region of interest: a box centred at the origin.
+
+    Attributes
+    ----------
+    n_u, n_v : float
+        Width along x and height along y, in detector pixels.
+    thickness_px : float
+        Extent along z, in detector pixels.
+
+    Raises
+    ------
+    OptionError
+        If an extent is not positive.
+    """
+
+    n_u: float
+    n_v: float
+    thickness_px: float
+
+    def __post_init__(self) -> None:
+        for name in ("n_u", "n_v", "thickness_px"):
+            if not getattr(self, name) > 0:
+                raise OptionError(f"{getattr(self, name)} is not positive", field=name)
+
+    @property
+    def extent_px(self) -> tuple[float, float, float]:
+        """Extents ``(x, z, y)``."""
+        return (float(self.n_u), float(self.thickness_px), float(self.n_v))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A cover in units of the finest leaf: blocks along x, and where the region starts among the roots."""
+
+    blocks: tuple[tuple[int, int], ...]  # (first position, edge) of each block along x; positions may be negative
+    start: tuple[int, int, int]  # (x, z, y) position of the region's first leaf
+    cells: tuple[int, int, int]  # leaves of the region along (x, z, y)
+    n_leaves: int
+
+
+def cover(
+    region: Region, margin_px: float, n: int, leaf_px: float, coarser: int = 1, max_leaves: int | None = None
+) -> Forest:
+    """Forest over the region of interest and a margin on both sides of it along x.
+
+    The region is covered by leaves of `leaf_px`, what they exceed it by split evenly between both ends. Beside it
+    leaves double in size, up to `coarser` times. Where the region's leaves do not come in whole larger cubes, larger
+    leaves stand out in z or y by part of one, and up to a few of the finest leaves stand beside the region; among
+    the placements of the roots the one with the fewest leaves is taken.
+
+    Parameters
+    ----------
+    region : Region
+        The region of interest.
+    margin_px : float
+        What else is covered, on each side along x, in detector pixels.
+    n : int
+        Vertices along a leaf's edge.
+    leaf_px : float
+        Edge of the leaves in the region, in detector pixels. They have level `coarser`.
+    coarser : int
+        Coarser levels; the roots' edge is ``leaf_px * 2**coarser``.
+    max_leaves : int, optional
+        The most leaves allowed.
+
+    Raises
+    ------
+    OptionError
+        If a size makes no sense.
+    LeafBudgetError
+        If it takes more leaves than `max_leaves`.
+    """
+    _check(margin_px, n, coarser)
+    if not leaf_px > 0:
+        raise OptionError(f"{leaf_px} is not positive", field="leaf_px")
+    layout = _layout(region, margin_px, leaf_px, coarser)
+    if max_leaves is not None and layout.n_leaves > max_leaves:
+        raise LeafBudgetError(
+            f"leaves of {leaf_px:.4g} px take {layout.n_leaves} leaves, {max_leaves} are allowed",
+            field="max_leaves",
+            remedy=f"allow {layout.n_leaves}, or larger leaves, or less margin",
+        )
+    root = 1 << coarser
+    # Positions below zero (left margin) are moved by whole roots, which keeps every alignment.
+    left = -min(0, min(position for position, _ in layout.blocks) // root)
+    level, index = [], []
+    for position, edge in layout.blocks:
+        along = [_blocks(layout.start[axis], layout.cells[axis], edge) for axis in (1, 2)]
+        for k, j in itertools.product(*along):
+            level.append(coarser - edge.bit_length() + 1)
+            index.append(((position + left * root) // edge, k, j))
+    last = [max(position + edge for position, edge in layout.blocks)]
+    last += [layout.start[axis] + layout.cells[axis] for axis in (1, 2)]
+    roots = [-(-end // root) for end in last]
+    start = (layout.start[0] + left * root, *layout.start[1:])
+    origin = tuple(-(start[axis] + layout.cells[axis] / 2) * leaf_px for axis in range(3))
+    return Forest(
+        origin_px=(origin[0], origin[1], origin[2]),
+        root_px=leaf_px * root,
+        roots=(roots[0] + left, roots[1], roots[2]),
+        n=n,
+        level=np.array(level, np.int32),
+        index=np.array(index, np.int32),
+    )
+
+
+def choose_leaf_px(
+    region: Region, margin_px: float, n: int, max_leaves: int, coarser: int = 1, spacing_px: float = 1.0
+) -> float:
+    """The smallest leaf such that :func:`cover` takes at most `max_leaves`, but for a few per cent.
+
+    Numbers of leaves change only where an extent (of the region, or with its margin) is a whole number of leaves, so
+    only those sizes are tried, from the smallest up. Of those within 3 % of the smallest that fits, the one with the
+    fewest leaves is taken: a slab of 308 px is covered by 3 leaves of 102.7 px, but by 4 of 102.5 px.
+
+    Parameters
+    ----------
+    region, margin_px, n, coarser
+        As for :func:`cover`.
+    max_leaves : int
+        The most leaves allowed.
+    spacing_px : float
+        Vertices need not lie closer than this, so that leaves never get smaller than ``(n - 1) * spacing_px``.
+
+    Returns
+    -------
+    float
+        Edge of the leaves in detector pixels, at most the region's longest side.
+
+    Raises
+    ------
+    LeafBudgetError
+        If no size will do.
+    """
+    _check(margin_px, n, coarser)
+    longest = max(region.extent_px)
+    smallest = min((n - 1) * spacing_px, longest)
+    extents = (*region.extent_px, region.n_u + 2 * margin_px)
+    # No cover of the region has fewer leaves than its volume takes.
+    smallest = max(smallest, (math.prod(region.extent_px) / max(max_leaves, 1)) ** (1 / 3) * (1 - _SLACK))
+    sizes = {extent / k for extent in extents for k in range(1, int(extent / smallest + _SLACK) + 1)}
+    sizes = {size for size in sizes if size <= longest} | {smallest, longest}
+    needed = 0
+    fitting: list[tuple[int, float]] = []
+    for size in sorted(sizes):
+        if fitting and size > _NEARLY * fitting[0][1]:
+            break
+        needed = _layout(region, margin_px, size, coarser).n_leaves
+        if needed <= max_leaves:
+            fitting.append((needed, size))
+    if fitting:
+        return min(fitting)[1]
+    raise LeafBudgetError(
+        f"{max_leaves} leaves are allowed, the coarsest cover takes {needed} (leaves of {longest:.4g} px)",
+        field="max_leaves",
+        remedy=f"allow at least {needed}",
+    )
+
+
+def inside(forest: Forest, region: Region) -> NDArray[np.bool_]:
+    """Leaves that overlap the region of interest (touching it with a face is not enough), shape (n_leaves,)."""
+    low = forest.corner_px
+    high = low + forest.size_px[:, None]
+    half = np.asarray(region.extent_px) / 2
+    slack = _SLACK * (half.max() + forest.root_px)
+    return ((low < half - slack) & (high > slack - half)).all(axis=1)
+
+
+def _check(margin_px: float, n: int, coarser: int) -> None:
+    if not margin_px >= 0:
+        raise OptionError(f"{margin_px} is negative", field="margin_px", remedy="give 0 or more")
+    if n < 2:
+        raise OptionError(f"{n} vertices an edge", field="n", remedy="give at least 2")
+    if not 0 <= coarser <= 10:
+        raise OptionError(f"{coarser} coarser levels", field="coarser", remedy="give 0 to 10")
+
+
+def _blocks(start: int, cells: int, edge: int) -> range:
+    """Indices of the blocks of an edge that touch the positions ``start .. start + cells - 1``."""
+    return range(start // edge, -(-(start + cells) // edge))
+
+
+def _layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _Layout:
+    """The cover with the fewest leaves over all placements of the roots; of equals, the first placement."""
+    nx, nz, ny = (max(1, math.ceil(extent / leaf_px - _SLACK)) for extent in region.extent_px)
+    reach = (region.n_u / 2 + margin_px) / leaf_px - nx / 2
+    edges = [1 << up for up in range(coarser + 1)]
+    placements = range(edges[-1])
+    # Along z and y placements matter to the number of blocks of each edge alone, so that each is tried once.
+    across: dict[tuple[int, ...], tuple[int, int]] = {}
+    for z, y in itertools.product(placements, repeat=2):
+        counts = tuple(len(_blocks(z, nz, edge)) * len(_blocks(y, ny, edge)) for edge in edges)
+        across.setdefault(counts, (z, y))
+    best: _Layout | None = None
+    for x in placements:
+        right = [(x + nx + at, edge) for at, edge in _side(x + nx, reach, edges[-1])]
+        left = [(x - at - edge, edge) for at, edge in _side(-x, reach, edges[-1])]
+        blocks = left[::-1] + [(x + i, 1) for i in range(nx)] + right
+        for counts, (z, y) in across.items():
+            total = sum(counts[edge.bit_length() - 1] for _, edge in blocks)
+            if best is None or total < best.n_leaves:
+                best = _Layout(tuple(blocks), (x, z, y), (nx, nz, ny), total)
+    assert best is not None
+    return best
+
+
+def _side(position: int, reach: float, largest: int) -> list[tuple[int, int]]:
+    """Blocks from the region's end outwards: distance and edge, each aligned and at most twice the one before."""
+    found, at, edge = [], 0, 1
+    while at < reach - _SLACK:
+        edge = min(2 * edge, largest)
+        while (position + at) % edge:
+            edge //= 2
+        found.append((at, edge))
+        at += edge
+    return found
