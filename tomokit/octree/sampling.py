@@ -1,0 +1,196 @@
+"""The trilinear field on any regular lattice.
+
+A leaf owns the points from its lower faces (included) to its upper ones (excluded). A point on an upper face beyond
+which there is no leaf belongs to the lowest-numbered leaf that it touches, so that the field reaches to the end of the
+forest. Faces lie at whole numbers of the finest cubes, computed alike for both neighbours: no point is missed or
+written twice, and leaves can be filled in parallel with the same result at any number of threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import ArrayLike, NDArray
+
+from tomokit.errors import InputError
+from tomokit.octree.forest import Forest
+from tomokit.octree.lookup import find
+
+_ON_FACE = 1e-6
+"""Points this close to a face, in lattice steps, lie on it."""
+
+
+def sample(
+    values: NDArray[np.floating],
+    forest: Forest,
+    x0: float,
+    dx: float,
+    nx: int,
+    z0: float,
+    dz: float,
+    nz: int,
+    y0: float,
+    dy: float,
+    ny: int,
+    fill: float = 0.0,
+) -> NDArray[np.float32]:
+    """The field at the points ``(x0 + i dx, z0 + k dz, y0 + j dy)``.
+
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        Densities at the vertices, ``[leaf, x, z, y]``.
+    forest : Forest
+        Their leaves.
+    x0, z0, y0 : float
+        First point, in detector pixels from the origin of the geometry.
+    dx, dz, dy : float
+        Spacing in detector pixels, positive.
+    nx, nz, ny : int
+        Number of points.
+    fill : float
+        Value outside all leaves.
+
+    Returns
+    -------
+    ndarray of float32, shape (nx, nz, ny)
+        ``[x, z, y]``. On a face that two leaves share, the upper one's value.
+
+    Raises
+    ------
+    InputError
+        If `values` do not fit the forest or a spacing is not positive.
+    """
+    if values.shape != forest.values_shape:
+        raise InputError(f"values of shape {values.shape} on a forest of {forest.values_shape}")
+    start, step, count = np.array([x0, z0, y0]), np.array([dx, dz, dy], float), np.array([nx, nz, ny])
+    if not ((step > 0).all() and (count >= 0).all()):
+        raise InputError(f"a lattice of {tuple(count)} points with spacing {tuple(step)}", remedy="give positive ones")
+    out = np.full((nx, nz, ny), fill, np.float32)
+    low, high = _bounds(forest)
+    first = np.clip(np.ceil((low - start) / step - _ON_FACE), 0, count).astype(np.int64)
+    stop = np.clip(np.ceil((high - start) / step - _ON_FACE), 0, count).astype(np.int64)
+    closed = np.clip(np.floor((high - start) / step + _ON_FACE) + 1, 0, count).astype(np.int64)
+    # Vertex coordinate of lattice point i: base + rate * i.
+    rate = step / forest.spacing_px[:, None]
+    base = (start - low) / forest.spacing_px[:, None]
+    values = np.ascontiguousarray(values)
+    edge = np.flatnonzero((closed > stop).any(axis=1))
+    _fill_upper_faces(values, edge, first, stop, closed, base, rate, out)
+    _fill_leaves(values, first, stop, base, rate, out)
+    return out
+
+
+def sample_volume(
+    values: NDArray[np.floating], forest: Forest, n_u: int, thickness_px: int, n_v: int
+) -> NDArray[np.float32]:
+    """The field at the centres of the voxels of a tomogram, one voxel a detector pixel.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_u, thickness_px, n_v)
+        ``[x, z, y]``; 0 outside all leaves.
+    """
+    starts = [-(size - 1) / 2 for size in (n_u, thickness_px, n_v)]
+    return sample(values, forest, starts[0], 1, n_u, starts[1], 1, thickness_px, starts[2], 1, n_v)
+
+
+def locate(forest: Forest, points: ArrayLike) -> NDArray[np.int64]:
+    """The leaf that owns each point, by the rule of this module.
+
+    Parameters
+    ----------
+    points : array_like, shape (n_points, 3)
+        Points ``(x, z, y)`` in detector pixels.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_points,)
+        Leaf numbers; -1 outside all leaves.
+    """
+    where = np.asarray(points, np.float64).reshape(-1, 3) - np.asarray(forest.origin_px)
+    owner = np.full(len(where), -1, np.int64)
+    touched = np.full(len(where), forest.n_leaves, np.int64)
+    for level in range(int(forest.level.max(initial=0)) + 1):
+        cell = where / (forest.root_px / (1 << level))
+        nearest = np.round(cell)
+        on_face = np.abs(cell - nearest) < 1e-9 * np.maximum(1, np.abs(cell))
+        index = np.where(on_face, nearest, np.floor(cell)).astype(np.int64)
+        levels = np.full(len(where), level)
+        for down in itertools.product((0, 1), repeat=3):
+            shift = np.array(down)
+            found = find(forest, levels, index - shift)
+            found[~(on_face | (shift == 0)).all(axis=1)] = -1
+            if not shift.any():
+                owner = np.maximum(owner, found)
+            else:
+                touched = np.where(found >= 0, np.minimum(touched, found), touched)
+    return np.where((owner < 0) & (touched < forest.n_leaves), touched, owner)
+
+
+def _bounds(forest: Forest) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower and upper corners; the same floating-point number for a face, whichever leaf it is computed from."""
+    finest = int(forest.level.max(initial=0))
+    edge = np.left_shift(1, finest - forest.level.astype(np.int64))[:, None]
+    unit = forest.root_px / (1 << finest)
+    low = forest.index.astype(np.int64) * edge
+    origin = np.asarray(forest.origin_px)
+    return origin + unit * low, origin + unit * (low + edge)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _fill_box(block: Any, first: Any, stop: Any, base: Any, rate: Any, out: Any) -> None:
+    """One leaf's values on part of the lattice: a row of vertices along y is mixed from four, then interpolated."""
+    n = block.shape[0]
+    ny = stop[2] - first[2]
+    if ny <= 0:
+        return
+    one = np.float32(1)
+    cell = np.empty(ny, np.int32)
+    part = np.empty(ny, np.float32)
+    for j in range(ny):
+        at = base[2] + rate[2] * (first[2] + j)
+        below = min(max(int(at), 0), n - 2)
+        cell[j] = below
+        part[j] = at - below
+    row = np.empty(n, np.float32)
+    for i in range(first[0], stop[0]):
+        at = base[0] + rate[0] * i
+        a = min(max(int(at), 0), n - 2)
+        wx = np.float32(at - a)
+        for k in range(first[1], stop[1]):
+            at = base[1] + rate[1] * k
+            c = min(max(int(at), 0), n - 2)
+            wz = np.float32(at - c)
+            w00, w01 = (one - wx) * (one - wz), (one - wx) * wz
+            w10, w11 = wx * (one - wz), wx * wz
+            r00, r01, r10, r11 = block[a, c], block[a, c + 1], block[a + 1, c], block[a + 1, c + 1]
+            for j in range(n):
+                row[j] = w00 * r00[j] + w01 * r01[j] + w10 * r10[j] + w11 * r11[j]
+            line = out[i, k, first[2] : stop[2]]
+            for j in range(ny):
+                below = cell[j]
+                line[j] = row[below] + part[j] * (row[below + 1] - row[below])
+
+
+@njit(cache=True, error_model="numpy", parallel=True)
+def _fill_leaves(values: Any, first: Any, stop: Any, base: Any, rate: Any, out: Any) -> None:
+    for leaf in prange(values.shape[0]):
+        _fill_box(values[leaf], first[leaf], stop[leaf], base[leaf], rate[leaf], out)
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_upper_faces(
+    values: Any, leaves: Any, first: Any, stop: Any, closed: Any, base: Any, rate: Any, out: Any
+) -> None:
+    """Points on upper faces. Owners are written later; of other leaves the lowest-numbered writes last."""
+    for at in range(leaves.size - 1, -1, -1):
+        leaf = leaves[at]
+        for axis in range(3):
+            if closed[leaf, axis] > stop[leaf, axis]:
+                low, high = first[leaf].copy(), closed[leaf].copy()
+                low[axis] = stop[leaf, axis]
+                _fill_box(values[leaf], low, high, base[leaf], rate[leaf], out)
