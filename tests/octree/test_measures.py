@@ -1,0 +1,48 @@
+"""Measures of leaves and their memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tomokit.errors import InputError
+from tomokit.octree.measures import Memory, measure
+from tomokit.octree.resample import resample
+from tomokit.octree.structure import apply, siblings
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_measures_are_numpys(dtype):
+    # A mean far above the spread, where a sum of squares in single precision has no digits left.
+    values = (1000 + np.random.default_rng(0).standard_normal((5, 4, 4, 4))).astype(dtype)
+    values[3] *= -1
+    found = measure(values)
+    exact = values.astype(np.float64).reshape(5, -1)
+    np.testing.assert_allclose(found.error, exact.std(axis=1), rtol=1e-12)
+    np.testing.assert_array_equal(found.density, np.abs(exact).max(axis=1))
+    with pytest.raises(InputError, match="leaf, x, z, y"):
+        measure(values[0])
+
+
+def test_contributions_of_children_add_up_to_about_the_parents(grow):
+    forest = grow(0, n=9, splits=0, holes=False)
+    finer = apply(forest, siblings(forest), [0], [])
+    values = np.random.default_rng(1).random(forest.values_shape)
+    before = measure(values).contribution(forest)
+    after = measure(resample(values, forest, finer)).contribution(finer)
+    assert 0.5 * before[0] < after.sum() - before[1:].sum() < 1.1 * before[0]
+
+
+def test_memory_recalls_the_latest_and_survives_its_arrays(grow):
+    forest = grow(3, splits=6)
+    memory = Memory()
+    memory.record(forest, np.zeros(forest.n_leaves))
+    memory.record(forest, np.arange(forest.n_leaves) + 0.5)
+    keys = memory.to_arrays()["memory_key"]
+    np.testing.assert_array_equal(memory.recall(keys), np.arange(forest.n_leaves) + 0.5)
+    assert np.isnan(memory.recall([-1])).all()
+    assert Memory.from_arrays(memory.to_arrays()) == memory
+    with pytest.raises(InputError, match="memory_contribution: missing"):
+        Memory.from_arrays({"memory_key": keys})
+    with pytest.raises(InputError, match="keys for"):
+        Memory.from_arrays({"memory_key": keys[1:], "memory_contribution": keys * 1.0})
