@@ -1,0 +1,100 @@
+"""Which leaves the data say anything about.
+
+A leaf is seen if in some view its shadow meets a pixel that is not masked. Under a single-axis tilt a cube's shadow is
+a rectangle, so a summed-area table of the mask answers for a leaf and a view with four reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import ArrayLike, NDArray
+
+from tomokit.errors import InputError
+from tomokit.geometry import TiltGeometry
+from tomokit.octree.forest import Forest
+
+
+def seen(forest: Forest, geometry: TiltGeometry, mask: NDArray[np.floating] | None = None) -> NDArray[np.bool_]:
+    """Leaves whose shadow meets an unmasked pixel of any view.
+
+    Parameters
+    ----------
+    forest : Forest
+    geometry : TiltGeometry
+        The views that are fitted.
+    mask : ndarray or None, shape (n_views, n_u, n_v)
+        ``[tilt, u, y]``; a pixel counts where it is above 0. None if all count.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_leaves,)
+        A shadow that only touches a pixel's edge does not meet it.
+
+    Raises
+    ------
+    InputError
+        If the mask does not fit the geometry.
+    """
+    shape = (geometry.n_views, geometry.n_u, geometry.n_v)
+    if mask is not None and mask.shape != shape:
+        raise InputError(f"mask of shape {mask.shape}, geometry of {shape}", field="mask")
+    found = np.zeros(forest.n_leaves, bool)
+    for view in range(geometry.n_views):
+        first, stop = _shadows(forest, geometry, view)
+        met = (stop > first).all(axis=1)
+        if mask is not None:
+            table = _summed_area(np.ascontiguousarray(mask[view]))
+            met &= _count(table, first, stop) > 0
+        found |= met
+    return found
+
+
+def select(forest: Forest, keep: ArrayLike) -> Forest:
+    """The forest with only the leaves marked in `keep` (bool, shape (n_leaves,)); their order stays as it is."""
+    chosen = np.asarray(keep, bool)
+    if chosen.shape != (forest.n_leaves,):
+        raise InputError(f"{chosen.size} marks for {forest.n_leaves} leaves")
+    return replace(forest, level=forest.level[chosen], index=forest.index[chosen])
+
+
+def _shadows(forest: Forest, geometry: TiltGeometry, view: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pixels ``first <= (u, y) < stop`` under each leaf's shadow, cut to the detector; shape (n_leaves, 2) each."""
+    half = forest.size_px / 2
+    x, z, y = (forest.corner_px + half[:, None]).T
+    cos, sin = np.cos(geometry.tilt_rad[view]), np.sin(geometry.tilt_rad[view])
+    # Counted in pixels from the detector's edge, where pixel i reaches from i to i + 1.
+    u = x * cos - z * sin + geometry.shift_u_px[view] + geometry.n_u / 2
+    v = y + geometry.shift_v_px[view] + geometry.n_v / 2
+    reach = np.stack([half * (abs(cos) + abs(sin)), half], axis=1)
+    centre = np.stack([u, v], axis=1)
+    size = np.array([geometry.n_u, geometry.n_v])
+    slack = 1e-9 * (1 + np.abs(centre) + reach)
+    first = np.clip(np.floor(centre - reach + slack), 0, size)
+    stop = np.clip(np.ceil(centre + reach - slack), 0, size)
+    return first.astype(np.int64), stop.astype(np.int64)
+
+
+def _count(table: NDArray[np.int64], first: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64]:
+    (u0, v0), (u1, v1) = first.T, stop.T
+    return table[u1, v1] - table[u0, v1] - table[u1, v0] + table[u0, v0]
+
+
+@njit(cache=True, error_model="numpy", parallel=True)
+def _summed_area(mask: Any) -> Any:
+    """Number of unmasked pixels in ``[0, u) x [0, y)``, shape (n_u + 1, n_y + 1)."""
+    n_u, n_y = mask.shape
+    table = np.zeros((n_u + 1, n_y + 1), np.int64)
+    for u in prange(n_u):
+        running = 0
+        for y in range(n_y):
+            if mask[u, y] > 0:
+                running += 1
+            table[u + 1, y + 1] = running
+    for u in range(n_u):
+        for y in range(n_y):
+            table[u + 1, y + 1] += table[u, y + 1]
+    return table
