@@ -98,3 +98,29 @@ def test_a_margin_holds_what_lies_beyond_the_field(start):
         errors[margin] = (np.linalg.norm(run.volume() - truth) / np.linalg.norm(truth), last)
     assert errors[0.5][0] < 0.9 * errors[0.0][0]
     assert errors[0.5][1] < 0.5 * errors[0.0][1]
+
+
+def test_sart_steps_decay_with_every_sweep(specimen, start):
+    changes = {}
+    for decay in (1.0, 0.5, 0.1):
+        run = start("sart", specimen.problem, decay=decay, nonnegative=False, relaxation=0.1)
+        run.advance()
+        first = run.density.copy()
+        run.advance()
+        changes[decay] = np.linalg.norm(run.density - first)
+    assert changes[0.5] == pytest.approx(0.5 * changes[1.0], rel=0.2)
+    assert changes[0.1] == pytest.approx(0.1 * changes[1.0], rel=0.4)
+
+
+def test_a_sweep_of_sart_is_what_the_formula_says(specimen, mask, start):
+    run = start("sart", specimen.varied(mask=mask, seed=5), relaxation=0.8, nonnegative=True)
+    run.advance()
+    exact = DenseProjector(specimen.problem.geometry, 24, backend="reference")
+    rays = exact(np.ones(exact.volume_shape))
+    density = np.zeros(exact.volume_shape)
+    for view in np.random.default_rng((5, 0)).permutation(31):
+        projector = exact.views([view])
+        residual = mask[view] * (specimen.problem.projections[view] - projector(density)[0])
+        residual *= np.where(rays[view] > 0.5, 1 / np.maximum(rays[view], 0.5), 0)
+        density = np.maximum(density + 0.8 * projector.T(residual[None]), 0)
+    np.testing.assert_allclose(run.density, density, atol=2e-5 * density.max())
