@@ -1,0 +1,1 @@
+"""Fitting the octree field to projections: pyramid, fused step, schedule."""

@@ -1,0 +1,60 @@
+"""The field being fitted: raw values and densities on a forest, with what the optimizer remembers of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.field.activation import DEFAULT_PARAMETER, KINDS
+from tomokit.octree import Forest
+from tomokit.optimizers.block import BlockOptimizer
+
+_LEAST_DENSITY = 1e-3  # of the mean: where an inverse activation would run to minus infinity
+
+
+class LeafField:
+    """Values v, densities ``rho = s(v)`` and optimizer state on the leaves of a forest.
+
+    Parameters
+    ----------
+    forest : Forest
+    density : ndarray of float32, shape (n_leaves, n, n, n)
+        Densities to start from, ``[leaf, x, z, y]``; raised to a small positive floor where the activation asks for it.
+    activation : str
+        ``"squareplus"``, ``"softplus"`` or ``"identity"``.
+    optimizer : BlockOptimizer
+        Its state starts from nothing.
+    """
+
+    def __init__(
+        self, forest: Forest, density: NDArray[np.float32], activation: str, optimizer: BlockOptimizer
+    ) -> None:
+        from tomokit.field.activation import activate_block, invert_block
+
+        self.forest = forest
+        self.activation = activation
+        self.kind, self.parameter = KINDS[activation], DEFAULT_PARAMETER[activation]
+        self.optimizer = optimizer
+        self.values = np.empty(forest.values_shape, np.float32)
+        floor = _LEAST_DENSITY * max(float(np.abs(density).mean(dtype=np.float64)), 1e-6)
+        invert_block(self.kind, self.parameter, density.reshape(-1), self.values.reshape(-1), floor)
+        self.density = np.empty_like(self.values)
+        activate_block(self.kind, self.parameter, self.values.reshape(-1), self.density.reshape(-1))
+        self.state = optimizer.state_arrays(self.values.shape, np.float32)
+        self.count = 0
+        self.sides = np.empty((0, 6, forest.n, forest.n), np.float32)
+
+    def keep_sides(self) -> None:
+        """Copy the leaves' sides now, and after every step from here on."""
+        from tomokit.regularizers.boundary_kernels import copy_all_sides
+
+        n = self.forest.n
+        self.sides = np.empty((self.forest.n_leaves, 6, n, n), np.float32)
+        copy_all_sides(self.density, self.sides)
+
+    def on(self, forest: Forest) -> LeafField:
+        """The field resampled to another forest, its optimizer's state forgotten."""
+        from tomokit.octree.resample import resample
+
+        density = resample(self.density, self.forest, forest).astype(np.float32, copy=False)
+        return LeafField(forest, density, self.activation, self.optimizer)

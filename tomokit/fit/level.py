@@ -1,0 +1,112 @@
+"""One level of the projection pyramid: the projections, the projector over the present forest, and a step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.fit.leaf_field import LeafField
+from tomokit.fit.penalties import Pulls
+from tomokit.geometry import centre
+from tomokit.methods.contract import Problem
+from tomokit.octree import Forest
+from tomokit.projector.leaves import LeafProjector
+
+
+class Level:
+    """A problem at some pixel size, seen through a forest.
+
+    Parameters
+    ----------
+    problem : Problem
+        Projections, mask and geometry in this level's pixels.
+    pixel : int
+        Fine pixels to one of this level: 1, 2, ...
+    kappa : float
+        Projection per line integral in fine pixels.
+    """
+
+    def __init__(self, problem: Problem, pixel: int, kappa: float) -> None:
+        self.problem = problem
+        self.pixel = pixel
+        # Lengths in this level's pixels are shorter, densities are the same.
+        self.kappa = kappa * pixel
+        self.exposure = np.zeros(problem.geometry.n_views)
+        self._forest: Forest | None = None
+        self._projector: LeafProjector | None = None
+
+    def projector(self, forest: Forest) -> LeafProjector:
+        """The projector over `forest` (in fine pixels), kept until another forest comes."""
+        if self._projector is None or self._forest is not forest:
+            x, z, y = forest.origin_px
+            scaled = replace(
+                forest,
+                origin_px=(x / self.pixel, z / self.pixel, y / self.pixel),
+                root_px=forest.root_px / self.pixel,
+            )
+            self._projector = LeafProjector(scaled, self.problem.geometry)
+            self._forest = forest
+        return self._projector
+
+    def residual(self, leaves: LeafField, views: NDArray[np.int64]) -> tuple[NDArray[np.float32], float, float]:
+        """Masked residuals ``m (P - p)`` of some views, exposures solved for.
+
+        Returns
+        -------
+        residual : ndarray of float32, shape (n, n_u, n_y)
+        squares : float
+            Sum of ``m (P - p)^2``.
+        weight : float
+            Sum of m.
+        """
+        stack = self.projector(leaves.forest)(leaves.density, views)
+        squares = weight = 0.0
+        for residual, view in zip(stack, views, strict=True):
+            residual *= np.float32(self.kappa)
+            residual -= self.problem.projections[view]
+            mask = None if self.problem.mask is None else self.problem.mask[view]
+            total = float(residual.size) if mask is None else float(mask.sum(dtype=np.float64))
+            if self.problem.fit_exposure and total > 0:
+                mean = (residual.sum(dtype=np.float64) if mask is None else np.vdot(residual, mask)) / total
+                self.exposure[view] = -mean
+                residual -= np.float32(mean)
+            if mask is None:
+                squares += float(np.vdot(residual, residual))
+            else:
+                weighted = residual * mask
+                squares += float(np.vdot(residual, weighted))
+                residual[...] = weighted
+            weight += total
+        return stack, squares, weight
+
+    def step(
+        self, leaves: LeafField, views: NDArray[np.int64], pulls: Pulls, rate: float
+    ) -> tuple[float, float, float]:
+        """One optimizer step on some views.
+
+        Returns
+        -------
+        squares, weight, tv : float
+            Of the residuals before the step, as in :meth:`residual`, and the weighted total variation.
+        """
+        from tomokit.fit.fused import update_leaves
+
+        a = self.projector(leaves.forest)
+        g = self.problem.geometry
+        residual, squares, weight = self.residual(leaves, views)
+        residual *= np.float32(2 * self.kappa / max(weight, 1.0))
+        contracted = a.contract(residual, views)
+        leaves.count += 1
+        first, second = leaves.optimizer.block_arrays(leaves.state, np.float32)
+        variation = np.zeros(leaves.forest.n_leaves)
+        update_leaves(
+            leaves.values, leaves.density, first, second, a.slabs.slab_of, a.corner, a.spacing, a.forest.level,
+            g.tilt_rad[views], g.shift_u_px[views], centre(g.n_u), a.reach[views], a.taps[views], a.tables[views],
+            contracted, a.pad, pulls.tv_weight, pulls.tv_variant, pulls.tv_delta, leaves.sides, pulls.sides,
+            pulls.pair_of, pulls.pair_grid, pulls.pair_error, pulls.pair_pull, pulls.pair_scale, pulls.pair_raw,
+            pulls.extra, pulls.extra_raw, leaves.kind, leaves.parameter, leaves.optimizer.kind,
+            leaves.optimizer.hyper(rate), leaves.count, variation
+        )  # fmt: skip
+        return squares, weight, float(np.vdot(variation, pulls.tv_weight))

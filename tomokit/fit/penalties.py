@@ -1,0 +1,163 @@
+"""The regularizers of a fit: which of them go into the fused pass, and what the others leave for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.fit.leaf_field import LeafField
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.options import build_options
+from tomokit.regularizers.boundary import Boundary
+from tomokit.regularizers.contract import Field, Regularizer
+from tomokit.regularizers.cross_node import CrossNode
+from tomokit.regularizers.tv import TotalVariation
+
+
+@dataclass
+class Pulls:
+    """What the fused pass adds to the data term's gradient in one step.
+
+    Attributes
+    ----------
+    tv_weight : ndarray of float64, shape (n_leaves,)
+    tv_variant, tv_delta
+        See :func:`tomokit.regularizers.tv_kernel.tv_leaf`.
+    sides : ndarray of float32, shape (n_leaves, 6, n, n) or with no leaves
+        Gradient of boundary consistency.
+    pair_of, pair_grid, pair_error, pair_pull, pair_scale, pair_raw
+        Tables of the cross-node constraint.
+    extra, extra_raw : ndarray of float32, shape (n_leaves, n, n, n) or with no leaves
+        Gradients of all others, by density and by raw value.
+    terms : dict
+        Weighted penalties by name, but for total variation, which the pass itself measures.
+    """
+
+    tv_weight: NDArray[np.float64]
+    tv_variant: int
+    tv_delta: float
+    sides: NDArray[np.float32]
+    pair_of: NDArray[np.int64]
+    pair_grid: NDArray[np.float64]
+    pair_error: NDArray[np.float32]
+    pair_pull: NDArray[np.float32]
+    pair_scale: float
+    pair_raw: bool
+    extra: NDArray[np.float32]
+    extra_raw: NDArray[np.float32]
+    terms: dict[str, float] = field(default_factory=dict)
+
+
+def make_regularizers(settings: Mapping[str, Any], scales: Mapping[str, float]) -> list[tuple[Regularizer, float]]:
+    """Regularizers and their weights, those of weight zero left out.
+
+    Parameters
+    ----------
+    settings : mapping
+        Options by regularizer name, as in ``--set regularizers.NAME.option=...``; those not named keep their defaults
+        if they are built in, and are off if they are a plugin's.
+    scales : mapping
+        Weights by name that replace the default of a regularizer for which no weight is given.
+
+    Raises
+    ------
+    OptionError, PluginError
+        If a name or an option is unknown.
+    """
+    registry = get_registry()
+    chosen = []
+    for name in [*scales, *(name for name in settings if name not in scales)]:
+        cls = registry.get("regularizer", name)
+        own = dict(settings.get(name, {}))
+        options: Any = build_options(cls.Options, own, f"regularizers.{name}")
+        weight = float(options.weight) if "weight" in own or name not in scales else scales[name]
+        if weight > 0:
+            chosen.append((cls(options), weight))
+    return chosen
+
+
+class Penalties:
+    """All regularizers of a fit.
+
+    Parameters
+    ----------
+    regularizers : list of (Regularizer, float)
+        Each with its weight.
+    """
+
+    def __init__(self, regularizers: list[tuple[Regularizer, float]]) -> None:
+        self.regularizers = regularizers
+
+    @property
+    def needs_sides(self) -> bool:
+        """Whether the fused pass has to keep the leaves' sides."""
+        return any(_is_fused_boundary(item) for item, _ in self.regularizers)
+
+    def evaluate(self, leaves: LeafField, inside: NDArray[np.bool_], rng: np.random.Generator, step: int) -> Pulls:
+        """Everything that must be known before any leaf changes.
+
+        Parameters
+        ----------
+        leaves : LeafField
+        inside : ndarray of bool, shape (n_leaves,)
+            Leaves in the region of interest.
+        rng : numpy.random.Generator
+            Drawn from by regularizers, in their order.
+        step : int
+            Steps taken so far in the whole fit.
+        """
+        forest = leaves.forest
+        pulls = _nothing(forest.n_leaves, forest.n)
+        for item, weight in self.regularizers:
+            options: Any = item.options  # type: ignore[attr-defined]
+            if step % options.every:
+                continue
+            scale = weight * options.every
+            if isinstance(item, TotalVariation) and options.space == "rho":
+                pulls.tv_weight = scale * item.leaf_weights(forest)
+                pulls.tv_variant, pulls.tv_delta = item.variant, options.delta
+                continue
+            raw = options.space == "raw"
+            seen = Field(forest, leaves.values if raw else leaves.density, inside, rng, step)
+            if _is_fused_boundary(item):
+                pulls.sides = np.empty_like(leaves.sides)
+                value = item.compare(forest, leaves.sides, pulls.sides, scale)  # type: ignore[attr-defined]
+            elif isinstance(item, CrossNode):
+                tables = item.tabulate(seen)
+                pulls.pair_of = np.full(forest.n_leaves, -1, np.int64)
+                pulls.pair_of[tables.leaves] = np.arange(tables.leaves.size)
+                pulls.pair_grid, pulls.pair_error, pulls.pair_pull = tables.grid, tables.error, tables.pull
+                pulls.pair_scale, pulls.pair_raw = scale, raw
+                value = tables.value
+            else:
+                name = "extra_raw" if raw else "extra"
+                if not len(getattr(pulls, name)):
+                    setattr(pulls, name, np.zeros(forest.values_shape, np.float32))
+                value = item.value_and_gradient(seen, getattr(pulls, name), scale)
+            pulls.terms[item.name] = weight * value
+        return pulls
+
+
+def _is_fused_boundary(item: Regularizer) -> bool:
+    return isinstance(item, Boundary) and item.options.space == "rho"
+
+
+def _nothing(n_leaves: int, n: int) -> Pulls:
+    return Pulls(
+        tv_weight=np.zeros(n_leaves),
+        tv_variant=0,
+        tv_delta=1.0,
+        sides=np.empty((0, 6, n, n), np.float32),
+        pair_of=np.empty(0, np.int64),
+        pair_grid=np.empty((0, 2)),
+        pair_error=np.empty((0, 1, 4), np.float32),
+        pair_pull=np.empty((0, 1, 4), np.float32),
+        pair_scale=0.0,
+        pair_raw=False,
+        extra=np.empty((0, n, n, n), np.float32),
+        extra_raw=np.empty((0, n, n, n), np.float32),
+    )
