@@ -1,0 +1,1 @@
+"""The field on the leaves: from stored values to densities."""

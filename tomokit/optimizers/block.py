@@ -1,0 +1,69 @@
+"""The base of the built-in optimizers: a kind, a vector of hyper-parameters, and at most two arrays."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError
+from tomokit.optimizers.contract import State
+
+
+class BlockOptimizer:
+    """An optimizer that :func:`tomokit.optimizers.kernel.optimizer_block` knows.
+
+    Attributes
+    ----------
+    kind : int
+        Which rule.
+    first, second : str or None
+        Names of the arrays in the state that hold momentum and mean square, None where there is none.
+    """
+
+    kind: ClassVar[int]
+    first: str | None = None
+    second: str | None = None
+
+    def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
+        """Hyper-parameters for the kernel, the learning rate times `rate`; float64, shape (4,)."""
+        raise NotImplementedError
+
+    def state_arrays(self, shape: tuple[int, ...], dtype: Any) -> State:
+        """Zeros of the given shape, for each array that the rule has."""
+        return {name: np.zeros(shape, dtype) for name in (self.first, self.second) if name is not None}
+
+    def block_arrays(self, state: State, dtype: Any) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Momentum and mean square as flat arrays for the kernel, of size 0 where the rule has none."""
+        empty = np.empty(0, dtype)
+        first = empty if self.first is None else state[self.first].reshape(-1)
+        second = empty if self.second is None else state[self.second].reshape(-1)
+        return first, second
+
+    def step(
+        self,
+        values: NDArray[np.floating],
+        gradient: NDArray[np.floating],
+        state: State,
+        count: int,
+        rate: float = 1.0,
+    ) -> None:
+        """One step on everything (see :class:`tomokit.optimizers.contract.Optimizer`).
+
+        Raises
+        ------
+        InputError
+            If shapes or types disagree, or an array is not contiguous and could not be changed in place.
+        """
+        from tomokit.optimizers.kernel import optimizer_step
+
+        for array in (values, gradient, *state.values()):
+            if array.shape != values.shape or array.dtype != values.dtype or not array.flags.c_contiguous:
+                raise InputError(
+                    f"an array of shape {array.shape}, {array.dtype}, beside values of {values.shape}, {values.dtype}",
+                    field="optimizer",
+                    remedy="give contiguous arrays of one shape and type",
+                )
+        first, second = self.block_arrays(state, values.dtype)
+        optimizer_step(self.kind, self.hyper(rate), count, values.reshape(-1), gradient.reshape(-1), first, second)

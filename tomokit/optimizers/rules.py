@@ -1,0 +1,95 @@
+"""The built-in optimizers: RMSprop (the publication's), Adam, and stochastic gradient descent with momentum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.optimizers.block import BlockOptimizer
+from tomokit.plugin.options import option
+
+# As in tomokit.optimizers.kernel, which is not imported here because compiled code is slow to load.
+_SGD, _RMSPROP, _ADAM = 0, 1, 2
+_ALMOST_ONE = 1.0 - 1e-9
+
+
+@dataclass(frozen=True)
+class RmspropOptions:
+    """Options of :class:`Rmsprop`."""
+
+    lr: float = option(0.01, "Learning rate.", minimum=0.0)
+    alpha: float = option(0.99, "How much of the mean square is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
+    eps: float = option(1e-8, "Added to the root of the mean square.", minimum=1e-30)
+
+
+class Rmsprop(BlockOptimizer):
+    """RMSprop: the gradient over the root of its running mean square."""
+
+    name: ClassVar[str] = "rmsprop"
+    summary: ClassVar[str] = "gradient over the root of its running mean square"
+    Options: ClassVar[type] = RmspropOptions
+    kind: ClassVar[int] = _RMSPROP
+    second = "mean_square"
+
+    def __init__(self, options: RmspropOptions) -> None:
+        self.options = options
+
+    def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
+        """Learning rate, nothing, alpha, eps."""
+        return np.array([self.options.lr * rate, 0.0, self.options.alpha, self.options.eps])
+
+
+@dataclass(frozen=True)
+class AdamOptions:
+    """Options of :class:`Adam`."""
+
+    lr: float = option(0.01, "Learning rate.", minimum=0.0)
+    beta1: float = option(0.9, "How much of the momentum is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
+    beta2: float = option(0.99, "How much of the mean square is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
+    eps: float = option(1e-8, "Added to the root of the mean square.", minimum=1e-30)
+
+
+class Adam(BlockOptimizer):
+    """Adam: momentum over the root of the mean square, both freed of their bias towards zero."""
+
+    name: ClassVar[str] = "adam"
+    summary: ClassVar[str] = "momentum over the root of the running mean square, both bias-corrected"
+    Options: ClassVar[type] = AdamOptions
+    kind: ClassVar[int] = _ADAM
+    first = "momentum"
+    second = "mean_square"
+
+    def __init__(self, options: AdamOptions) -> None:
+        self.options = options
+
+    def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
+        """Learning rate, beta 1, beta 2, eps."""
+        return np.array([self.options.lr * rate, self.options.beta1, self.options.beta2, self.options.eps])
+
+
+@dataclass(frozen=True)
+class SgdOptions:
+    """Options of :class:`Sgd`."""
+
+    lr: float = option(1.0, "Learning rate; in units of value over gradient, unlike that of the others.", minimum=0.0)
+    momentum: float = option(0.9, "How much of the momentum is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
+
+
+class Sgd(BlockOptimizer):
+    """Stochastic gradient descent with momentum."""
+
+    name: ClassVar[str] = "sgd"
+    summary: ClassVar[str] = "stochastic gradient descent with momentum"
+    Options: ClassVar[type] = SgdOptions
+    kind: ClassVar[int] = _SGD
+
+    def __init__(self, options: SgdOptions) -> None:
+        self.options = options
+        self.first = "momentum" if options.momentum > 0 else None
+
+    def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
+        """Learning rate, momentum, nothing, nothing."""
+        return np.array([self.options.lr * rate, self.options.momentum, 0.0, 0.0])
