@@ -22,7 +22,12 @@ from tomokit.plugin import hookspecs
 from tomokit.plugin.registry import Entry, Registry
 
 GROUP = "tomokit"
-BUILT_IN_MODULES = ("tomokit.methods.builtin", "tomokit.run.readers")
+BUILT_IN_MODULES = (
+    "tomokit.methods.builtin",
+    "tomokit.regularizers.builtin",
+    "tomokit.optimizers.builtin",
+    "tomokit.run.readers",
+)
 ISOLATION = "TOMOKIT_LOAD_PLUGINS"
 
 

@@ -1,0 +1,117 @@
+"""The cross-node non-local constraint: leaves explain one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.plugin.options import option
+from tomokit.regularizers.contract import Field
+
+# As in tomokit.regularizers.cross_node_tables, which is not imported here because compiled code is slow to load.
+KERNELS = {"dot": 0, "gaussian": 1}
+
+
+@dataclass(frozen=True)
+class CrossNodeOptions:
+    """Options of :class:`CrossNode`."""
+
+    weight: float = option(1e-6, "Weight in the loss, a sum over leaves; 0 switches it off.", minimum=0.0)
+    every: int = option(1, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
+    space: str = option("raw", "What it acts on: raw values (the publication's), or densities.", choices=("rho", "raw"))
+    kernel: str = option(
+        "dot",
+        "Similarity of two values: their product (the publication's), or a Gaussian of their difference.",
+        choices=tuple(KERNELS),
+    )
+    temperature: float = option(1.0, "What the dot kernel's product is divided by.", minimum=1e-6)
+    bandwidth: float = option(0.25, "Standard deviation of the Gaussian kernel, in units of the values.", minimum=1e-6)
+    bins: int = option(256, "Nodes over the range of a leaf's values.", minimum=16, maximum=4096)
+
+
+@dataclass
+class CrossNodeTables:
+    """What :func:`tomokit.regularizers.cross_node_kernels.cross_node_leaf` needs, for each leaf that takes part.
+
+    Attributes
+    ----------
+    value : float
+        The penalty; not a number if a value is not finite, and then the rest is of no use.
+    leaves : ndarray of int64, shape (n_pairs,)
+    grid : ndarray of float64, shape (n_pairs, 2)
+    error, pull : ndarray like the values, shape (n_pairs, bins, 4)
+    """
+
+    value: float
+    leaves: NDArray[np.int64]
+    grid: NDArray[np.float64]
+    error: NDArray[np.floating]
+    pull: NDArray[np.floating]
+
+
+class CrossNode:
+    """Mean ``|A v' - v|`` of each leaf v in the region of interest and a partner v', ``A = softmax_rows(k(v, v'))``.
+
+    Partners are a fresh random permutation of these leaves at each evaluation; a leaf may get itself. The gradient goes
+    through both. Summed over leaves, as published. Cost is linear in the vertices: the answer to a value depends on
+    that value alone, and is tabulated.
+    """
+
+    name: ClassVar[str] = "cnlc"
+    summary: ClassVar[str] = "cross-node non-local constraint: each leaf explained by a random other one"
+    Options: ClassVar[type] = CrossNodeOptions
+
+    def __init__(self, options: CrossNodeOptions) -> None:
+        self.options = options
+        # Kept between evaluations: to fetch fresh memory would take longer than to fill it.
+        self._space: tuple[NDArray[Any], ...] | None = None
+
+    def tabulate(self, field: Field) -> CrossNodeTables:
+        """Draw partners and tabulate what the constraint asks: the part that must come before any leaf changes.
+
+        The tables are good until the next evaluation, which writes into the same memory.
+        """
+        from numba import get_num_threads
+
+        from tomokit.regularizers.cross_node_grid import FINE
+        from tomokit.regularizers.cross_node_kernels import count_leaves, tabulate_pairs
+
+        leaves = np.flatnonzero(field.inside)
+        partner = field.rng.permutation(leaves.size)
+        bins = self.options.bins
+        shape = (leaves.size, bins, 4)
+        if self._space is None or self._space[-1].shape != shape or self._space[-1].dtype != field.values.dtype:
+            cells = np.empty((leaves.size, FINE * (bins - 1)), np.int64)
+            grid, counts = np.empty((leaves.size, 2)), np.empty((leaves.size, bins, 2))
+            self._space = (
+                cells,
+                grid,
+                counts,
+                np.empty(shape, field.values.dtype),
+                np.empty(shape, field.values.dtype),
+            )
+        cells, grid, counts, error, pull = self._space
+        if not count_leaves(field.values, leaves, grid, cells, counts):
+            return CrossNodeTables(float("nan"), leaves, grid, error, pull)
+        kernel = KERNELS[self.options.kernel]
+        spread = self.options.temperature if self.options.kernel == "dot" else self.options.bandwidth
+        means = np.empty(leaves.size)
+        tabulate_pairs(
+            field.forest.n**3, partner, grid, cells, counts, kernel, spread, get_num_threads(), error, pull, means
+        )
+        return CrossNodeTables(float(means.sum()), leaves, grid, error, pull)
+
+    def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
+        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.contract.Regularizer`).
+
+        If a value is not finite, the result is not a number and the gradient is left as it is.
+        """
+        from tomokit.regularizers.cross_node_kernels import add_leaves
+
+        tables = self.tabulate(field)
+        if not np.isnan(tables.value):
+            add_leaves(field.values, tables.leaves, tables.grid, tables.error, tables.pull, scale, gradient)
+        return tables.value

@@ -1,0 +1,133 @@
+"""The non-local constraint of all pairs, in three passes, of which two meet the values.
+
+1. Each leaf: range, grid and counts of its values.
+2. Each pair, from the counts alone: answers tabulated on the asking leaf's grid, its signs deposited, and from these
+   the pull on the partner.
+3. Each leaf: gradient by its values, from two tables. A fused pass may do this while it has the leaf in cache
+   (:func:`cross_node_leaf`); the other two must be done before any leaf changes.
+
+Nothing is written by two, so results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from tomokit.regularizers.cross_node_grid import (
+    add_slopes,
+    all_finite,
+    count,
+    deposit,
+    deposit_signs,
+    grid_of,
+    to_cubic,
+)
+from tomokit.regularizers.cross_node_tables import GAUSSIAN, answer_table, pull_table
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def count_leaves(values: Any, leaves: Any, grid: Any, cells: Any, counts: Any) -> bool:
+    """First pass.
+
+    Parameters
+    ----------
+    values : array of float32 or float64, shape (n_leaves, n, n, n)
+    leaves : int64 array, shape (n_pairs,)
+        Leaves that take part.
+    grid : float64 array, shape (n_pairs, 2), written
+        Lowest node and spacing.
+    cells : int64 array, shape (n_pairs, FINE * (K - 1)), written
+    counts : float64 array, shape (n_pairs, K, 2), written
+        See :func:`tomokit.regularizers.cross_node_grid.count` and ``deposit``.
+
+    Returns
+    -------
+    bool
+        Whether all values are finite; if not, nothing else is of use.
+    """
+    finite = np.ones(leaves.size, np.bool_)
+    for i in prange(leaves.size):
+        flat = values[leaves[i]].reshape(-1)
+        finite[i] = all_finite(flat)
+        if finite[i]:
+            grid[i, 0], grid[i, 1] = grid_of(flat, counts.shape[1])
+            count(flat, grid[i, 0], grid[i, 1], cells[i])
+            deposit(cells[i], counts[i])
+    return bool(finite.all())
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def tabulate_pairs(
+    size: int, partner: Any, grid: Any, cells: Any, counts: Any, kernel: int, spread: float, workers: int,
+    error: Any, pull: Any, out: Any,
+) -> None:  # fmt: skip
+    """Second pass.
+
+    Parameters
+    ----------
+    size : int
+        Values of a leaf.
+    partner : int64 array, shape (n_pairs,)
+        A permutation: pair i asks ``partner[i]``, by position among the leaves that take part.
+    grid, cells, counts
+        From :func:`count_leaves`.
+    kernel : int
+    spread : float
+        Temperature of the dot kernel; bandwidth of the Gaussian, held to at least one spacing of the partner's grid.
+    workers : int
+        Pairs are dealt to so many, each with its own space to work in.
+    error, pull : arrays of the values' type, shape (n_pairs, K, 4), written
+        Cubics for :func:`tomokit.regularizers.cross_node_grid.add_slopes`.
+    out : float64 array, shape (n_pairs,), written
+        Mean ``|f(a) - a|`` of each pair.
+    """
+    nodes = counts.shape[1]
+    for worker in prange(workers):
+        weight = np.empty((nodes, nodes))
+        f, slope, g, g_slope = np.empty(nodes), np.empty(nodes), np.empty(nodes), np.empty(nodes)
+        signs, cubic = np.empty((nodes, 2)), np.empty((nodes, 4))
+        for i in range(worker, partner.size, workers):
+            j = partner[i]
+            low_a, spacing_a, low_b, spacing_b = grid[i, 0], grid[i, 1], grid[j, 0], grid[j, 1]
+            temperature = spread
+            if kernel == GAUSSIAN:
+                temperature = max(spread, spacing_b) ** 2
+            answer_table(low_a, spacing_a, low_b, spacing_b, counts[j], kernel, temperature, f, slope, weight)
+            for k in range(nodes):
+                g[k] = f[k] - (low_a + spacing_a * k)
+                g_slope[k] = slope[k] - spacing_a
+            to_cubic(g, g_slope, 1.0, cubic)
+            error[i] = cubic
+            out[i] = deposit_signs(cells[i], cubic, signs) / size
+            pull_table(low_a, spacing_a, low_b, spacing_b, signs, kernel, temperature, f, slope, weight, g, g_slope)
+            to_cubic(g, g_slope, 1.0 / size, pull[j])
+
+
+@njit(cache=True, error_model="numpy")
+def cross_node_leaf(block: Any, gradient: Any, low: float, spacing: float, error: Any, pull: Any, scale: float) -> None:
+    """Third pass for one leaf: the gradient by its values, times `scale`, is added.
+
+    Parameters
+    ----------
+    block : array of float32 or float64, shape (n, n, n)
+        The values that the tables were made from.
+    gradient : array like it, changed
+    low, spacing : float
+        The leaf's ``grid``.
+    error, pull : arrays, shape (K, 4)
+        The leaf's tables.
+    scale : float
+    """
+    real = block.dtype.type
+    add_slopes(block.reshape(-1), real(low), real(1.0 / spacing), error, pull, real(scale), gradient.reshape(-1))
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def add_leaves(values: Any, leaves: Any, grid: Any, error: Any, pull: Any, scale: float, gradient: Any) -> None:
+    """:func:`cross_node_leaf` of every leaf that takes part; arguments as from the other passes."""
+    for i in prange(leaves.size):
+        leaf = leaves[i]
+        cross_node_leaf(values[leaf], gradient[leaf], grid[i, 0], grid[i, 1], error[i], pull[i], scale)

@@ -1,0 +1,177 @@
+"""The non-local constraint of one pair of leaves, tabulated: what the attention answers, and how it pulls.
+
+A value a of the asking leaf is answered ``f(a) = sum_j w_j b_j`` by the partner's values b_j, weights
+``w_j ~ exp(k(a, b_j))``, ``k = a b / T`` (dot) or ``-(a - b)^2 / 2T`` (Gaussian, ``T = h^2``). With
+``y = dk/db = a / T`` or ``(a - b) / T``, ``y' = dy/db = 0`` or ``-1/T``, and ``d = b - f(a)``:
+
+    df/da   = Var_w(b) / T,     since dk/da is b / T up to what all b share
+    df/db_j = w_j phi,          phi = 1 + y d
+    G(b)    = sum_i s_i w(a_i, b) phi(a_i, b),      w = e^{k(a, b)} / Z(a)
+
+Both f and G are functions of one variable. Sums over b_j and over a_i go through the deposits of
+:mod:`tomokit.regularizers.cross_node_grid`, which need derivatives of the summands; f and G are looked up there, which
+needs theirs:
+
+    dw/da = w d / T,    dw/db = w y
+    d(w phi)/da = w ((d / T)(2 + y d) - y f')
+    d(w phi)/db = w (2 y + y^2 d + y' d)
+    d2(w phi)/da db = w (y ((d / T)(2 + y d) - y f') + (2 + y d) / T + (d / T)(y' d + y) - y' f')
+
+Exponents are taken relative to the largest among nodes that hold values, so that none overflows and one is zero.
+Where the kernel is narrower than the grid, logarithmic slopes are held to STEEPEST per spacing: up to there the
+interpolant of an exponential is monotone, so that no weight turns negative. The answer is then right to within about
+one spacing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from tomokit.field.exponential import exp_of
+
+DOT, GAUSSIAN = 0, 1
+KERNELS = {"dot": DOT, "gaussian": GAUSSIAN}
+STEEPEST = 2.8
+
+_FLAGS = {"contract", "reassoc", "nsz", "nnan"}
+
+
+@njit(cache=True, error_model="numpy")
+def _nearest_held(counts: Any, below: Any, above: Any) -> None:
+    """For each node the next one that holds values, downwards and upwards; the ends always hold some."""
+    last = counts.shape[0] - 1
+    for m in range(last + 1):
+        below[m] = m if m == 0 or counts[m, 0] > 0 else below[m - 1]
+    for m in range(last, -1, -1):
+        above[m] = m if counts[m, 0] > 0 else (above[m + 1] if m < last else below[last])
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FLAGS)
+def _weights(
+    a: float, kernel: int, temperature: float, low: float, spacing: float, below: Any, above: Any, w: Any
+) -> None:
+    """``exp(k(a, b) - peak)`` at the partner's nodes, the peak among those that hold values."""
+    last = w.size - 1
+    if kernel == DOT:
+        x = a / temperature * spacing
+        top = x * (above[0] if x < 0 else below[last])
+        for m in range(w.size):
+            w[m] = exp_of(min(x * m - top, 0.0), np.float64)
+        return
+    half = -0.5 / temperature
+    at = int(min(max((a - low) / spacing, 0.0), 1.0 * last))
+    gap_below = a - (low + spacing * below[at])
+    gap_above = a - (low + spacing * above[min(at + 1, last)])
+    top = half * min(gap_below * gap_below, gap_above * gap_above)
+    for m in range(w.size):
+        gap = a - (low + spacing * m)
+        w[m] = exp_of(min(half * gap * gap - top, 0.0), np.float64)
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FLAGS)
+def answer_table(
+    low_a: float, spacing_a: float, low_b: float, spacing_b: float, counts: Any, kernel: int, temperature: float,
+    f: Any, slope: Any, weight: Any,
+) -> None:  # fmt: skip
+    """``f`` and its derivative at the asking leaf's nodes, and the normalized weights.
+
+    Parameters
+    ----------
+    low_a, spacing_a, low_b, spacing_b : float
+        Grids of the asking leaf and of its partner.
+    counts : float64 array, shape (K, 2)
+        Deposit of the partner's values.
+    kernel : int
+        One of :data:`KERNELS`.
+    temperature : float
+        T: of the Gaussian, its bandwidth squared.
+    f, slope : float64 arrays, shape (K,), written
+        Function, and derivative by a times the spacing.
+    weight : float64 array, shape (K, K), written
+        ``w(a_k, b_m)``.
+    """
+    nodes = f.size
+    below, above = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
+    _nearest_held(counts, below, above)
+    c0, c1 = counts[:, 0].copy(), counts[:, 1].copy()
+    inverse = spacing_b / temperature
+    for k in range(nodes):
+        a = low_a + spacing_a * k
+        w = weight[k]
+        _weights(a, kernel, temperature, low_b, spacing_b, below, above, w)
+        z = mean = square = 0.0
+        constant = a if kernel == DOT else a - low_b
+        linear = 0.0 if kernel == DOT else spacing_b
+        for m in range(nodes):
+            y = min(max((constant - linear * m) * inverse, -STEEPEST), STEEPEST)
+            held = c0[m] + c1[m] * y
+            z += w[m] * held
+            mean += w[m] * (held * m + c1[m])
+            square += w[m] * (held * m + 2.0 * c1[m]) * m
+        mean /= z
+        f[k] = low_b + spacing_b * mean
+        slope[k] = spacing_b * spacing_b * max(square / z - mean * mean, 0.0) / temperature * spacing_a
+        w /= z
+    _hold_monotone(f, slope)
+
+
+@njit(cache=True, error_model="numpy")
+def _hold_monotone(f: Any, slope: Any) -> None:
+    """Limit slopes to three times the rise on either side (Fritsch and Carlson, SIAM J. Numer. Anal. 17, 238, 1980).
+
+    f never falls; only where its steps are narrower than the grid does this change anything.
+    """
+    last = f.size - 1
+    for k in range(f.size):
+        if k > 0:
+            slope[k] = min(slope[k], 3.0 * max(f[k] - f[k - 1], 0.0))
+        if k < last:
+            slope[k] = min(slope[k], 3.0 * max(f[k + 1] - f[k], 0.0))
+
+
+@njit(cache=True, error_model="numpy", fastmath=_FLAGS)
+def pull_table(
+    low_a: float, spacing_a: float, low_b: float, spacing_b: float, signs: Any, kernel: int, temperature: float,
+    f: Any, slope: Any, weight: Any, pull: Any, pull_slope: Any,
+) -> None:  # fmt: skip
+    """``G`` and its derivative at the partner's nodes.
+
+    Parameters
+    ----------
+    low_a, spacing_a, low_b, spacing_b, kernel, temperature, f, slope, weight
+        As in, and from, :func:`answer_table`.
+    signs : float64 array, shape (K, 2)
+        Deposit of the asking leaf's signs.
+    pull, pull_slope : float64 arrays, shape (K,), written
+        Function, and derivative by b times the spacing.
+    """
+    nodes = f.size
+    inverse = 1.0 / temperature
+    bend = 0.0 if kernel == DOT else -inverse
+    steep_a, steep_b = STEEPEST / spacing_a, STEEPEST / spacing_b
+    pull[:] = 0
+    pull_slope[:] = 0
+    for k in range(nodes):
+        s0, s1 = signs[k, 0], signs[k, 1] * spacing_a
+        if s0 == 0.0 and s1 == 0.0:
+            continue
+        a = low_a + spacing_a * k
+        w, answer, rise = weight[k], f[k], slope[k] / spacing_a
+        constant = a if kernel == DOT else a - low_b
+        linear = 0.0 if kernel == DOT else spacing_b
+        for m in range(nodes):
+            d = low_b + spacing_b * m - answer
+            y = (constant - linear * m) * inverse
+            held = min(max(y, -steep_b), steep_b)
+            r = min(max(d * inverse, -steep_a), steep_a)
+            phi = 1.0 + y * d
+            by_a = r * (1.0 + phi) - y * rise
+            by_b = held * (1.0 + phi) + bend * d
+            by_both = held * by_a + inverse * (1.0 + phi) + r * (bend * d + held) - bend * rise
+            pull[m] += w[m] * (s0 * phi + s1 * by_a)
+            pull_slope[m] += w[m] * (s0 * by_b + s1 * by_both)
+    for m in range(nodes):
+        pull_slope[m] *= spacing_b

@@ -1,0 +1,83 @@
+"""Total variation inside leaves: the prior against noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.octree import Forest
+from tomokit.plugin.options import option
+from tomokit.regularizers.contract import Field
+
+# As in tomokit.regularizers.tv_kernel, which is not imported here because compiled code is slow to load.
+VARIANTS = {"anisotropic": 0, "isotropic": 1, "huber": 2}
+
+
+@dataclass(frozen=True)
+class TotalVariationOptions:
+    """Options of :class:`TotalVariation`."""
+
+    weight: float = option(3e-4, "Weight in the loss; 0 switches it off.", minimum=0.0)
+    every: int = option(1, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
+    space: str = option("rho", "What it acts on: densities, or raw values.", choices=("rho", "raw"))
+    variant: str = option(
+        "anisotropic",
+        "Sum of absolute differences, length of the difference vector, or Huber's penalty on each difference.",
+        choices=tuple(VARIANTS),
+    )
+    delta: float = option(0.05, "Difference at which Huber's penalty turns linear.", minimum=1e-12)
+    measure: str = option(
+        "leaf",
+        "Leaves count alike with plain differences (the publication's), or as the integral of the slope over the "
+        "volume, which does not change when a leaf is split.",
+        choices=("leaf", "volume"),
+    )
+
+
+def leaf_weights(forest: Forest, measure: str) -> NDArray[np.float64]:
+    """What each leaf's mean total variation counts in the penalty, shape (n_leaves,).
+
+    Parameters
+    ----------
+    forest : Forest
+    measure : str
+        ``"leaf"``: ``1 / n_leaves`` each. ``"volume"``: the mean over the volume of the difference per length, the
+        length being the spacing of the finest leaves, so that both measures agree on a forest of one level.
+    """
+    if measure == "leaf":
+        return np.full(forest.n_leaves, 1.0 / max(forest.n_leaves, 1))
+    size, spacing = forest.size_px, forest.spacing_px
+    volume = size**3
+    return volume / volume.sum() * (spacing.min(initial=np.inf) / spacing)
+
+
+class TotalVariation:
+    """Mean absolute difference between neighbouring vertices of a leaf."""
+
+    name: ClassVar[str] = "tv"
+    summary: ClassVar[str] = "total variation inside leaves: anisotropic, isotropic or Huber"
+    Options: ClassVar[type] = TotalVariationOptions
+
+    def __init__(self, options: TotalVariationOptions) -> None:
+        self.options = options
+
+    @property
+    def variant(self) -> int:
+        """The variant as :func:`tomokit.regularizers.tv_kernel.tv_leaf` takes it."""
+        return VARIANTS[self.options.variant]
+
+    def leaf_weights(self, forest: Forest) -> NDArray[np.float64]:
+        """Factors of the leaves' own mean total variations: see :func:`leaf_weights`."""
+        return leaf_weights(forest, self.options.measure)
+
+    def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
+        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.contract.Regularizer`)."""
+        from tomokit.regularizers.tv_kernel import tv_leaves
+
+        weights = self.leaf_weights(field.forest)
+        means = np.empty(field.forest.n_leaves)
+        tv_leaves(field.values, gradient, scale * weights, self.variant, self.options.delta, means)
+        return float(np.vdot(weights, means))
