@@ -8,8 +8,8 @@ face, the derivative of one), the box's first derivative is two. Convolution add
 
     F(d) = sum_m a_m (d - d_m)_+^(p_m) / p_m!,    p between 2 and 4
 
-a piecewise quartic of total mass ``h^2``, evaluated in float64. An angle within 1e-3 of an axis is taken at 1e-3,
-where the sum still has nine digits and the change is of order ``(1e-3 h)^2``.
+a piecewise quartic of total mass ``h^2``, evaluated in float64. Within 1e-3 of an axis, where the sum would
+cancel, the narrow triangle is a delta function at its centroid, which changes F by the order of ``(1e-3 h)^2``.
 
 In a leaf, vertices follow each other at arbitrary fractions of a pixel, so the kernels read a table: rows for
 the fraction in steps of 1/64 px, one column per tap, interpolated linearly (error below 1e-4 of the peak).
@@ -34,6 +34,10 @@ def _triangle_terms(side: int, width: float, mass: float) -> list[tuple[float, f
 
     The full triangle has half width `width` and mass `mass`; the upward half (a lower face) spans ``[0, width]``.
     """
+    # A half triangle has half the mass and its centroid at a third.
+    if width < _SMALLEST * mass:
+        share, centroid = (1.0, 0.0) if side == _INTERIOR else (0.5, (1 - side) * width / 3)
+        return [(centroid, share * mass, 2)]
     peak = mass / width
     slope = peak / width
     if side == _INTERIOR:
@@ -65,7 +69,7 @@ def footprint(
         In pixels squared; over all pixels it sums to the mass of the basis.
     """
     cos, sin = math.cos(theta), math.sin(theta)
-    c, s = max(abs(cos), _SMALLEST), max(abs(sin), _SMALLEST)
+    c, s = abs(cos), abs(sin)
     # x moves along u with the cosine, z against it with the sine; a negative factor mirrors the one-sided triangles.
     first = _triangle_terms(side_x if cos >= 0 else 2 - side_x, h * c, h)
     second = _triangle_terms(side_z if sin < 0 else 2 - side_z, h * s, h)
@@ -82,8 +86,7 @@ def footprint(
 
 def footprint_reach(theta: float, h: float) -> float:
     """Half width in pixels of footprint and pixel together."""
-    c, s = max(abs(math.cos(theta)), _SMALLEST), max(abs(math.sin(theta)), _SMALLEST)
-    return h * (c + s) + 0.5
+    return h * (abs(math.cos(theta)) + abs(math.sin(theta))) + 0.5
 
 
 def footprint_table(theta: float, h: float, taps: int) -> NDArray[np.float32]:

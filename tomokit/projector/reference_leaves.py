@@ -1,0 +1,98 @@
+"""The projector over leaves in float64 and plain NumPy: one sparse matrix a view, the oracle of the kernels.
+
+Footprints are evaluated in closed form at every vertex, where the kernels interpolate a table, and rows are
+interpolated leaf by leaf, where the kernels go through slabs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from tomokit.geometry import TiltGeometry, centre
+from tomokit.octree import Forest
+from tomokit.projector.vertex_footprint import footprint, footprint_reach
+
+
+def view_matrix(forest: Forest, geometry: TiltGeometry, view: int) -> csr_array:
+    """Weights of one view.
+
+    Parameters
+    ----------
+    forest : Forest
+    geometry : TiltGeometry
+    view : int
+
+    Returns
+    -------
+    csr_array of float64, shape (n_u * n_v, n_leaves * n**3)
+        Line integrals in pixels, row ``u * n_v + v``, from densities ``[leaf, x, z, y]``, flattened.
+    """
+    theta = float(geometry.tilt_rad[view])
+    n = forest.n
+    side = np.ones(n, int)
+    side[0], side[-1] = 0, 2
+    rows, columns, weights = [], [], []
+    for leaf, (corner, h) in enumerate(zip(forest.corner_px, forest.spacing_px, strict=True)):
+        across = _across(geometry, view, corner, h, n, theta, side)
+        along = _along(geometry, view, corner[2], h, n)
+        for u, vertex, weight in across:
+            for v, j, share in along:
+                rows.append(u * geometry.n_v + v)
+                columns.append(leaf * n**3 + vertex * n + j)
+                weights.append(weight * share)
+    shape = (geometry.n_u * geometry.n_v, forest.n_leaves * n**3)
+    return csr_array((weights, (rows, columns)), shape=shape)
+
+
+def _across(
+    geometry: TiltGeometry,
+    view: int,
+    corner: NDArray[np.float64],
+    h: float,
+    n: int,
+    theta: float,
+    side: NDArray[np.int_],
+) -> list[tuple[int, int, float]]:
+    """Detector column, vertex column ``i * n + k`` and weight."""
+    found = []
+    reach = footprint_reach(theta, h)
+    for i in range(n):
+        for k in range(n):
+            x, z = corner[0] + i * h, corner[1] + k * h
+            position = x * np.cos(theta) - z * np.sin(theta) + geometry.shift_u_px[view] + centre(geometry.n_u)
+            u = np.arange(
+                max(0, int(np.floor(position - reach))), min(geometry.n_u, int(np.ceil(position + reach)) + 1)
+            )
+            if u.size == 0:
+                continue
+            weight = footprint(u - position, theta, h, int(side[i]), int(side[k]))
+            found += [(int(at), i * n + k, float(w)) for at, w in zip(u, weight, strict=True) if w != 0]
+    return found
+
+
+def _along(geometry: TiltGeometry, view: int, lower: float, h: float, n: int) -> list[tuple[int, int, float]]:
+    """Detector row, vertex and share; a leaf owns the rows from its lower end up to, not including, its upper one."""
+    found = []
+    for v in range(geometry.n_v):
+        position = (v - centre(geometry.n_v) - geometry.shift_v_px[view] - lower) / h
+        if 0 <= position < n - 1:
+            j = int(position)
+            found += [(v, j, 1 - (position - j)), (v, j + 1, position - j)]
+    return found
+
+
+def forward(rho: NDArray[np.floating], forest: Forest, geometry: TiltGeometry) -> NDArray[np.float64]:
+    """Line integrals ``[tilt, u, y]`` in pixels of densities ``[leaf, x, z, y]``."""
+    flat = np.asarray(rho, np.float64).ravel()
+    views = [view_matrix(forest, geometry, t) @ flat for t in range(geometry.n_views)]
+    return np.stack(views).reshape(geometry.n_views, geometry.n_u, geometry.n_v)
+
+
+def adjoint(stack: NDArray[np.floating], forest: Forest, geometry: TiltGeometry) -> NDArray[np.float64]:
+    """Back-projection ``[leaf, x, z, y]`` of a stack ``[tilt, u, y]``: the transpose of :func:`forward`."""
+    flat = np.zeros(int(np.prod(forest.values_shape)))
+    for t in range(geometry.n_views):
+        flat += view_matrix(forest, geometry, t).T @ np.asarray(stack[t], np.float64).ravel()
+    return flat.reshape(forest.values_shape)
