@@ -152,9 +152,9 @@ def test_no_size_of_values_overflows(kernel, size) -> None:
     field = row_of(8, *(size * rng.standard_normal((2, 8, 8, 8))).astype(np.float32))
     options = CrossNodeOptions(kernel=kernel)
     value, gradient = evaluate(CrossNode(options), field, seed=SWAPS)
-    # What happens within a spacing, 1/255 of the range, is not resolved: the step of the dot kernel, a Gaussian.
+    # What happens within a spacing, 1/127 of the range, is not resolved: the step of the dot kernel, a Gaussian.
     expected = defined(options, field, seed=SWAPS)[0]
-    assert value == pytest.approx(expected, rel=2e-2, abs=0 if kernel == "dot" else float(np.ptp(field.values)) / 255)
+    assert value == pytest.approx(expected, rel=2e-2, abs=0 if kernel == "dot" else float(np.ptp(field.values)) / 127)
     assert np.isfinite(gradient).all()
 
 
@@ -162,7 +162,7 @@ def test_a_gap_wider_than_the_kernel_is_answered_from_its_nearer_side() -> None:
     rng = np.random.default_rng(6)
     asked = np.where(rng.random((8, 8, 8)) < 0.5, -3.0, 5.0) + 0.3 * rng.random((8, 8, 8))
     field = row_of(8, 4 * rng.random((8, 8, 8)) - 2, asked)
-    options = CrossNodeOptions(kernel="gaussian", bandwidth=0.2)
+    options = CrossNodeOptions(kernel="gaussian", bandwidth=0.2, bins=256)
     value, gradient = evaluate(CrossNode(options), field, seed=SWAPS)
     expected, slope = defined(options, field, seed=SWAPS)
     assert value == pytest.approx(expected, rel=1e-3)

@@ -29,7 +29,7 @@ class CrossNodeOptions:
     )
     temperature: float = option(1.0, "What the dot kernel's product is divided by.", minimum=1e-6)
     bandwidth: float = option(0.25, "Standard deviation of the Gaussian kernel, in units of the values.", minimum=1e-6)
-    bins: int = option(256, "Nodes over the range of a leaf's values.", minimum=16, maximum=4096)
+    bins: int = option(128, "Nodes over the range of a leaf's values.", minimum=16, maximum=4096)
 
 
 @dataclass
@@ -42,14 +42,13 @@ class CrossNodeTables:
         The penalty; not a number if a value is not finite, and then the rest is of no use.
     leaves : ndarray of int64, shape (n_pairs,)
     grid : ndarray of float64, shape (n_pairs, 2)
-    error, pull : ndarray like the values, shape (n_pairs, bins, 4)
+    table : ndarray like the values, shape (n_pairs, bins, 8)
     """
 
     value: float
     leaves: NDArray[np.int64]
     grid: NDArray[np.float64]
-    error: NDArray[np.floating]
-    pull: NDArray[np.floating]
+    table: NDArray[np.floating]
 
 
 class CrossNode:
@@ -82,27 +81,19 @@ class CrossNode:
         leaves = np.flatnonzero(field.inside)
         partner = field.rng.permutation(leaves.size)
         bins = self.options.bins
-        shape = (leaves.size, bins, 4)
+        shape = (leaves.size, bins, 8)
         if self._space is None or self._space[-1].shape != shape or self._space[-1].dtype != field.values.dtype:
             cells = np.empty((leaves.size, FINE * (bins - 1)), np.int64)
             grid, counts = np.empty((leaves.size, 2)), np.empty((leaves.size, bins, 2))
-            self._space = (
-                cells,
-                grid,
-                counts,
-                np.empty(shape, field.values.dtype),
-                np.empty(shape, field.values.dtype),
-            )
-        cells, grid, counts, error, pull = self._space
+            self._space = (cells, grid, counts, np.empty(shape, field.values.dtype))
+        cells, grid, counts, table = self._space
         if not count_leaves(field.values, leaves, grid, cells, counts):
-            return CrossNodeTables(float("nan"), leaves, grid, error, pull)
+            return CrossNodeTables(float("nan"), leaves, grid, table)
         kernel = KERNELS[self.options.kernel]
         spread = self.options.temperature if self.options.kernel == "dot" else self.options.bandwidth
         means = np.empty(leaves.size)
-        tabulate_pairs(
-            field.forest.n**3, partner, grid, cells, counts, kernel, spread, get_num_threads(), error, pull, means
-        )
-        return CrossNodeTables(float(means.sum()), leaves, grid, error, pull)
+        tabulate_pairs(field.forest.n**3, partner, grid, cells, counts, kernel, spread, get_num_threads(), table, means)
+        return CrossNodeTables(float(means.sum()), leaves, grid, table)
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
         """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.contract.Regularizer`).
@@ -113,5 +104,5 @@ class CrossNode:
 
         tables = self.tabulate(field)
         if not np.isnan(tables.value):
-            add_leaves(field.values, tables.leaves, tables.grid, tables.error, tables.pull, scale, gradient)
+            add_leaves(field.values, tables.leaves, tables.grid, tables.table, scale, gradient)
         return tables.value

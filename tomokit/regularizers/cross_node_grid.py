@@ -214,7 +214,7 @@ def _places(values: Any, low: Any, inverse: Any, last: Any, node: Any, t: Any) -
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def add_slopes(values: Any, low: Any, inverse: Any, error: Any, pull: Any, scale: Any, gradient: Any) -> None:
+def add_slopes(values: Any, low: Any, inverse: Any, table: Any, scale: Any, gradient: Any) -> None:
     """Add ``scale * (sign(e) de/dv / P + G)`` at each value: what the constraint asks of a leaf, from its tables.
 
     Parameters
@@ -222,29 +222,29 @@ def add_slopes(values: Any, low: Any, inverse: Any, error: Any, pull: Any, scale
     values : array of float32 or float64, shape (P,)
     low, inverse : of the values' type
         Lowest node and inverse of the spacing.
-    error : array like `values`, shape (K, 4)
-        Cubics of e, the leaf as the one that asks.
-    pull : array like `values`, shape (K, 4)
-        Cubics of G, the leaf as the partner that is asked.
+    table : array like `values`, shape (K, 8)
+        Cubics of e, the leaf as the one that asks, then those of G, the leaf as the partner that is asked; side by
+        side, since they are looked up together.
     scale : of the values' type
     gradient : array like `values`, shape (P,), changed
     """
     real = values.dtype.type
     one, two, three, huge = real(1), real(2), real(3), real(_HUGE)
     step = scale * inverse / real(values.size)
-    last = np.int32(error.shape[0] - 2)
+    last = np.int32(table.shape[0] - 2)
     node, t, added = np.empty(_CHUNK, np.int32), np.empty(_CHUNK, real), np.empty(_CHUNK, real)
     for first in range(0, values.size, _CHUNK):
         part = values[first : min(first + _CHUNK, values.size)]
         _places(part, low, inverse, last, node, t)
         for i in range(part.size):
             s = t[i]
-            c, g = error[node[i]], pull[node[i]]
+            c = table[node[i]]
             e = c[0] + s * (c[1] + s * (c[2] + s * c[3]))
             slope = step * (c[1] + s * (two * c[2] + s * three * c[3]))
+            pull = scale * (c[4] + s * (c[5] + s * (c[6] + s * c[7])))
             # The sign as a clipped product: a branch on it would be mispredicted every other time.
             sign = min(max(e * huge, -one), one)
-            added[i] = scale * (g[0] + s * (g[1] + s * (g[2] + s * g[3]))) + slope * sign
+            added[i] = pull + slope * sign
         out = gradient[first : first + part.size]
         for i in range(part.size):
             out[i] += added[i]

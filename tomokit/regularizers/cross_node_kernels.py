@@ -3,7 +3,7 @@
 1. Each leaf: range, grid and counts of its values.
 2. Each pair, from the counts alone: answers tabulated on the asking leaf's grid, its signs deposited, and from these
    the pull on the partner.
-3. Each leaf: gradient by its values, from two tables. A fused pass may do this while it has the leaf in cache
+3. Each leaf: gradient by its values, from a table. A fused pass may do this while it has the leaf in cache
    (:func:`cross_node_leaf`); the other two must be done before any leaf changes.
 
 Nothing is written by two, so results do not depend on the number of threads.
@@ -62,7 +62,8 @@ def count_leaves(values: Any, leaves: Any, grid: Any, cells: Any, counts: Any) -
 @njit(cache=True, parallel=True, error_model="numpy")
 def tabulate_pairs(
     size: int, partner: Any, grid: Any, cells: Any, counts: Any, kernel: int, spread: float, workers: int,
-    error: Any, pull: Any, out: Any,
+    table: Any,
+    out: Any,
 ) -> None:  # fmt: skip
     """Second pass.
 
@@ -79,7 +80,7 @@ def tabulate_pairs(
         Temperature of the dot kernel; bandwidth of the Gaussian, held to at least one spacing of the partner's grid.
     workers : int
         Pairs are dealt to so many, each with its own space to work in.
-    error, pull : arrays of the values' type, shape (n_pairs, K, 4), written
+    table : array of the values' type, shape (n_pairs, K, 8), written
         Cubics for :func:`tomokit.regularizers.cross_node_grid.add_slopes`.
     out : float64 array, shape (n_pairs,), written
         Mean ``|f(a) - a|`` of each pair.
@@ -100,34 +101,35 @@ def tabulate_pairs(
                 g[k] = f[k] - (low_a + spacing_a * k)
                 g_slope[k] = slope[k] - spacing_a
             to_cubic(g, g_slope, 1.0, cubic)
-            error[i] = cubic
+            table[i, :, :4] = cubic
             out[i] = deposit_signs(cells[i], cubic, signs) / size
             pull_table(low_a, spacing_a, low_b, spacing_b, signs, kernel, temperature, f, slope, weight, g, g_slope)
-            to_cubic(g, g_slope, 1.0 / size, pull[j])
+            to_cubic(g, g_slope, 1.0 / size, cubic)
+            table[j, :, 4:] = cubic
 
 
 @njit(cache=True, error_model="numpy")
-def cross_node_leaf(block: Any, gradient: Any, low: float, spacing: float, error: Any, pull: Any, scale: float) -> None:
+def cross_node_leaf(block: Any, gradient: Any, low: float, spacing: float, table: Any, scale: float) -> None:
     """Third pass for one leaf: the gradient by its values, times `scale`, is added.
 
     Parameters
     ----------
     block : array of float32 or float64, shape (n, n, n)
-        The values that the tables were made from.
+        The values that the table was made from.
     gradient : array like it, changed
     low, spacing : float
         The leaf's ``grid``.
-    error, pull : arrays, shape (K, 4)
-        The leaf's tables.
+    table : array, shape (K, 8)
+        The leaf's own.
     scale : float
     """
     real = block.dtype.type
-    add_slopes(block.reshape(-1), real(low), real(1.0 / spacing), error, pull, real(scale), gradient.reshape(-1))
+    add_slopes(block.reshape(-1), real(low), real(1.0 / spacing), table, real(scale), gradient.reshape(-1))
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def add_leaves(values: Any, leaves: Any, grid: Any, error: Any, pull: Any, scale: float, gradient: Any) -> None:
+def add_leaves(values: Any, leaves: Any, grid: Any, table: Any, scale: float, gradient: Any) -> None:
     """:func:`cross_node_leaf` of every leaf that takes part; arguments as from the other passes."""
     for i in prange(leaves.size):
         leaf = leaves[i]
-        cross_node_leaf(values[leaf], gradient[leaf], grid[i, 0], grid[i, 1], error[i], pull[i], scale)
+        cross_node_leaf(values[leaf], gradient[leaf], grid[i, 0], grid[i, 1], table[i], scale)
