@@ -28,7 +28,7 @@ def update_leaves(
     values: Any, density: Any, first: Any, second: Any, slab_of: Any, corner: Any, spacing: Any, level: Any,
     theta: Any, du: Any, centre_u: float, reach: Any, taps: Any, tables: Any, contracted: Any, pad: int,
     tv_weight: Any, tv_variant: int, tv_delta: float, sides: Any, pull: Any, pair_of: Any, pair_grid: Any,
-    pair_error: Any, pair_pull: Any, pair_scale: float, pair_raw: bool, extra: Any, extra_raw: Any, activation: int,
+    pair_table: Any, pair_scale: float, pair_raw: bool, extra: Any, extra_raw: Any, activation: int,
     parameter: float, optimizer: int, hyper: Any, count: int, variation: Any
 ) -> None:  # fmt: skip
     """One step on all leaves.
@@ -48,7 +48,7 @@ def update_leaves(
         Sides of the densities, renewed; and the gradient of boundary consistency by them.
     pair_of : int64 array, shape (n_leaves,) or of size 0
         Row of each leaf in the cross-node tables, -1 for leaves that take no part.
-    pair_grid, pair_error, pair_pull, pair_scale
+    pair_grid, pair_table, pair_scale
         See :func:`tomokit.regularizers.cross_node_kernels.cross_node_leaf`.
     pair_raw : bool
         Whether the tables are of raw values.
@@ -76,8 +76,7 @@ def update_leaves(
         pair = pair_of[leaf] if pair_of.size > 0 else -1
         if pair >= 0 and not pair_raw:
             cross_node_leaf(
-                density[leaf], gradient, pair_grid[pair, 0], pair_grid[pair, 1], pair_error[pair], pair_pull[pair],
-                pair_scale
+                density[leaf], gradient, pair_grid[pair, 0], pair_grid[pair, 1], pair_table[pair], pair_scale
             )  # fmt: skip
         if extra.shape[0] > 0:
             flat += extra[leaf].reshape(-1)
@@ -85,8 +84,7 @@ def update_leaves(
         chain_block(activation, parameter, raw, flat)
         if pair >= 0 and pair_raw:
             cross_node_leaf(
-                values[leaf], gradient, pair_grid[pair, 0], pair_grid[pair, 1], pair_error[pair], pair_pull[pair],
-                pair_scale
+                values[leaf], gradient, pair_grid[pair, 0], pair_grid[pair, 1], pair_table[pair], pair_scale
             )  # fmt: skip
         if extra_raw.shape[0] > 0:
             flat += extra_raw[leaf].reshape(-1)

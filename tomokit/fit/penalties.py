@@ -29,7 +29,7 @@ class Pulls:
         See :func:`tomokit.regularizers.tv_kernel.tv_leaf`.
     sides : ndarray of float32, shape (n_leaves, 6, n, n) or with no leaves
         Gradient of boundary consistency.
-    pair_of, pair_grid, pair_error, pair_pull, pair_scale, pair_raw
+    pair_of, pair_grid, pair_table, pair_scale, pair_raw
         Tables of the cross-node constraint.
     extra, extra_raw : ndarray of float32, shape (n_leaves, n, n, n) or with no leaves
         Gradients of all others, by density and by raw value.
@@ -43,8 +43,7 @@ class Pulls:
     sides: NDArray[np.float32]
     pair_of: NDArray[np.int64]
     pair_grid: NDArray[np.float64]
-    pair_error: NDArray[np.float32]
-    pair_pull: NDArray[np.float32]
+    pair_table: NDArray[np.float32]
     pair_scale: float
     pair_raw: bool
     extra: NDArray[np.float32]
@@ -130,7 +129,7 @@ class Penalties:
                 tables = item.tabulate(seen)
                 pulls.pair_of = np.full(forest.n_leaves, -1, np.int64)
                 pulls.pair_of[tables.leaves] = np.arange(tables.leaves.size)
-                pulls.pair_grid, pulls.pair_error, pulls.pair_pull = tables.grid, tables.error, tables.pull
+                pulls.pair_grid, pulls.pair_table = tables.grid, tables.table
                 pulls.pair_scale, pulls.pair_raw = scale, raw
                 value = tables.value
             else:
@@ -154,8 +153,7 @@ def _nothing(n_leaves: int, n: int) -> Pulls:
         sides=np.empty((0, 6, n, n), np.float32),
         pair_of=np.empty(0, np.int64),
         pair_grid=np.empty((0, 2)),
-        pair_error=np.empty((0, 1, 4), np.float32),
-        pair_pull=np.empty((0, 1, 4), np.float32),
+        pair_table=np.empty((0, 1, 8), np.float32),
         pair_scale=0.0,
         pair_raw=False,
         extra=np.empty((0, n, n, n), np.float32),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tomokit.methods.octree import Octree
 from tomokit.methods.sart import Sart
 from tomokit.methods.sart_tv import SartTv
 from tomokit.methods.sirt import Sirt
@@ -14,6 +15,6 @@ from tomokit.plugin.hookspecs import hookimpl
 
 @hookimpl
 def tomokit_register_methods(register: Callable[[type], None]) -> None:
-    """Bring the classical methods."""
-    for method in (Wbp, Sirt, Sart, SartTv, Tv):
+    """Bring the octree method and the classical ones."""
+    for method in (Octree, Tv, SartTv, Sart, Sirt, Wbp):
         register(method)
