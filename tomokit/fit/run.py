@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -168,7 +169,11 @@ class OctreeRun:
     def _make_optimizer(self) -> BlockOptimizer:
         name = self.options.optimizer
         cls = get_registry().get("optimizer", name)
-        options = build_options(cls.Options, self.options.optimizers.get(name, {}), f"optimizers.{name}")
+        settings = dict(self.options.optimizers.get(name, {}))
+        if any(item.name == "eps" for item in dataclasses.fields(cls.Options)):
+            # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.
+            settings.setdefault("eps", 1e-15)
+        options = build_options(cls.Options, settings, f"optimizers.{name}")
         optimizer: BlockOptimizer = cls(options)
         return optimizer
 
