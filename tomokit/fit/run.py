@@ -44,8 +44,7 @@ class OctreeRun:
         self.coarse = Level(halve(problem), 2, geometry.kappa) if options.coarse_epochs else None
         forest = self._cull(self._cover())
         self.optimizer = self._make_optimizer()
-        mean = float(np.abs(problem.projections).mean(dtype=np.float64)) / (geometry.kappa * problem.thickness_px)
-        start = np.full(forest.values_shape, options.start * mean, np.float32)
+        start = np.full(forest.values_shape, options.start * _mean_density(problem), np.float32)
         scales = {"tv": options.strength * total_variation_weight(problem, forest)}
         scales["boundary"] = scales["tv"]
         self.penalties = Penalties(make_regularizers(options.regularizers, scales))
@@ -196,3 +195,13 @@ class OctreeRun:
         planned = self._cull(planned)
         if planned.n_leaves != forest.n_leaves or (planned.index != forest.index).any():
             self._place(self.leaves.on(planned))
+
+
+def _mean_density(problem: Problem) -> float:
+    """Density of a uniform slab whose projections have the mean magnitude of the unmasked pixels."""
+    magnitude = np.abs(problem.projections)
+    if problem.mask is None:
+        mean = float(magnitude.mean(dtype=np.float64))
+    else:
+        mean = float(np.vdot(magnitude, problem.mask)) / max(float(problem.mask.sum(dtype=np.float64)), 1.0)
+    return mean / (problem.geometry.kappa * problem.thickness_px)
