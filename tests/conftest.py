@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# As the driver does: OpenMP's threads are not to spin on a core that another process wants.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

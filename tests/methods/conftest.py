@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -14,9 +13,6 @@ from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem
 from tomokit.phantom import project_analytic, random_shells, voxelize
 from tomokit.plugin.manager import get_registry
-
-# As the driver does: OpenMP's threads are not to spin on a core that another process wants.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @dataclass(frozen=True)

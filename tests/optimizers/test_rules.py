@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 
 import numpy as np
 import pytest
@@ -12,8 +11,6 @@ from tomokit.optimizers.contract import Optimizer
 from tomokit.optimizers.rules import Adam, AdamOptions, Rmsprop, RmspropOptions, Sgd, SgdOptions
 from tomokit.plugin.manager import build_registry
 from tomokit.plugin.options import build_options
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def rmsprop(x, gradients, rates, lr=0.02, alpha=0.9, eps=1e-6):

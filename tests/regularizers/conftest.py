@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import numba
@@ -11,9 +10,6 @@ import pytest
 
 from tomokit.octree import Forest
 from tomokit.regularizers.contract import Field
-
-# As the driver does: OpenMP's threads are not to spin on a core that another process wants.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ class TiltGeometry:
 
     def select(self, views: ArrayLike) -> TiltGeometry:
         """The same geometry with only the given views (integer indices or a boolean mask)."""
-        index = np.asarray(views)
+        index = np.atleast_1d(np.asarray(views))
         return replace(
             self,
             tilt_deg=self.tilt_deg[index],
