@@ -11,7 +11,7 @@ from scipy.sparse import csr_array, vstack
 
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.level import Level
-from tomokit.fit.penalties import Penalties
+from tomokit.fit.penalties import Penalties, Weighted
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem
 from tomokit.octree import Forest
@@ -101,11 +101,11 @@ def fused_gradient(setting: Setting, terms: tuple[str, ...]) -> np.ndarray:
     leaves.density[...] = rho
     regularizers = []
     if "tv" in terms:
-        regularizers.append((TotalVariation(TotalVariationOptions()), WEIGHTS["tv"]))
+        regularizers.append(weighted(TotalVariation, TotalVariationOptions(), "tv"))
     if "boundary" in terms:
-        regularizers.append((Boundary(BoundaryOptions()), WEIGHTS["boundary"]))
+        regularizers.append(weighted(Boundary, BoundaryOptions(), "boundary"))
     if "cnlc" in terms:
-        regularizers.append((CrossNode(CrossNodeOptions()), WEIGHTS["cnlc"]))
+        regularizers.append(weighted(CrossNode, CrossNodeOptions(), "cnlc"))
     penalties = Penalties(regularizers)
     if penalties.needs_sides:
         leaves.keep_sides()
@@ -119,6 +119,11 @@ def fused_gradient(setting: Setting, terms: tuple[str, ...]) -> np.ndarray:
     before = leaves.values.astype(float)
     level.step(leaves, np.arange(3), pulls, 1.0)
     return (before - leaves.values) / rate
+
+
+def weighted(kind: type, options: object, name: str) -> Weighted:
+    """A regularizer of these options."""
+    return Weighted(kind(options), options, WEIGHTS[name])
 
 
 def sgd(rate: float) -> Sgd:

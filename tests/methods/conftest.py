@@ -14,6 +14,18 @@ from tomokit.methods.contract import Problem
 from tomokit.phantom import project_analytic, random_shells, voxelize
 from tomokit.plugin.manager import get_registry
 
+# What suits a small specimen, where a method's defaults are made for large ones.
+SMALL: dict[str, dict[str, Any]] = {
+    "octree": {
+        "epochs": 8,
+        "n": 13,
+        "leaf_px": 12.0,
+        "start": 1.0,
+        "views_per_step": 2,
+        "optimizers": {"rmsprop": {"lr": 0.1}},
+    },
+}
+
 
 @dataclass(frozen=True)
 class Specimen:
@@ -57,6 +69,7 @@ def start() -> Callable[..., Any]:
     """``start(name, problem, **options)``: a run of a registered method; options that it does not have are left out."""
 
     def start(name: str, problem: Problem, **options: Any) -> Any:
+        options = SMALL.get(name, {}) | options
         method = get_registry().get("method", name)()
         known = {field.name for field in fields(method.Options)}
         return method.start(problem, method.Options(**{key: options[key] for key in options if key in known}))

@@ -1,4 +1,4 @@
-"""What every classical method owes: the contract of a method, and what follows from a grid of voxels."""
+"""What every method owes: its contract, and what follows from the physics, whatever the representation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from tomokit.methods.contract import Method, Problem, ProblemShape
 from tomokit.plugin.manager import get_registry
 from tomokit.projector import DenseProjector
 
-# The methods on a voxel grid: relative error on the small specimen, as measured and a tenth more.
-BOUNDS = {"wbp": 0.67, "sirt": 0.45, "sart": 0.335, "sart-tv": 0.37, "tv": 0.295}
+# Relative error on the small specimen, as measured and a tenth more.
+BOUNDS = {"wbp": 0.67, "sirt": 0.45, "sart": 0.335, "sart-tv": 0.37, "tv": 0.295, "octree": 0.52}
+# The octree's field is no grid of voxels: what its volume says between two vertices of the field is a mean of both.
+# Relative L2 distance of its prediction from its volume's projection, as measured and half as much again.
+PREDICTION = {"octree": 0.05}
+# Its optimizer divides by the size of gradients, so that the rounding of data moved by a constant grows.
+MOVED = {"octree": 1e-2}
+# Its densities are positive: in place of zero stands a small share of the least that data can tell.
+ZERO = {"octree": 1e-6}
 every_method = pytest.mark.parametrize("name", BOUNDS)
 
 
-def test_the_classical_methods_are_registered():
+def test_all_are_registered():
     assert set(BOUNDS) <= set(get_registry().names("method"))
 
 
@@ -54,7 +61,10 @@ def test_volume_and_prediction_agree(name, specimen, start, finish):
     expected = DenseProjector(elsewhere, 24)(run.volume()) * elsewhere.kappa
     predicted = run.predict(elsewhere)
     assert predicted.dtype == np.float32
-    np.testing.assert_allclose(predicted, expected, atol=3e-6 * np.abs(expected).max())
+    if name in PREDICTION:
+        assert np.linalg.norm(predicted - expected) < PREDICTION[name] * np.linalg.norm(expected)
+    else:
+        np.testing.assert_allclose(predicted, expected, atol=3e-6 * np.abs(expected).max())
     assert np.abs(expected).max() > 0
 
 
@@ -109,10 +119,10 @@ def test_exposures_take_up_constants(name, masked, specimen, mask, start, finish
     for run in runs:
         finish(run)
     plain, shifted = (run.volume() for run in runs)
-    assert np.linalg.norm(shifted - plain) < 1e-3 * np.linalg.norm(plain)
+    assert np.linalg.norm(shifted - plain) < MOVED.get(name, 1e-3) * np.linalg.norm(plain)
     seen = np.ones(31, bool) if not masked else mask.any(axis=(1, 2))
     difference = (runs[1].exposure() - runs[0].exposure())[seen]
-    np.testing.assert_allclose(difference, added[seen], atol=1e-4 * np.abs(added).max())
+    np.testing.assert_allclose(difference, added[seen], atol=0.1 * MOVED.get(name, 1e-3) * np.abs(added).max())
 
 
 @every_method
@@ -143,14 +153,22 @@ def test_continues_bit_for_bit(name, specimen, mask, start):
 
 @every_method
 def test_a_foreign_state_is_refused_by_name(name, specimen, start):
-    run = start(name, specimen.problem)
+    # With changes of structure, so that every array the octree has holds something.
+    changes = {"structure_epochs": (2,), "structure_stall": 0.0, "finer": 1, "views_per_step": 31}
+    run = start(name, specimen.problem, **changes)
+    done = min(2, run.epochs)
+    for _ in range(done):
+        run.advance()
     saved = {key: value.copy() for key, value in run.arrays().items()}
+    fresh = start(name, specimen.problem, **changes)
     for key, value in saved.items():
         with pytest.raises(InputError, match=key):
-            run.restore(1, {other: saved[other] for other in saved if other != key})
+            fresh.restore(done, {other: saved[other] for other in saved if other != key})
         with pytest.raises(InputError, match=key):
-            run.restore(1, {**saved, key: value[:-1]})
-    assert run.epoch == 0
+            fresh.restore(done, {**saved, key: value[:-1] if value.ndim else value[None]})
+    assert fresh.epoch == 0
+    fresh.restore(done, saved)
+    assert fresh.epoch == done
 
 
 @every_method
@@ -179,7 +197,7 @@ def test_odd_sizes_shifts_and_a_single_view(name, start):
 def test_nothing_but_zeros_gives_zeros(name, specimen, start, finish):
     run = start(name, specimen.varied(projections=np.zeros_like(specimen.problem.projections)), epochs=2)
     finish(run)
-    assert not run.volume().any()
+    assert np.abs(run.volume()).max() <= ZERO.get(name, 0.0)
 
 
 @every_method
@@ -187,7 +205,7 @@ def test_everything_masked_gives_zeros(name, specimen, start, finish):
     nothing = np.zeros_like(specimen.problem.projections)
     run = start(name, specimen.varied(mask=nothing, fit_exposure=True), epochs=2)
     finish(run)
-    assert not run.volume().any()
+    assert np.abs(run.volume()).max() <= ZERO.get(name, 0.0)
     assert not run.exposure().any()
 
 

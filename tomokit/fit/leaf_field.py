@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tomokit.field.activation import DEFAULT_PARAMETER, KINDS
 from tomokit.octree import Forest
-from tomokit.optimizers.block import BlockOptimizer
+from tomokit.optimizers.contract import Optimizer
 
 _LEAST_DENSITY = 1e-3  # of the mean: where an inverse activation would run to minus infinity
 
@@ -20,15 +20,14 @@ class LeafField:
     forest : Forest
     density : ndarray of float32, shape (n_leaves, n, n, n)
         Densities to start from, ``[leaf, x, z, y]``; raised to a small positive floor where the activation asks for it.
+        The field keeps the array and changes it.
     activation : str
         ``"squareplus"``, ``"softplus"`` or ``"identity"``.
-    optimizer : BlockOptimizer
+    optimizer : Optimizer
         Its state starts from nothing.
     """
 
-    def __init__(
-        self, forest: Forest, density: NDArray[np.float32], activation: str, optimizer: BlockOptimizer
-    ) -> None:
+    def __init__(self, forest: Forest, density: NDArray[np.float32], activation: str, optimizer: Optimizer) -> None:
         from tomokit.field.activation import activate_block, invert_block
 
         self.forest = forest
@@ -36,9 +35,10 @@ class LeafField:
         self.kind, self.parameter = KINDS[activation], DEFAULT_PARAMETER[activation]
         self.optimizer = optimizer
         self.values = np.empty(forest.values_shape, np.float32)
-        floor = _LEAST_DENSITY * max(float(np.abs(density).mean(dtype=np.float64)), 1e-6)
-        invert_block(self.kind, self.parameter, density.reshape(-1), self.values.reshape(-1), floor)
-        self.density = np.empty_like(self.values)
+        mean = float(np.mean([np.abs(leaf).mean(dtype=np.float64) for leaf in density])) if len(density) else 0.0
+        floor = _LEAST_DENSITY * max(mean, 1e-6)
+        self.density = np.ascontiguousarray(density)
+        invert_block(self.kind, self.parameter, self.density.reshape(-1), self.values.reshape(-1), floor)
         activate_block(self.kind, self.parameter, self.values.reshape(-1), self.density.reshape(-1))
         self.state = optimizer.state_arrays(self.values.shape, np.float32)
         self.count = 0
@@ -53,8 +53,11 @@ class LeafField:
         copy_all_sides(self.density, self.sides)
 
     def on(self, forest: Forest) -> LeafField:
-        """The field resampled to another forest, its optimizer's state forgotten."""
+        """The field resampled to another forest, its optimizer's state forgotten; this one is given up."""
         from tomokit.octree.resample import resample
 
+        # All that is needed is the density: both fields whole would be the most that a run ever holds.
+        self.values = self.sides = np.empty((0, 0, 0, 0), np.float32)
+        self.state = {}
         density = resample(self.density, self.forest, forest).astype(np.float32, copy=False)
         return LeafField(forest, density, self.activation, self.optimizer)

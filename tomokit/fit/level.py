@@ -12,6 +12,7 @@ from tomokit.fit.penalties import Pulls
 from tomokit.geometry import centre
 from tomokit.methods.contract import Problem
 from tomokit.octree import Forest
+from tomokit.optimizers.block import BlockOptimizer
 from tomokit.projector.leaves import LeafProjector
 
 
@@ -68,15 +69,16 @@ class Level:
             residual -= self.problem.projections[view]
             mask = None if self.problem.mask is None else self.problem.mask[view]
             total = float(residual.size) if mask is None else float(mask.sum(dtype=np.float64))
+            weighted = residual if mask is None else residual * mask
             if self.problem.fit_exposure and total > 0:
-                mean = (residual.sum(dtype=np.float64) if mask is None else np.vdot(residual, mask)) / total
+                # In double precision: the mean's rounding would stay in every pixel.
+                mean = weighted.sum(dtype=np.float64) / total
                 self.exposure[view] = -mean
                 residual -= np.float32(mean)
-            if mask is None:
-                squares += float(np.vdot(residual, residual))
-            else:
-                weighted = residual * mask
-                squares += float(np.vdot(residual, weighted))
+                if mask is not None:
+                    np.multiply(residual, mask, out=weighted)
+            squares += float(np.vdot(residual, weighted))
+            if mask is not None:
                 residual[...] = weighted
             weight += total
         return stack, squares, weight
@@ -91,22 +93,38 @@ class Level:
         squares, weight, tv : float
             Of the residuals before the step, as in :meth:`residual`, and the weighted total variation.
         """
-        from tomokit.fit.fused import update_leaves
-
         a = self.projector(leaves.forest)
-        g = self.problem.geometry
         residual, squares, weight = self.residual(leaves, views)
         residual *= np.float32(2 * self.kappa / max(weight, 1.0))
-        contracted = a.contract(residual, views)
         leaves.count += 1
-        first, second = leaves.optimizer.block_arrays(leaves.state, np.float32)
         variation = np.zeros(leaves.forest.n_leaves)
+        if isinstance(leaves.optimizer, BlockOptimizer):
+            self._step_fused(leaves, leaves.optimizer, a.contract(residual, views), views, pulls, rate, variation)
+        else:
+            from tomokit.fit.unfused import step_whole
+
+            step_whole(leaves, a, residual, views, pulls, rate, variation)
+        return squares, weight, float(np.vdot(variation, pulls.tv_weight))
+
+    def _step_fused(
+        self,
+        leaves: LeafField,
+        optimizer: BlockOptimizer,
+        contracted: NDArray[np.float32],
+        views: NDArray[np.int64],
+        pulls: Pulls,
+        rate: float,
+        variation: NDArray[np.float64],
+    ) -> None:
+        from tomokit.fit.fused import update_leaves
+
+        a, g = self.projector(leaves.forest), self.problem.geometry
+        first, second = optimizer.block_arrays(leaves.state, np.float32)
         update_leaves(
             leaves.values, leaves.density, first, second, a.slabs.slab_of, a.corner, a.spacing, a.forest.level,
             g.tilt_rad[views], g.shift_u_px[views], centre(g.n_u), a.reach[views], a.taps[views], a.tables[views],
             contracted, a.pad, pulls.tv_weight, pulls.tv_variant, pulls.tv_delta, leaves.sides, pulls.sides,
             pulls.pair_of, pulls.pair_grid, pulls.pair_table, pulls.pair_scale, pulls.pair_raw,
-            pulls.extra, pulls.extra_raw, leaves.kind, leaves.parameter, leaves.optimizer.kind,
-            leaves.optimizer.hyper(rate), leaves.count, variation
+            pulls.extra, pulls.extra_raw, leaves.kind, leaves.parameter, optimizer.kind,
+            optimizer.hyper(rate), leaves.count, variation
         )  # fmt: skip
-        return squares, weight, float(np.vdot(variation, pulls.tv_weight))

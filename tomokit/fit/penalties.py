@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.errors import OptionError
 from tomokit.fit.leaf_field import LeafField
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
@@ -29,18 +30,22 @@ class Pulls:
         See :func:`tomokit.regularizers.tv_kernel.tv_leaf`.
     sides : ndarray of float32, shape (n_leaves, 6, n, n) or with no leaves
         Gradient of boundary consistency.
+    pair_leaves : ndarray of int64, shape (n_pairs,)
+        Leaves that take part in the cross-node constraint.
     pair_of, pair_grid, pair_table, pair_scale, pair_raw
-        Tables of the cross-node constraint.
+        Its tables, and the row of each leaf in them.
     extra, extra_raw : ndarray of float32, shape (n_leaves, n, n, n) or with no leaves
         Gradients of all others, by density and by raw value.
     terms : dict
-        Weighted penalties by name, but for total variation, which the pass itself measures.
+        Penalties by name, times the same factors as their gradients; but for total variation, which the pass itself
+        measures.
     """
 
     tv_weight: NDArray[np.float64]
     tv_variant: int
     tv_delta: float
     sides: NDArray[np.float32]
+    pair_leaves: NDArray[np.int64]
     pair_of: NDArray[np.int64]
     pair_grid: NDArray[np.float64]
     pair_table: NDArray[np.float32]
@@ -51,8 +56,25 @@ class Pulls:
     terms: dict[str, float] = field(default_factory=dict)
 
 
-def make_regularizers(settings: Mapping[str, Any], scales: Mapping[str, float]) -> list[tuple[Regularizer, float]]:
-    """Regularizers and their weights, those of weight zero left out.
+@dataclass(frozen=True)
+class Weighted:
+    """A regularizer in a fit.
+
+    Attributes
+    ----------
+    regularizer : Regularizer
+    options : object
+        What it was made with: ``every`` and ``space`` are asked for.
+    weight : float
+    """
+
+    regularizer: Regularizer
+    options: Any
+    weight: float
+
+
+def make_regularizers(settings: Mapping[str, Any], scales: Mapping[str, float]) -> list[Weighted]:
+    """Regularizers, their options and weights; those of weight zero are left out.
 
     Parameters
     ----------
@@ -71,12 +93,25 @@ def make_regularizers(settings: Mapping[str, Any], scales: Mapping[str, float]) 
     chosen = []
     for name in [*scales, *(name for name in settings if name not in scales)]:
         cls = registry.get("regularizer", name)
-        own = dict(settings.get(name, {}))
+        own = table(settings.get(name, {}), f"regularizers.{name}")
         options: Any = build_options(cls.Options, own, f"regularizers.{name}")
         weight = float(options.weight) if "weight" in own or name not in scales else scales[name]
         if weight > 0:
-            chosen.append((cls(options), weight))
+            chosen.append(Weighted(cls(options), options, weight))
     return chosen
+
+
+def table(settings: object, where: str) -> dict[str, Any]:
+    """Settings below a name.
+
+    Raises
+    ------
+    OptionError
+        If they are a single value.
+    """
+    if not isinstance(settings, Mapping):
+        raise OptionError(f"{settings!r} is not a table", field=where, remedy=f"set what is below it: {where}.OPTION=")
+    return dict(settings)
 
 
 class Penalties:
@@ -84,17 +119,16 @@ class Penalties:
 
     Parameters
     ----------
-    regularizers : list of (Regularizer, float)
-        Each with its weight.
+    regularizers : list of Weighted
     """
 
-    def __init__(self, regularizers: list[tuple[Regularizer, float]]) -> None:
+    def __init__(self, regularizers: list[Weighted]) -> None:
         self.regularizers = regularizers
 
     @property
     def needs_sides(self) -> bool:
         """Whether the fused pass has to keep the leaves' sides."""
-        return any(_is_fused_boundary(item) for item, _ in self.regularizers)
+        return any(is_fused_boundary(item) for item in self.regularizers)
 
     def evaluate(self, leaves: LeafField, inside: NDArray[np.bool_], rng: np.random.Generator, step: int) -> Pulls:
         """Everything that must be known before any leaf changes.
@@ -111,22 +145,23 @@ class Penalties:
         """
         forest = leaves.forest
         pulls = _nothing(forest.n_leaves, forest.n)
-        for item, weight in self.regularizers:
-            options: Any = item.options  # type: ignore[attr-defined]
+        for chosen in self.regularizers:
+            item, options = chosen.regularizer, chosen.options
             if step % options.every:
                 continue
-            scale = weight * options.every
+            scale = chosen.weight * options.every
             if isinstance(item, TotalVariation) and options.space == "rho":
                 pulls.tv_weight = scale * item.leaf_weights(forest)
                 pulls.tv_variant, pulls.tv_delta = item.variant, options.delta
                 continue
             raw = options.space == "raw"
             seen = Field(forest, leaves.values if raw else leaves.density, inside, rng, step)
-            if _is_fused_boundary(item):
+            if isinstance(item, Boundary) and is_fused_boundary(chosen):
                 pulls.sides = np.empty_like(leaves.sides)
-                value = item.compare(forest, leaves.sides, pulls.sides, scale)  # type: ignore[attr-defined]
+                value = item.compare(forest, leaves.sides, pulls.sides, scale)
             elif isinstance(item, CrossNode):
                 tables = item.tabulate(seen)
+                pulls.pair_leaves = tables.leaves
                 pulls.pair_of = np.full(forest.n_leaves, -1, np.int64)
                 pulls.pair_of[tables.leaves] = np.arange(tables.leaves.size)
                 pulls.pair_grid, pulls.pair_table = tables.grid, tables.table
@@ -137,12 +172,13 @@ class Penalties:
                 if not len(getattr(pulls, name)):
                     setattr(pulls, name, np.zeros(forest.values_shape, np.float32))
                 value = item.value_and_gradient(seen, getattr(pulls, name), scale)
-            pulls.terms[item.name] = weight * value
+            pulls.terms[item.name] = scale * value
         return pulls
 
 
-def _is_fused_boundary(item: Regularizer) -> bool:
-    return isinstance(item, Boundary) and item.options.space == "rho"
+def is_fused_boundary(chosen: Weighted) -> bool:
+    """Whether this is boundary consistency of densities, whose gradient the fused pass adds from the sides."""
+    return isinstance(chosen.regularizer, Boundary) and chosen.options.space == "rho"
 
 
 def _nothing(n_leaves: int, n: int) -> Pulls:
@@ -151,6 +187,7 @@ def _nothing(n_leaves: int, n: int) -> Pulls:
         tv_variant=0,
         tv_delta=1.0,
         sides=np.empty((0, 6, n, n), np.float32),
+        pair_leaves=np.empty(0, np.int64),
         pair_of=np.empty(0, np.int64),
         pair_grid=np.empty((0, 2)),
         pair_table=np.empty((0, 1, 8), np.float32),

@@ -59,7 +59,7 @@ def contrast(problem: Problem) -> float:
     Where exposures are fitted each view counts from its own mean, so that no constant has a say.
     """
     values = []
-    for view in range(0, problem.geometry.n_views, max(1, problem.geometry.n_views // 8)):
+    for view in contrast_views(problem.geometry.n_views):
         used = problem.projections[view]
         used = used.ravel() if problem.mask is None else used[problem.mask[view] > 0]
         if used.size and problem.fit_exposure:
@@ -67,3 +67,8 @@ def contrast(problem: Problem) -> float:
         values.append(used)
     pooled = np.concatenate(values)
     return float(np.subtract(*np.percentile(pooled, (99.9, 0.1)))) if pooled.size else 0.0
+
+
+def contrast_views(n_views: int) -> range:
+    """The views that :func:`contrast` looks at: 8 to 15 of them, or all if there are fewer."""
+    return range(0, n_views, max(1, n_views // 8))

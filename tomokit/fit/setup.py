@@ -1,0 +1,94 @@
+"""What a fit starts from: the forest, the optimizer, the density."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tomokit.fit.penalties import Weighted, make_regularizers, table
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.dense_run import margin_px
+from tomokit.methods.noise import contrast
+from tomokit.octree import Forest
+from tomokit.octree.cover import Region, choose_leaf_px, cover
+from tomokit.optimizers.block import BlockOptimizer
+from tomokit.optimizers.contract import Optimizer
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.options import build_options
+
+if TYPE_CHECKING:
+    from tomokit.methods.octree import OctreeOptions
+
+FOLLOW_NOISE = ("tv", "boundary")
+"""Regularizers whose weights follow from the noise where none are given."""
+
+
+def region_of(shape: ProblemShape) -> Region:
+    """The region of interest: what the volume shows."""
+    return Region(shape.n_u, shape.n_y, shape.thickness_px)
+
+
+def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
+    """The first forest, before leaves that no ray sees are culled.
+
+    Raises
+    ------
+    LeafBudgetError
+        If ``max_leaves`` is too small.
+    """
+    region, margin = region_of(shape), margin_px(shape, options.margin)
+    leaf = options.leaf_px
+    if leaf is None:
+        leaf = choose_leaf_px(region, margin, options.n, options.max_leaves, options.coarser, options.spacing_px)
+    return cover(region, margin, options.n, leaf, options.coarser, options.max_leaves)
+
+
+def make_optimizer(options: OctreeOptions) -> Optimizer:
+    """The optimizer with its options; those given for other optimizers are checked too.
+
+    Raises
+    ------
+    OptionError, PluginError
+        If a name or an option is unknown.
+    """
+    name, registry = options.optimizer, get_registry()
+    for other, settings in options.optimizers.items():
+        build_options(
+            registry.get("optimizer", other).Options, table(settings, f"optimizers.{other}"), f"optimizers.{other}"
+        )
+    cls = registry.get("optimizer", name)
+    settings = dict(options.optimizers.get(name, {}))
+    if issubclass(cls, BlockOptimizer) and any(item.name == "eps" for item in dataclasses.fields(cls.Options)):
+        # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.
+        settings.setdefault("eps", 1e-15)
+    made: Optimizer = cls(build_options(cls.Options, settings, f"optimizers.{name}"))
+    return made
+
+
+def make_all_regularizers(options: OctreeOptions, from_noise: float = 1.0) -> list[Weighted]:
+    """The regularizers, with `from_noise` as the weight of those that follow the noise and have none given."""
+    scales: dict[str, Any] = dict.fromkeys(FOLLOW_NOISE, from_noise)
+    return make_regularizers(options.regularizers, scales)
+
+
+def mean_density(problem: Problem) -> float:
+    """Density of a uniform slab whose projections have the mean magnitude of the unmasked pixels.
+
+    Where exposures are fitted projections are known up to a constant, so half their range stands for the magnitude.
+    """
+    if problem.fit_exposure:
+        mean = 0.5 * contrast(problem)
+    else:
+        total = weight = 0.0
+        for view, image in enumerate(problem.projections):
+            magnitude = np.abs(image)
+            if problem.mask is None:
+                total, weight = total + float(magnitude.sum(dtype=np.float64)), weight + magnitude.size
+            else:
+                magnitude *= problem.mask[view]
+                total += float(magnitude.sum(dtype=np.float64))
+                weight += float(problem.mask[view].sum(dtype=np.float64))
+        mean = total / max(weight, 1.0)
+    return mean / (problem.geometry.kappa * problem.thickness_px)
