@@ -165,8 +165,7 @@ def choose_leaf_px(
     longest = max(region.extent_px)
     smallest = min((n - 1) * spacing_px, longest)
     extents = (*region.extent_px, region.n_u + 2 * margin_px)
-    # No cover of the region has fewer leaves than its volume takes.
-    smallest = max(smallest, (math.prod(region.extent_px) / max(max_leaves, 1)) ** (1 / 3) * (1 - _SLACK))
+    smallest = max(smallest, _least_size(region, max_leaves))
     sizes = {extent / k for extent in extents for k in range(1, int(extent / smallest + _SLACK) + 1)}
     sizes = {size for size in sizes if size <= longest} | {smallest, longest}
     needed = 0
@@ -202,6 +201,20 @@ def _check(margin_px: float, n: int, coarser: int) -> None:
         raise OptionError(f"{n} vertices an edge", field="n", remedy="give at least 2")
     if not 0 <= coarser <= 10:
         raise OptionError(f"{coarser} coarser levels", field="coarser", remedy="give 0 to 10")
+
+
+def _least_size(region: Region, max_leaves: int) -> float:
+    """A size, by bisection, below which the region alone takes more than `max_leaves` leaves."""
+    # No cover has fewer leaves than its volume takes; a long thin region takes far more.
+    low = (math.prod(region.extent_px) / max(max_leaves, 1)) ** (1 / 3) * (1 - _SLACK)
+    high = max(region.extent_px)
+    while high > low * (1 + _SLACK):
+        middle = math.sqrt(low * high)
+        if math.prod(max(1, math.ceil(extent / middle - _SLACK)) for extent in region.extent_px) <= max_leaves:
+            high = middle
+        else:
+            low = middle
+    return low
 
 
 def _blocks(start: int, cells: int, edge: int) -> range:
