@@ -9,6 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tomokit.commands.progress import line
+
+
+def test_a_line_has_the_terms_of_the_loss_and_the_leaves() -> None:
+    terms = {"loss": 0.0123, "data": 0.0101, "tv": 0.0022, "leaves": 384.0}
+    assert line(3, 30, terms, 0.65881) == "epoch 3/30  held-out 0.6588  loss 0.0123 = data 0.01 + tv 0.0022  leaves 384"
+    assert line(1, 2, {"loss": 0.5, "data": 0.5}, None) == "epoch 1/2  loss 0.5"
+
 
 def test_a_terminal_is_shown_epochs_and_stdout_stays_json(data: Path) -> None:
     reader, terminal = pty.openpty()

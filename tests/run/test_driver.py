@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -162,14 +163,19 @@ def test_the_header_records_method_and_transform(request_: ReconstructionRequest
 
 
 def test_progress_is_told_of_every_epoch(request_: ReconstructionRequest) -> None:
-    heard: list[tuple[int, int, bool]] = []
+    heard: list[tuple[int, int, bool, bool]] = []
 
     class Listener(Silent):
-        def epoch(self, done: int, total: int, loss: float, correlation: float | None) -> None:
-            heard.append((done, total, correlation is not None))
+        def epoch(self, done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> None:
+            heard.append((done, total, {"loss", "data"} <= terms.keys(), correlation is not None))
 
     reconstruct(changed(request_, hold_out=5), Listener())
-    assert heard == [(1, 3, True), (2, 3, True), (3, 3, True)]
+    assert heard == [(1, 3, True, True), (2, 3, True, True), (3, 3, True, True)]
+
+
+def test_a_term_that_is_no_number_is_named(request_: ReconstructionRequest) -> None:
+    with pytest.raises(OptionError, match="epoch 2: data; take smaller steps"):
+        reconstruct(changed(request_, options={"fail_at": 2}))
 
 
 @pytest.mark.parametrize("options", [{"fail_at": 2}, {"interrupt_at": 2}])

@@ -115,10 +115,12 @@ def _fit(run: Run, held_out: HeldOut | None, progress: Progress) -> list[dict[st
     while run.epoch < run.epochs:
         began = time.perf_counter()
         terms = {name: float(value) for name, value in run.advance().items()}
-        loss = terms.get("loss", math.nan)
-        if not math.isfinite(loss):
+        loss = terms.setdefault("loss", math.nan)
+        spoilt = [name for name, value in terms.items() if not math.isfinite(value)]
+        if spoilt:
+            which = ", ".join(name for name in spoilt if name != "loss") or "loss"
             raise OptionError(
-                f"the loss is not a number after epoch {run.epoch}",
+                f"no finite number any more in epoch {run.epoch}: {which}",
                 field="options",
                 remedy="take smaller steps, or less weight",
             )
@@ -127,7 +129,7 @@ def _fit(run: Run, held_out: HeldOut | None, progress: Progress) -> list[dict[st
         entry["seconds"] = time.perf_counter() - began
         history.append(entry)
         correlation = None if held_out is None else entry["held_out"]["correlation"]
-        progress.epoch(run.epoch, run.epochs, loss, correlation)
+        progress.epoch(run.epoch, run.epochs, terms, correlation)
     return history
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -12,8 +13,17 @@ class Progress(Protocol):
         """A new part of the work begins."""
         ...
 
-    def epoch(self, done: int, total: int, loss: float, correlation: float | None) -> None:
-        """`done` of `total` epochs are finished; `correlation` is that of the held-out views, if there are any."""
+    def epoch(self, done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> None:
+        """`done` of `total` epochs are finished.
+
+        Parameters
+        ----------
+        done, total : int
+        terms : mapping
+            What the run's ``advance`` returned: ``"loss"``, its terms, and counts such as ``"leaves"``.
+        correlation : float or None
+            Of the held-out views, if there are any.
+        """
         ...
 
 
@@ -23,5 +33,5 @@ class Silent:
     def stage(self, text: str) -> None:
         """Ignore it."""
 
-    def epoch(self, done: int, total: int, loss: float, correlation: float | None) -> None:
+    def epoch(self, done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> None:
         """Ignore it."""
