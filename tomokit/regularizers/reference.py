@@ -21,9 +21,9 @@ def total_variation(values: Array, weights: Array, variant: str, delta: float) -
     ----------
     values : ndarray, shape (n_leaves, n, n, n)
     weights : ndarray, shape (n_leaves,)
-    variant : {"anisotropic", "isotropic", "huber"}
+    variant : {"anisotropic", "isotropic", "huber", "concave"}
     delta : float
-        For Huber's penalty.
+        For Huber's and the concave penalty.
 
     Returns
     -------
@@ -34,10 +34,11 @@ def total_variation(values: Array, weights: Array, variant: str, delta: float) -
     share = weights[:, None, None, None] / (n * n * (n - 1))
     # Zero beyond the last vertex, so that all three have the shape of the values.
     differences = [np.diff(values, axis=axis, append=values.take([n - 1], axis)) for axis in (1, 2, 3)]
-    if variant == "isotropic":
+    if variant in ("isotropic", "concave"):
         norm = np.sqrt(sum(d**2 for d in differences))
-        value = (share * norm).sum()
-        slopes = [np.divide(d, norm, out=np.zeros_like(d), where=norm > 0) for d in differences]
+        flat = 1 / (1 + norm / delta) if variant == "concave" else 1.0
+        value = (share * norm * flat).sum()
+        slopes = [flat**2 * np.divide(d, norm, out=np.zeros_like(d), where=norm > 0) for d in differences]
     elif variant == "huber":
         size = [np.abs(d) for d in differences]
         value = sum((share * np.where(d <= delta, d**2 / (2 * delta), d - delta / 2)).sum() for d in size)

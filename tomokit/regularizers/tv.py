@@ -13,7 +13,7 @@ from tomokit.plugin.options import option
 from tomokit.regularizers.contract import Field
 
 # As in tomokit.regularizers.tv_kernel, which is not imported here because compiled code is slow to load.
-VARIANTS = {"anisotropic": 0, "isotropic": 1, "huber": 2}
+VARIANTS = {"anisotropic": 0, "isotropic": 1, "huber": 2, "concave": 3}
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,13 @@ class TotalVariationOptions:
     space: str = option("rho", "What it acts on: densities, or raw values.", choices=("rho", "raw"))
     variant: str = option(
         "anisotropic",
-        "Sum of absolute differences, length of the difference vector, or Huber's penalty on each difference.",
+        "Sum of absolute differences, length of the difference vector, Huber's penalty on each difference, or a "
+        "concave function of the length, s / (1 + s / delta), which spares edges.",
         choices=tuple(VARIANTS),
     )
-    delta: float = option(0.05, "Difference at which Huber's penalty turns linear.", minimum=1e-12)
+    delta: float = option(
+        0.05, "Difference at which Huber's penalty turns linear; what an edge costs the concave one.", minimum=1e-12
+    )
     measure: str = option(
         "leaf",
         "Leaves count alike with plain differences (the publication's), or as the integral of the slope over the "
@@ -58,7 +61,7 @@ class TotalVariation:
     """Mean absolute difference between neighbouring vertices of a leaf."""
 
     name: ClassVar[str] = "tv"
-    summary: ClassVar[str] = "total variation inside leaves: anisotropic, isotropic or Huber"
+    summary: ClassVar[str] = "total variation inside leaves: anisotropic, isotropic, Huber or concave"
     Options: ClassVar[type] = TotalVariationOptions
 
     def __init__(self, options: TotalVariationOptions) -> None:

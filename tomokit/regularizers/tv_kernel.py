@@ -10,6 +10,9 @@ With d the difference to the next vertex along one axis, and ``share = 1 / (n^2 
   With c this slope, both pieces are ``c (d - c delta / 2)``, and the anisotropic one is the limit of a tiny delta
 - isotropic: ``share * sum sqrt(dx^2 + dz^2 + dy^2)``, differences beyond the last vertex being 0; slope ``d / norm``,
   0 where the norm is 0
+- concave: ``share * sum s / (1 + s / delta)`` of the same length s, slope ``d / (s (1 + s / delta)^2)``: small
+  differences cost as much, high edges cost delta at most, so that contrast is not paid for. The isotropic one is its
+  limit of an infinite delta, and both are one loop
 """
 
 from __future__ import annotations
@@ -19,8 +22,8 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-ANISOTROPIC, ISOTROPIC, HUBER = 0, 1, 2
-VARIANTS = {"anisotropic": ANISOTROPIC, "isotropic": ISOTROPIC, "huber": HUBER}
+ANISOTROPIC, ISOTROPIC, HUBER, CONCAVE = 0, 1, 2, 3
+VARIANTS = {"anisotropic": ANISOTROPIC, "isotropic": ISOTROPIC, "huber": HUBER, "concave": CONCAVE}
 
 _TINY = 1e-30
 _FLAGS = {"contract", "reassoc", "nsz"}
@@ -41,7 +44,7 @@ def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float)
     variant : int
         One of :data:`VARIANTS`.
     delta : float
-        Where Huber's penalty turns linear; positive.
+        Where Huber's penalty turns linear, or what an edge costs the concave one at most; positive.
 
     Returns
     -------
@@ -49,7 +52,9 @@ def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float)
         Mean over the ``n^2 (n - 1)`` differences of an axis, summed over the axes; sums in double precision.
     """
     if variant == ISOTROPIC:
-        return _isotropic(block, gradient, scale)
+        return _isotropic(block, gradient, scale, 0.0)
+    if variant == CONCAVE:
+        return _isotropic(block, gradient, scale, 1.0 / delta)
     return _by_axis(block, gradient, scale, delta if variant == HUBER else _TINY)
 
 
@@ -104,11 +109,11 @@ def _by_axis(block: Any, gradient: Any, scale: float, delta: float) -> float:
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def _isotropic(block: Any, gradient: Any, scale: float) -> float:
+def _isotropic(block: Any, gradient: Any, scale: float, bend: float) -> float:
     n = block.shape[0]
     plane = n * n
     real = block.dtype.type
-    zero, tiny = real(0), real(_TINY)
+    zero, one, tiny, bent = real(0), real(1), real(_TINY), real(bend)
     share = 1.0 / (plane * (n - 1.0))
     step = real(scale * share)
     values, slope = block.reshape(-1), gradient.reshape(-1)
@@ -128,8 +133,9 @@ def _isotropic(block: Any, gradient: Any, scale: float) -> float:
         for i in range(plane):
             a, b, c = ahead[i] - here[i], dz[i], dy[i]
             norm = np.sqrt(a * a + b * b + c * c)
-            part += norm
-            per = step / max(norm, tiny)
+            flat = one / (one + bent * norm)
+            part += norm * flat
+            per = step * flat * flat / max(norm, tiny)
             out[i] += along_x[i] - per * ((a + b) + c)
             along_x[i] = per * a
             dz[i] = per * b
