@@ -188,6 +188,21 @@ def test_options_that_make_no_sense(refused: Callable[..., str], arguments: tupl
     assert said in refused(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("coarse_epochs=3",), "coarse_epochs: 3 of 2 epochs"),
+        (("leaf_px=4", "n=4", "max_leaves=7"), "max_leaves: leaves of 4 px take"),
+        (("optimizer=adm",), "did you mean adam"),
+        (("regularizers.tvv.weight=1",), "did you mean tv"),
+        (("optimizer=sgd", "optimizers.sgd.lr=1e38"), "no finite number any more in epoch 1: data"),
+    ],
+)
+def test_an_octree_that_cannot_be_fitted(refused: Callable[..., str], settings: tuple[str, ...], said: str) -> None:
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert said in refused("--method", "octree", *words)
+
+
 def test_constant_images(refused: Callable[..., str], data: Path) -> None:
     write_raw(data / "tilts.mrc", np.full_like(images_of(data), 3))
     assert "every pixel that counts is 3" in refused()

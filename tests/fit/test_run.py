@@ -34,14 +34,6 @@ def options(**changes: Any) -> OctreeOptions:
 
 
 @pytest.fixture(scope="module")
-def problem() -> Problem:
-    series, _ = simulate_series(SHAPE, np.arange(-60.0, 61.0, 6.0), 0.05, 3)
-    projections = np.ascontiguousarray(series.images.transpose(0, 2, 1))
-    projections /= projections.max()
-    return Problem(projections, None, series.geometry, SHAPE[0], seed=5)
-
-
-@pytest.fixture(scope="module")
 def truth(problem: Problem) -> np.ndarray:
     series, volume = simulate_series(SHAPE, np.arange(-60.0, 61.0, 6.0), 0.05, 3)
     return volume.values.transpose(2, 0, 1) / series.images.max() * problem.geometry.n_u

@@ -72,9 +72,9 @@ def test_estimate_is_an_upper_bound_and_no_more_than_twice_the_peak(name, sizes)
 
 
 @pytest.mark.parametrize("changes", OCTREE.values(), ids=OCTREE)
-@pytest.mark.parametrize("sizes", [name for name in SIZES if name != "one view"])
-def test_the_same_of_the_octree_without_knowing_which_leaves_are_seen(changes, sizes):
-    check("octree", SIZES[sizes], {"n": 24, **changes}, 0.5)
+@pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
+def test_the_same_of_the_octree(changes, sizes):
+    check("octree", sizes, {"n": 24, **changes}, 0.5)
 
 
 def test_structure_updates_are_counted_with_all_leaves_that_they_may_make():
