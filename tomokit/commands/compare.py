@@ -35,7 +35,7 @@ def compare(
 
     where = None if box is None else parse_box(box)
     if preview is not None:
-        check_output(preview, overwrite=overwrite)
+        check_output(preview, overwrite=overwrite, inputs=(volume, truth))
     judged, true = read_volume(volume), read_volume(truth)
     result: dict[str, Any] = {"volume": str(volume), "truth": str(truth)}
     result |= measure(judged.values, true.values, scale=scale, box=where)

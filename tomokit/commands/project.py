@@ -33,7 +33,7 @@ def project(
     from tomokit.projector import DenseProjector
     from tomokit.run.memory import check_disk, check_memory
 
-    check_output(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite, inputs=(volume, angles))
     tilt_deg = read_angles(angles) + tilt_offset
     read = read_volume(volume)
     n_z, n_y, n_x = read.values.shape

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
-def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def check_output(
+    path: str | os.PathLike[str], *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> Path:
     """Make sure, before any work is done, that an output can be written.
 
     Parameters
@@ -26,6 +28,8 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         The file to be written. A symbolic link stands for the file it points to.
     overwrite : bool
         Whether an existing file may be replaced.
+    inputs : iterable of path-like
+        Files that the job reads: none of them may be replaced, whatever `overwrite` says.
 
     Returns
     -------
@@ -35,14 +39,18 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     Raises
     ------
     OutputError
-        If the file exists and may not be replaced, is not a regular file, or its folder is missing or
-        not writable.
+        If the file is one of the inputs, exists and may not be replaced, is not a regular file, or its folder is
+        missing or not writable.
     """
+    if not os.fspath(path):
+        raise OutputError("an empty file name", remedy="give a name")
     try:
         target = Path(path).resolve()
         exists, regular, folder = target.exists(), target.is_file(), target.parent.is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a null byte, a name too long
         raise OutputError(f"not a usable file name ({error})", file=path) from error
+    if any(_same(target, file) for file in inputs):
+        raise OutputError("is an input of this job", file=path, remedy="give another name")
     if exists and not regular:
         raise OutputError("exists and is not a regular file", file=path, remedy="give another name")
     if exists and not overwrite:
@@ -52,6 +60,14 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(f"the folder {target.parent} is not writable", file=path, remedy="give another folder")
     return target
+
+
+def _same(target: Path, file: str | os.PathLike[str]) -> bool:
+    """Whether both are one file, by name or by what the names lead to."""
+    try:
+        return target == Path(file).resolve() or target.samefile(file)
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from tomokit.run.request import ReconstructionRequest
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 PATHS = ("angles", "mask", "xf")
-ONLY_ON_COMMAND_LINE = ("stack", "output", "overwrite")
+ONLY_ON_COMMAND_LINE = ("stack", "output", "overwrite", "preset", "config")
 
 
 def preset_names() -> list[str]:
@@ -65,8 +65,12 @@ def read_config(path: Path) -> dict[str, Any]:
         if key in layer:
             raise OptionError(f"{key!r} is given on the command line only", field=str(path), remedy="remove it")
     for key in PATHS:
-        if isinstance(layer.get(key), str):
+        # An empty path stays empty, to be refused as such, and does not become the folder.
+        if isinstance(layer.get(key), str) and layer[key]:
             layer[key] = str(path.resolve().parent / layer[key])
+    views = layer.get("exclude")
+    if isinstance(views, list) and all(isinstance(view, int) and not isinstance(view, bool) for view in views):
+        layer["exclude"] = ",".join(map(str, views)) if views else "none"
     return layer
 
 
@@ -94,6 +98,8 @@ def build_request(
     ------
     InputError, OptionError
         If a layer cannot be read, has an unknown key, or a value of the wrong type.
+    OutputError
+        If there is a configuration file and an output would replace it, or cannot be written.
     """
     layers = [(f"preset {preset or 'default'}", read_preset(preset or "default"))]
     if config is not None:
@@ -108,4 +114,16 @@ def build_request(
             whole.pop("options", None)
         whole = merge(whole, layer)
     whole = merge(whole, {"options": parse_settings(settings)})
-    return build_options(ReconstructionRequest, whole, "command line")
+    request = build_options(ReconstructionRequest, whole, "command line")
+    if config is not None:
+        _keep_config(config, request)
+    return request
+
+
+def _keep_config(config: Path, request: ReconstructionRequest) -> None:
+    """The configuration file is an input too, though nothing after this knows it."""
+    from tomokit.io.output import check_output
+
+    for path in (request.output, request.preview_path):
+        if path is not None:
+            check_output(path, overwrite=request.overwrite, inputs=[config])

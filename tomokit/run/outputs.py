@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.data import Volume
-from tomokit.errors import OutputError
+from tomokit.errors import InputError, OutputError
 from tomokit.run.request import ReconstructionRequest
 
 
@@ -26,12 +26,10 @@ def check_outputs(request: ReconstructionRequest) -> None:
     """
     from tomokit.io.output import check_output
 
-    inputs = {path.resolve() for path in input_paths(request)}
+    inputs = [*input_paths(request), *_angles_beside(request)]
     for path in (request.output, request.preview_path):
         if path is not None:
-            if path.resolve() in inputs:
-                raise OutputError("is an input of this job", file=path, remedy="give another name")
-            check_output(path, overwrite=request.overwrite)
+            check_output(path, overwrite=request.overwrite, inputs=inputs)
     if request.preview_path is not None and request.preview_path.resolve() == request.output.resolve():
         raise OutputError("would be the preview's name too", file=request.output, remedy="name the volume .mrc")
 
@@ -39,6 +37,18 @@ def check_outputs(request: ReconstructionRequest) -> None:
 def input_paths(request: ReconstructionRequest) -> list[Path]:
     """The files that `request` names."""
     return [path for path in (request.stack, request.angles, request.mask, request.xf) if path is not None]
+
+
+def _angles_beside(request: ReconstructionRequest) -> list[Path]:
+    """The angle file that is read although the request names none."""
+    from tomokit.io.angles import find_angles
+
+    if request.angles is not None:
+        return []
+    try:
+        return [find_angles(request.stack)]
+    except InputError:
+        return []  # reading the series will say so, or its reader needs none
 
 
 def digest(path: Path) -> str:

@@ -57,7 +57,7 @@ class ReconstructionRequest:
     @property
     def preview_path(self) -> Path | None:
         """Where the preview goes; None if none is wanted."""
-        return self.output.with_suffix(".png") if self.preview else None
+        return self.output.with_suffix(".png") if self.preview and self.output.name else None
 
     def settings(self) -> dict[str, Any]:
         """All but files' places, outputs and method options, JSON-serializable: what the summary records."""
