@@ -102,7 +102,7 @@ class Octree:
     """Adaptive octree of density grids."""
 
     name: ClassVar[str] = "octree"
-    summary: ClassVar[str] = "adaptive octree of density grids under total variation and boundary priors"
+    summary: ClassVar[str] = "adaptive octree of density grids, in development: tv does better so far"
     Options: ClassVar[type] = OctreeOptions
 
     def start(self, problem: Problem, options: OctreeOptions) -> Run:
