@@ -100,6 +100,40 @@ def test_contrast_ignores_outliers_and_undefined_voxels(tmp_path):
     assert 0 < (difference > 0.1).mean() < 0.02
 
 
+@pytest.fixture
+def words(monkeypatch):
+    """What is written on a picture."""
+    from matplotlib.figure import Figure
+
+    found = []
+    text = Figure.text
+
+    def listened(self, x, y, said, *args, **kwargs):
+        found.append(said)
+        return text(self, x, y, said, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "text", listened)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("n_x", "voxel", "size", "bar"),
+    [
+        (12, 20.0, "12 x 9 x 6 voxels (x, y, z) of 20 Å, central slices", "5 nm"),
+        (12, None, "12 x 9 x 6 voxels (x, y, z), voxel size unknown, central slices", "2 voxels"),
+        (200, None, "200 x 9 x 6 voxels (x, y, z), voxel size unknown, central slices", "50 voxels"),
+        (2, None, "2 x 9 x 6 voxels (x, y, z), voxel size unknown, central slices", "1 voxel"),
+    ],
+)
+def test_an_unknown_voxel_size_is_not_made_up(tmp_path, words, n_x, voxel, size, bar):
+    values = numbered((6, 9, n_x))
+    write_preview(tmp_path / "p.png", values, voxel_size_angstrom=voxel, title="t")
+    write_comparison(tmp_path / "c.png", values, values, voxel_size_angstrom=voxel, title="t")
+    assert sum(said.startswith(size) for said in words) == 2
+    assert words.count(bar) == 2
+    assert any("Å" in said for said in words) == (voxel is not None)
+
+
 def test_comparison_shows_where_the_volume_differs(tmp_path):
     truth = np.zeros((20, 40, 40), np.float32)
     truth[5:15, 10:20, 10:20] = 1

@@ -63,7 +63,7 @@ def write_preview(
     path_png: str | PathLike[str],
     values_zyx: NDArray[np.floating],
     *,
-    voxel_size_angstrom: float,
+    voxel_size_angstrom: float | None,
     title: str,
     overwrite: bool = False,
     slab: int = 1,
@@ -77,8 +77,8 @@ def write_preview(
         Picture to be written, in PNG format, all or nothing.
     values_zyx : ndarray, shape (n_z, n_y, n_x)
         Densities; may be memory-mapped, only the slices are read.
-    voxel_size_angstrom : float
-        Edge of a voxel in ångström, for the scale bar.
+    voxel_size_angstrom : float or None
+        Edge of a voxel in ångström, for the scale bar; None if it is unknown, and the bar is in voxels then.
     title : str
         Headline.
     overwrite : bool
@@ -115,7 +115,7 @@ def write_comparison(
     values_zyx: NDArray[np.floating],
     truth_zyx: NDArray[np.floating],
     *,
-    voxel_size_angstrom: float,
+    voxel_size_angstrom: float | None,
     title: str,
     overwrite: bool = False,
     slab: int = 1,
@@ -192,16 +192,18 @@ class _Canvas:
         if top:
             self._write(x + zoom * n_across / 2, y + zoom * n_up + 5, top, 9, ha="center")
 
-    def scale_bar(self, n_x: int, zoom: float, voxel_size_angstrom: float) -> None:
+    def scale_bar(self, n_x: int, zoom: float, voxel_size_angstrom: float | None) -> None:
         """Draw a bar of a round length, about a quarter of the first panel's width, beneath it."""
         from matplotlib.lines import Line2D
 
-        length = _round_length(0.3 * n_x * voxel_size_angstrom)
-        end = _MARGIN_PX + zoom * length / voxel_size_angstrom
+        voxel = 1.0 if voxel_size_angstrom is None else voxel_size_angstrom
+        length = _round_length(0.3 * n_x * voxel)
+        if voxel_size_angstrom is None:
+            length = max(1.0, length)  # a part of a voxel is no measure
+        end = _MARGIN_PX + zoom * length / voxel
         xs, ys = np.array([_MARGIN_PX, end]) / self.width, np.array([18, 18]) / self.height
         self.figure.add_artist(Line2D(xs, ys, color=_TEXT, linewidth=3, solid_capstyle="butt"))
-        text = f"{length / 10:g} nm" if length >= 10 else f"{length:g} Å"
-        self._write(end + 8, 17, text, 9, va="center")
+        self._write(end + 8, 17, _length_text(length, voxel_size_angstrom is not None), 9, va="center")
 
     def save(self, path_png: str | PathLike[str], overwrite: bool) -> None:
         """Write the picture, all or nothing."""
@@ -249,9 +251,16 @@ def _round_length(most: float) -> float:
     return max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
 
 
-def _size(values_zyx: NDArray[np.floating], voxel_size_angstrom: float) -> str:
+def _length_text(length: float, in_angstrom: bool) -> str:
+    if not in_angstrom:
+        return f"{length:g} voxel{'' if length == 1 else 's'}"
+    return f"{length / 10:g} nm" if length >= 10 else f"{length:g} Å"
+
+
+def _size(values_zyx: NDArray[np.floating], voxel_size_angstrom: float | None) -> str:
     n_z, n_y, n_x = values_zyx.shape
-    return f"{n_x} x {n_y} x {n_z} voxels (x, y, z) of {voxel_size_angstrom:.4g} Å"
+    of = ", voxel size unknown" if voxel_size_angstrom is None else f" of {voxel_size_angstrom:.4g} Å"
+    return f"{n_x} x {n_y} x {n_z} voxels (x, y, z){of}"
 
 
 def _slab_text(slab: int) -> str:

@@ -18,7 +18,7 @@ RAMP = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
 
 def test_stack_with_the_angles_beside_it(make_mrc: Make, tmp_path: Path) -> None:
     path = make_mrc(RAMP, 2, name="TS.mrc")
-    (tmp_path / "TS.tlt").write_text("-3\n3\n")
+    (tmp_path / "TS.tlt").write_text("-30\n30\n")
     facts = json.loads(json.dumps(describe(path), allow_nan=False))
     assert facts["kind"] == "tilt stack"
     assert (facts["axes"], facts["shape"]) == (["tilt", "y", "x"], [2, 3, 4])
@@ -26,7 +26,7 @@ def test_stack_with_the_angles_beside_it(make_mrc: Make, tmp_path: Path) -> None
     assert facts["rms"] == pytest.approx(RAMP.std())
     assert (facts["mode"], facts["pixels"], facts["ispg"], facts["pixel_size_angstrom"]) == (2, "float32", 0, 2)
     assert facts["angles"] == {
-        "file": "TS.tlt", "count": 2, "minimum_deg": -3, "maximum_deg": 3, "step_deg": 6, "sorted": True
+        "file": "TS.tlt", "count": 2, "minimum_deg": -30, "maximum_deg": 30, "step_deg": 60, "sorted": True
     }  # fmt: skip
     assert facts["warnings"] == []
     for key in ("tilt_axis", "sign", "centre", "handedness", "excluded_views"):

@@ -95,6 +95,17 @@ def test_all_masked_views_are_named(stack: Path, make_mrc: Make) -> None:
         load_series(stack, mask=make_mrc(0 * mask, 0, name="m.mrc"))
 
 
+def test_transforms_that_leave_nothing_on_the_field(stack: Path, make_mrc: Make, tmp_path: Path) -> None:
+    xf, mask = tmp_path / "TS.xf", make_mrc(np.ones((1, 6, 8)), 0, name="m.mrc")
+    xf.write_text("1 0 0 1 99 0\n" * 4)
+    with pytest.raises(InputError, match=r"TS\.xf: every view is moved off the field; give the --xf of this stack"):
+        load_series(stack, xf=xf, mask=mask)
+    xf.write_text("1 0 0 1 0 0\n" * 3 + "1 0 0 1 0 -99\n")
+    with pytest.raises(InputError, match=r"TS\.xf: view 3 is moved off the field; .* --exclude 3"):
+        load_series(stack, xf=xf)
+    assert load_series(stack, xf=xf, exclude=[3]).n_views == 3
+
+
 def test_a_mask_of_another_shape(stack: Path, make_mrc: Make) -> None:
     with pytest.raises(InputError, match=r"m\.mrc: a mask of 8 x 6 x 3 pixels, but TS\.mrc needs 8 x 6 x 4"):
         load_series(stack, mask=make_mrc(STACK[:3], 2, name="m.mrc"))
@@ -165,7 +176,7 @@ def test_unsorted_angles_keep_the_order_of_the_stack(stack: Path, tmp_path: Path
         ({"exclude": [4]}, "--exclude: there is no view 4; views are 0 to 3"),
         ({"exclude": [-1]}, "there is no view -1"),
         ({"exclude": [0, 1, 2, 3]}, "--exclude: leaves no view"),
-        ({"tilt_offset_deg": 85}, "beyond 90 degrees"),
+        ({"tilt_offset_deg": 85}, "--tilt-offset: an offset of 85 puts angles beyond 90 degrees"),
         ({"tilt_offset_deg": float("nan")}, "beyond 90 degrees"),
         ({"pixel_size_angstrom": 0}, "pixel_size_angstrom: 0 is not a positive number"),
     ],

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tomokit.errors import OptionError
@@ -32,12 +32,23 @@ def test_stop_is_included_if_hit(text, expected):
     np.testing.assert_allclose(parse_tilts(text), expected, rtol=0, atol=1e-12)
 
 
-@given(st.integers(-900, 900), st.integers(1, 300), st.integers(0, 500), st.booleans())
+@given(st.integers(-900, 900), st.integers(1, 300), st.integers(0, 40), st.booleans())
 def test_tenths_of_degrees_come_out_exactly(start, step, n, down):
     sign = -1 if down else 1
     stop = start + sign * n * step
+    assume(abs(stop) <= 900)
     angles = parse_tilts(f"{start / 10}:{stop / 10}:{sign * step / 10}")
     np.testing.assert_array_equal(angles, np.round((start + sign * step * np.arange(n + 1)) / 10, 10))
+
+
+@pytest.mark.parametrize("text", ["-120:120:5", "0:90.5:0.5", "90:-91:-1", "91:91:1", "1e300:1e301:1e300"])
+def test_angles_beyond_90_degrees_are_refused(text):
+    with pytest.raises(OptionError, match=r"--tilts: .* goes beyond 90 degrees"):
+        parse_tilts(text)
+
+
+def test_angles_up_to_90_degrees_are_taken():
+    np.testing.assert_array_equal(parse_tilts("-90:90:45"), [-90, -45, 0, 45, 90])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.errors import InputError
+from tomokit.errors import InputError, OptionError
 from tomokit.io.mdoc import mdoc_angles
 from tomokit.io.table import read_table
+
+LEAST_RANGE_DEG = 10.0
+"""Angles that span less are doubted: no depth can be told from them."""
 
 # What Etomo and others add to the name of a series when they align or filter its stack.
 _STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered")
@@ -51,6 +55,32 @@ def read_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
         remedy = "angles are in degrees, one a line"
         raise InputError(f"{tilt[first]:g} is beyond 90 degrees", file=path, field=where[first], remedy=remedy)
     return tilt
+
+
+def offset_angles(tilt_deg: NDArray[np.float64], offset_deg: float) -> NDArray[np.float64]:
+    """Tilt angles with the same number of degrees added to each.
+
+    Raises
+    ------
+    OptionError
+        If the offset is not finite, or an angle would be beyond 90 degrees.
+    """
+    if not math.isfinite(offset_deg) or np.abs(tilt_deg + offset_deg).max(initial=0) > 90:
+        raise OptionError(
+            f"an offset of {offset_deg:g} puts angles beyond 90 degrees",
+            field="--tilt-offset",
+            remedy="give a smaller one",
+        )
+    return tilt_deg + float(offset_deg)
+
+
+def doubtful_angles(tilt_deg: NDArray[np.float64]) -> list[str]:
+    """Warnings about angles that are valid, but hardly those of a tilt series: all within 10 degrees."""
+    extent = float(np.ptp(tilt_deg)) if tilt_deg.size else 0.0
+    if tilt_deg.size < 2 or extent >= LEAST_RANGE_DEG:
+        return []
+    question = "; are they in radians?" if np.abs(tilt_deg).max() < 1.6 else ""
+    return [f"the angles span {extent:.3g} degrees only{question}"]
 
 
 def find_angles(stack: str | os.PathLike[str]) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
-from tomokit.io.angles import check_angles, find_angles, read_angles
+from tomokit.io.angles import check_angles, doubtful_angles, find_angles, read_angles
 from tomokit.io.mdoc import read_mdoc
 from tomokit.io.mrc_read import MrcImages, open_mrc
 from tomokit.io.pixels import pixel_statistics
@@ -68,6 +68,17 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InputError(
             "a text file of no known kind", file=path, remedy="known are MRC, .tlt, .rawtlt, .xtilt, .xf and .mdoc"
         ) from not_mrc
+
+
+def is_stack(path: str | os.PathLike[str]) -> bool:
+    """Whether an MRC file is a tilt stack, not a volume, by its name and its space group.
+
+    Raises
+    ------
+    InputError
+        If it is not MRC.
+    """
+    return _stack_or_volume(open_mrc(path))[0] == "tilt stack"
 
 
 def _describe_mrc(images: MrcImages) -> dict[str, Any]:
@@ -128,6 +139,7 @@ def _angles_beside(stack: Path, n_views: int, warnings: list[str]) -> dict[str, 
     try:
         tilt = read_angles(file)
         warnings += check_angles(tilt, file=file.name, stack=stack, n_views=n_views)
+        warnings += doubtful_angles(tilt)
     except InputError as error:
         warnings.append(str(error))
         return {"file": file.name}
@@ -190,6 +202,8 @@ def _describe_mdoc(path: Path) -> dict[str, Any]:
             warnings += _angle_warnings(facts.tilt_deg)
     elif facts.kind == "tilt series":
         warnings.append("some sections have no TiltAngle")
+    # An .mdoc describes raw images, in which the axis lies at the angle that it names.
+    axis = "y after alignment only; in the raw images as tilt_axis_deg says"
     return {
         "file": path.name,
         "kind": "mdoc",
@@ -198,7 +212,7 @@ def _describe_mdoc(path: Path) -> dict[str, Any]:
         "image_file": facts.image_file or None,
         "pixel_size_angstrom": facts.pixel_size_angstrom,
         "tilt_axis_deg": facts.tilt_axis_deg,
-        "convention": _convention("angles") | {"order": "by ZValue"},
+        "convention": _convention("angles") | {"tilt_axis": axis, "order": "by ZValue"},
         "warnings": warnings,
     }
 
@@ -216,7 +230,7 @@ def _angle_facts(tilt: NDArray[np.float64]) -> dict[str, Any]:
 
 def _angle_warnings(tilt: NDArray[np.float64]) -> list[str]:
     try:
-        return check_angles(tilt)
+        return [*check_angles(tilt), *doubtful_angles(tilt)]
     except InputError as error:
         return [str(error)]
 

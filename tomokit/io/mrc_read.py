@@ -73,6 +73,21 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
         raise InputError(f"the compressed file is damaged or cut off ({error})", file=name) from error
 
 
+def knows_pixel_size(path: str | os.PathLike[str]) -> bool:
+    """Whether an MRC file gives the size of its pixels, from the header alone.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or is not MRC.
+    """
+    try:
+        with _opened(Path(path)) as stream:
+            return parse_header(stream.read(HEADER_BYTES), file=str(path)).pixel_size_known
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(f"cannot be read ({error})", file=path) from error
+
+
 def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> MrcImages:
     """Read a tilt stack ``[tilt, y, x]``.
 
@@ -110,7 +125,8 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
     -------
     Volume
         Memory-mapped and read-only if the file holds float32 in this machine's byte order. Its
-        provenance names the file, its labels and the warnings.
+        provenance names the file, its labels, the source of the voxel size (``"header"``, or ``"none"``
+        where 1 was assumed) and the warnings.
 
     Raises
     ------
@@ -129,7 +145,12 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
         values=np.asanyarray(images.values).astype(np.float32, copy=False),
         voxel_size_angstrom=images.pixel_size_angstrom,
         origin_angstrom=header.origin_angstrom,
-        provenance={"source": images.path.name, "labels": list(header.labels), "warnings": list(images.warnings)},
+        provenance={
+            "source": images.path.name,
+            "labels": list(header.labels),
+            "pixel_size_source": "header" if header.pixel_size_known else "none",
+            "warnings": list(images.warnings),
+        },
     )
 
 

@@ -16,7 +16,7 @@ import tomokit
 from tomokit.data import TiltSeries
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import TiltGeometry
-from tomokit.io.angles import check_angles, find_angles, read_angles
+from tomokit.io.angles import check_angles, find_angles, offset_angles, read_angles
 from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
 from tomokit.io.pixels import require_finite
 from tomokit.io.transforms import align_images, read_xf
@@ -84,7 +84,7 @@ def load_series(
     if unsorted and not allow_unsorted:
         raise InputError("the angles are not sorted", file=angle_file, remedy="sort the stack and its angles")
     warnings += unsorted
-    tilt = tilt[used] + _offset(tilt_offset_deg, tilt[used])
+    tilt = offset_angles(tilt[used], tilt_offset_deg)
 
     size, size_source = _pixel_size(images, pixel_size_angstrom, warnings)
     shape = images.values.shape[1:]
@@ -94,6 +94,7 @@ def load_series(
     weights = None if mask is None else _read_mask(Path(mask), images, (n_views, *final_shape), used)
     if xf is not None:
         values, inside = _align(images, Path(xf), used, out_shape)
+        _require_field(inside, used, xf)
         weights = inside if weights is None else weights * inside
     else:
         values = _as_float32(images, used, weights)
@@ -136,12 +137,6 @@ def _used_views(n_views: int, exclude: Sequence[int]) -> NDArray[np.intp]:
     if used.size == 0:
         raise OptionError("leaves no view", field="--exclude")
     return used
-
-
-def _offset(tilt_offset_deg: float, tilt_deg: NDArray[np.float64]) -> float:
-    if not math.isfinite(tilt_offset_deg) or np.abs(tilt_deg + tilt_offset_deg).max() > 90:
-        raise OptionError(f"an offset of {tilt_offset_deg:g} puts angles beyond 90 degrees", field="tilt_offset_deg")
-    return float(tilt_offset_deg)
 
 
 def _pixel_size(images: MrcImages, given: float | None, warnings: list[str]) -> tuple[float, str]:
@@ -224,6 +219,20 @@ def _require_finite_views(values: NDArray[Any], views: NDArray[np.intp], path: P
                 field=f"view {view}",
                 remedy=f"mask them with --mask or leave the view out with --exclude {view}",
             )
+
+
+def _require_field(inside: NDArray[np.float32], used: NDArray[np.intp], xf: _PathLike) -> None:
+    """A view that its transform moves off the field is a fault of the transform, not of a mask."""
+    empty = [int(view) for view, weight in zip(used, inside, strict=True) if not weight.any()]
+    if empty:
+        views = ",".join(str(view) for view in empty)
+        which = "every view" if len(empty) == used.size else f"view {views}"
+        other = "" if len(empty) == used.size else f", or leave it out with --exclude {views}"
+        raise InputError(
+            f"{which} is moved off the field",
+            file=xf,
+            remedy=f"give the --xf of this stack, from raw to aligned, its shifts in raw pixels{other}",
+        )
 
 
 def _require_pixels(weights: NDArray[np.float32], used: NDArray[np.intp], path: _PathLike | None) -> None:

@@ -11,6 +11,7 @@ from tomokit.errors import OptionError
 
 _MOST_VIEWS = 10_000
 _HIT = 1e-6
+_ROUNDED = 4e-11  # what rounding to ten decimals takes away
 
 
 def parse_tilts(text: str) -> NDArray[np.float64]:
@@ -25,8 +26,8 @@ def parse_tilts(text: str) -> NDArray[np.float64]:
     Raises
     ------
     OptionError
-        If the text is not three finite numbers, the step is zero or leads away from STOP, or there would be
-        more than 10 000 views.
+        If the text is not three finite numbers, the step is zero or leads away from STOP, an angle is beyond 90
+        degrees, or there would be more than 10 000 views.
     """
     field, remedy = "--tilts", "give START:STOP:STEP in degrees, as in -60:60:3"
     try:
@@ -42,8 +43,11 @@ def parse_tilts(text: str) -> NDArray[np.float64]:
         raise OptionError(f"{text!r} steps away from its end", field=field, remedy="change the sign of the step")
     if steps >= _MOST_VIEWS:
         raise OptionError(f"{text!r} makes more than {_MOST_VIEWS} views", field=field, remedy="give a larger step")
+    angles = start + step * np.arange(math.floor(steps) + 1)
+    if np.abs(angles).max() > 90 + _ROUNDED:
+        raise OptionError(f"{text!r} goes beyond 90 degrees", field=field, remedy="stay within -90 and 90")
     # Rounded, so that a tenth of a degree added many times stays a tenth of a degree.
-    return np.round(start + step * np.arange(math.floor(steps) + 1), 10)
+    return np.round(angles, 10)
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:

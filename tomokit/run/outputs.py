@@ -100,9 +100,19 @@ def write_outputs(
             temporary = stack.enter_context(new_file(request.preview_path, request.overwrite))
             drawn = temporary.with_name(temporary.name + ".png")
             stack.callback(drawn.unlink, missing_ok=True)
-            write_preview(
-                drawn, values, voxel_size_angstrom=voxel_size_angstrom, title=request.output.name, overwrite=True
-            )
+            known = voxel_size_angstrom if _knows_pixel_size(request) else None
+            write_preview(drawn, values, voxel_size_angstrom=known, title=request.output.name, overwrite=True)
             os.replace(drawn, temporary)
         write_volume(request.output, volume, overwrite=request.overwrite)
     return volume
+
+
+def _knows_pixel_size(request: ReconstructionRequest) -> bool:
+    """Whether the pixel size was given by the user or the stack, not assumed."""
+    from tomokit.io.mrc_read import knows_pixel_size
+    from tomokit.run.readers import MrcReader, find_reader
+
+    # What other formats say is known to their readers only.
+    if request.pixel_size is not None or not isinstance(find_reader(request.stack), MrcReader):
+        return True
+    return knows_pixel_size(request.stack)

@@ -18,6 +18,9 @@ from tomokit.run.request import ReconstructionRequest
 
 Stack = NDArray[np.float32]
 
+LEAST_VIEWS = 3
+"""A volume from fewer views is not refused, but is hardly what was wanted."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -132,7 +135,14 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     _check_masked_views(series, used, request)
     fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
     chosen = series if fitted.size == series.n_views else series.select(fitted)
-    transform = choose_transform(chosen.images, chosen.mask, kind=request.transform, percentiles=request.percentiles)
+    try:
+        transform = choose_transform(
+            chosen.images, chosen.mask, kind=request.transform, percentiles=request.percentiles
+        )
+    except InputError as error:
+        # It sees arrays; which file they are of is known here.
+        error.file = error.file or str(request.mask if error.field == "mask" and request.mask else request.stack)
+        raise
     problem = Problem(
         projections=_projections(series, fitted, transform),
         mask=_turned(series.mask, fitted),
@@ -146,7 +156,7 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     if held.size:
         projections, mask = _projections(series, held, transform), _turned(series.mask, held)
         held_out = HeldOut(plan.views.held_out, projections, mask, series.geometry.select(held))
-    return Prepared(problem, held_out, transform, series, _warnings(transform, series))
+    return Prepared(problem, held_out, transform, series, _warnings(transform, series, chosen.geometry.tilt_deg))
 
 
 def _projections(series: TiltSeries, views: NDArray[np.int_], transform: Transform) -> Stack:
@@ -190,8 +200,13 @@ def _check_masked_views(series: TiltSeries, used: list[int], request: Reconstruc
         )
 
 
-def _warnings(transform: Transform, series: TiltSeries) -> list[str]:
+def _warnings(transform: Transform, series: TiltSeries, fitted_deg: NDArray[np.float64]) -> list[str]:
+    from tomokit.io.angles import doubtful_angles
+
     found = [str(text) for text in series.provenance.get("warnings", ())]
+    if fitted_deg.size < LEAST_VIEWS:
+        found.append(f"{fitted_deg.size} view{'' if fitted_deg.size == 1 else 's'} fitted: too few for a tomogram")
+    found += doubtful_angles(fitted_deg)
     if transform.kind == "log" and transform.imin <= 0:
         found.append(
             f"the darkest pixel is {transform.imin:g}, no intensity: the logarithm is clamped; "
