@@ -161,7 +161,7 @@ def test_an_output_folder_that_is_not_there(refused: Callable[..., str]) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--method", "srt"), "did you mean sirt"),
+        (("--method", "srt"), "tomokit: --method: no method of the name 'srt'; did you mean sirt"),
         (("--set", "epoch=3"), "did you mean epochs"),
         (("--set", "epochs=none"), "method sirt: epochs"),
         (("--set", "epochs"), "--set"),
@@ -177,7 +177,7 @@ def test_an_output_folder_that_is_not_there(refused: Callable[..., str]) -> None
         (("--percentiles", "5"), "percentiles"),
         (("--percentiles", "60,40"), "--percentiles"),
         (("--threads", "99999"), "--threads"),
-        (("--tilt-offset", "80"), "offset"),
+        (("--tilt-offset", "80"), "--tilt-offset: "),
         (("--pixel-size", "0"), "pixel_size"),
         (("--config", "lost.toml"), "lost.toml"),
         (("--mask", "lost.mrc"), "lost.mrc"),
@@ -205,7 +205,26 @@ def test_an_octree_that_cannot_be_fitted(refused: Callable[..., str], settings: 
 
 def test_constant_images(refused: Callable[..., str], data: Path) -> None:
     write_raw(data / "tilts.mrc", np.full_like(images_of(data), 3))
-    assert "every pixel that counts is 3" in refused()
+    assert f"{data / 'tilts.mrc'}: images: every pixel that counts is 3" in refused()
+
+
+def test_shapes_that_differ(cli: Cli, data: Path) -> None:
+    status, out, err = cli("compare", data / "tilts.mrc", data / "truth.mrc")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"tomokit: {data / 'tilts.mrc'}, {data / 'truth.mrc'}: shape: ")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(("--tilt-offset", 40), "--tilt-offset: "), (("--size", 10**9), "1000000000 x 32 pixels needs about ")],
+)
+def test_projections_that_make_no_sense(cli: Cli, data: Path, wrong: tuple[str, int], said: str) -> None:
+    before = sorted(data.iterdir())
+    status, out, err = cli("project", data / "truth.mrc", "--angles", data / "tilts.tlt", "-o", data / "p.mrc", *wrong)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert wrong[0] in err
+    assert sorted(data.iterdir()) == before
 
 
 def command(data: Path, *arguments: object) -> list[str]:

@@ -58,7 +58,14 @@ def test_simulate_into_a_full_folder_writes_nothing_unless_told(cli: Cli, data: 
 
 @pytest.mark.parametrize(
     "wrong",
-    [("--shape", "3,4"), ("--tilts", "1:2"), ("--noise", "-1"), ("--seed", "-1"), ("--shape", "99999,99999,99999")],
+    [
+        ("--shape", "3,4"),
+        ("--tilts", "1:2"),
+        ("--tilts=-120:120:5", "--json"),
+        ("--noise", "-1"),
+        ("--seed", "-1"),
+        ("--shape", "99999,99999,99999"),
+    ],
 )
 def test_simulate_refuses_nonsense_and_makes_no_folder(cli: Cli, tmp_path: Path, wrong: tuple[str, str]) -> None:
     status, out, err = cli("simulate", tmp_path / "d", "--shape", "12,20,24", "--tilts=-30:30:10", *wrong)
@@ -144,6 +151,7 @@ def test_compare_measures_and_draws(cli: Cli, data: Path) -> None:
     truth = data / "truth.mrc"
     same = as_json(cli("compare", truth, truth, "--json"))
     assert same["psnr_db"] is None
+    assert cli("compare", truth, truth)[1].startswith("PSNR infinite, RMSE 0\n")
     assert same["ssim"] == pytest.approx(1)
     cli("reconstruct", data / "tilts.mrc", "-o", data / "o.mrc", *SIRT)
     result = as_json(

@@ -53,6 +53,19 @@ def test_paths_in_a_file_start_from_its_folder(tmp_path: Path) -> None:
     assert request.angles == Path("/abs/a.tlt")
 
 
+def test_views_to_exclude_may_be_a_list(tmp_path: Path) -> None:
+    assert build_request(FILES, config=config(tmp_path, "exclude = [0, 3, 7]\n")).exclude == "0,3,7"
+    assert build_request(FILES, config=config(tmp_path, "exclude = []\n")).exclude is None
+    with pytest.raises(OptionError, match="exclude"):
+        build_request(FILES, config=config(tmp_path, "exclude = [0, 1.5]\n"))
+
+
+@pytest.mark.parametrize("key", ["preset", "output", "stack", "overwrite"])
+def test_some_keys_are_for_the_command_line_only(tmp_path: Path, key: str) -> None:
+    with pytest.raises(OptionError, match=f"{key!r} is given on the command line only"):
+        build_request(FILES, config=config(tmp_path, f"{key} = 'quick'\n"))
+
+
 def test_hyphens_in_keys_are_underscores(tmp_path: Path) -> None:
     assert build_request(FILES, config=config(tmp_path, "hold-out = 8\n")).hold_out == 8
 

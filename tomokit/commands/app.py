@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -17,13 +18,27 @@ from typer.core import TyperGroup
 
 from tomokit import __version__
 from tomokit.commands import compare, inspect, plugins, project, reconstruct, simulate
-from tomokit.errors import PluginError, TomokitError
+from tomokit.commands.output import complain
+from tomokit.errors import OptionError, PluginError, TomokitError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _WithPlugins(TyperGroup):
-    """Falls back to the commands of plugins for a name that is not built in."""
+    """Falls back to the commands of plugins for a name that is not built in.
+
+    What is empty is refused for the commands that are: as a path it would be the working folder.
+    """
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command's name, the command and its arguments."""
+        if args[0] in self.commands:
+            for before, argument in pairwise(args):
+                option, equals, value = argument.partition("=")
+                if not argument or (option.startswith("--") and equals and not value):
+                    field = option or (before if before.startswith("-") else None)
+                    raise OptionError("an empty argument", field=field, remedy="give a value, or leave it out")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of this name, or None."""
@@ -98,6 +113,9 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         # Usage errors of the parser, whichever library Typer builds on.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            if type(error).__name__ == "NoArgsIsHelpError":
+                typer.echo(error.format_message(), err=True)
+                return 2
             return _refuse(f"{error.format_message()}{_hint(error)}")
         raise
     return status if isinstance(status, int) else 0
@@ -109,5 +127,5 @@ def _hint(error: Any) -> str:
 
 
 def _refuse(line: str) -> int:
-    print(f"tomokit: {' '.join(line.split())}", file=sys.stderr)
+    complain(line)
     return 2

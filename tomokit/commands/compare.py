@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tomokit.commands.output import AsJson, Overwrite, show
+from tomokit.errors import InputError
 
 
 def compare(
@@ -38,7 +39,12 @@ def compare(
         check_output(preview, overwrite=overwrite, inputs=(volume, truth))
     judged, true = read_volume(volume), read_volume(truth)
     result: dict[str, Any] = {"volume": str(volume), "truth": str(truth)}
-    result |= measure(judged.values, true.values, scale=scale, box=where)
+    try:
+        result |= measure(judged.values, true.values, scale=scale, box=where)
+    except InputError as error:
+        # The measures see arrays; which files they are of is known here.
+        error.file = error.file or f"{volume}, {truth}"
+        raise
     result["preview"] = None if preview is None else str(preview)
     if preview is not None:
         from tomokit.preview import write_comparison
@@ -48,19 +54,20 @@ def compare(
             preview,
             scaled,
             true.values,
-            voxel_size_angstrom=true.voxel_size_angstrom,
+            voxel_size_angstrom=None if true.provenance["pixel_size_source"] == "none" else true.voxel_size_angstrom,
             title=volume.name,
             overwrite=overwrite,
         )
-    show(result, _text(result), json)
+    show(result, _text(result), json, [] if preview is None else [preview])
 
 
 def _text(result: dict[str, Any]) -> str:
     def number(key: str) -> str:
         return "undefined" if result[key] is None else f"{result[key]:.4g}"
 
+    psnr = "infinite" if result["rmse"] == 0 else f"{number('psnr_db')} dB"
     lines = [
-        f"PSNR {number('psnr_db')} dB, RMSE {number('rmse')}",
+        f"PSNR {psnr}, RMSE {number('rmse')}",
         f"SSIM {number('ssim')} in windows, {number('ssim_global')} global",
     ]
     if (result["scale"], result["offset"]) != (1.0, 0.0):

@@ -7,18 +7,32 @@ from typing import Annotated, Any
 
 import typer
 
-from tomokit.commands.output import AsJson, show
+from tomokit.commands.output import AsJson, complain, show
+from tomokit.errors import InputError
 
 
 def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files.")],
     json: AsJson = False,
 ) -> None:
-    """Say what each file is, and by which convention it is read."""
+    """Say what each file is, and by which convention it is read.
+
+    Files that cannot be read are told after the others, on stderr.
+    """
     from tomokit.io import describe
 
-    described = [describe(path) for path in files]
-    show({"files": described}, "\n\n".join(_text(one) for one in described), json)
+    described, refused = [], []
+    for path in files:
+        try:
+            described.append(describe(path))
+        except InputError as error:
+            refused.append(str(error))
+    if described:
+        show({"files": described}, "\n\n".join(_text(one) for one in described), json)
+    for line in refused:
+        complain(line)
+    if refused:
+        raise typer.Exit(2)
 
 
 def _text(facts: dict[str, Any], indent: str = "") -> str:

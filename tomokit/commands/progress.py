@@ -21,7 +21,8 @@ class TerminalProgress(Silent):
         self._numbers = ""
 
     def __enter__(self) -> TerminalProgress:
-        if sys.stderr.isatty():
+        # There is no stderr at all where the caller closed it.
+        if sys.stderr is not None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
             from rich.table import Column

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tomokit.commands.output import AsJson, Overwrite, show
+from tomokit.commands.output import AsJson, Overwrite, complain, show
 
 
 def project(
@@ -29,18 +29,22 @@ def project(
 
     from tomokit.geometry import TiltGeometry
     from tomokit.io import read_angles, read_volume, write_stack
+    from tomokit.io.angles import offset_angles
+    from tomokit.io.inspection import is_stack
     from tomokit.io.output import check_output
     from tomokit.projector import DenseProjector
     from tomokit.run.memory import check_disk, check_memory
 
     check_output(output, overwrite=overwrite, inputs=(volume, angles))
-    tilt_deg = read_angles(angles) + tilt_offset
+    tilt_deg = offset_angles(read_angles(angles), tilt_offset)
     read = read_volume(volume)
     n_z, n_y, n_x = read.values.shape
     geometry = TiltGeometry(tilt_deg, n_u=size or n_x, n_v=n_y)
     stack_bytes = 4 * geometry.n_views * geometry.n_u * n_y
     check_memory(
-        2 * stack_bytes + 8 * read.values.size, f"projecting {n_x} x {n_y} x {n_z} voxels", "give a smaller one"
+        2 * stack_bytes + 8 * read.values.size,
+        f"projecting {n_x} x {n_y} x {n_z} voxels to {geometry.n_views} views of {geometry.n_u} x {n_y} pixels",
+        "give a smaller volume" if size is None else "give a smaller --size",
     )
     check_disk(output, stack_bytes + 1024)
     values = np.ascontiguousarray(read.values.transpose(2, 0, 1), dtype=np.float32)
@@ -50,10 +54,16 @@ def project(
     write_stack(
         output, images, pixel_size_angstrom=read.voxel_size_angstrom, provenance=provenance, overwrite=overwrite
     )
+    warnings = [f"{volume}: {text}" for text in read.provenance["warnings"]]
+    if is_stack(volume):
+        warnings.insert(0, f"{volume}: looks like a tilt stack; give a volume [z, y, x]")
     result = {
         "output": str(output),
         "shape": list(images.shape),
         "pixel_size_angstrom": float(read.voxel_size_angstrom),
         "tilt_deg": [float(angle) for angle in tilt_deg],
+        "warnings": warnings,
     }
-    show(result, f"{output}: {len(images)} views of {geometry.n_u} x {n_y}", json)
+    show(result, f"{output}: {len(images)} views of {geometry.n_u} x {n_y}", json, [output])
+    for warning in warnings:
+        complain(f"warning: {warning}")

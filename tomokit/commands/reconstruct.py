@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tomokit.commands.output import AsJson, Overwrite, show
+from tomokit.commands.output import AsJson, Overwrite, complain, show
 from tomokit.run.request import ReconstructionRequest
 
 _HELP = {item.name: item.metadata.get("help", "") for item in dataclasses.fields(ReconstructionRequest)}
@@ -71,17 +71,19 @@ def reconstruct(
     request = build_request(given, settings=set_ or (), config=config, preset=preset)
     with TerminalProgress() as progress:
         summary = run(request, progress)
-    show(summary, _text(summary), json)
+    show(summary, _text(summary), json, [path for path in (request.output, request.preview_path) if path])
     for warning in summary["warnings"]:
-        typer.echo(f"tomokit: warning: {warning}", err=True)
+        complain(f"warning: {warning}")
 
 
 def _text(summary: dict[str, Any]) -> str:
     n_z, n_y, n_x = summary["shape"]
     transform = summary["transform"]
     epochs = f"{summary['epochs']} epoch{'' if summary['epochs'] == 1 else 's'}"
+    known = summary["provenance"].get("pixel_size_source") != "none"
+    size = f" of {summary['voxel_size_angstrom']:g} angstrom" if known else ", voxel size unknown"
     lines = [
-        f"{summary['output']}: {n_x} x {n_y} x {n_z} voxels of {summary['voxel_size_angstrom']:g} angstrom",
+        f"{summary['output']}: {n_x} x {n_y} x {n_z} voxels{size}",
         f"method {summary['method']} on {summary['backend']}: {epochs}, loss {summary['loss']:.4g}, "
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB",
         f"transform {transform['kind']}{', ' + transform['reason'] if transform['reason'] else ''}",

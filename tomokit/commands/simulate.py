@@ -69,7 +69,7 @@ def simulate(
     text = (
         f"{images}: {tilt_deg.size} views of {n_x} x {n_y}, noise {noise:g}\n{angles}\n{truth}: {n_x} x {n_y} x {n_z}"
     )
-    show(result, text, json)
+    show(result, text, json, [images, angles, truth])
 
 
 def _make_folder(folder: Path) -> bool:

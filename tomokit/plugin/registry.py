@@ -142,4 +142,5 @@ class Registry:
         listed = f"choose from {', '.join(names)}" if names else f"no {kind} is registered"
         broken = sorted({refusal.origin for refusal in self.refused})
         note = f" (not loaded: {', '.join(broken)}; see `tomokit plugins list`)" if broken else ""
-        raise PluginError(f"no {kind} of the name {name!r}{note}", remedy=hint + listed)
+        field = "--method" if kind == "method" else None
+        raise PluginError(f"no {kind} of the name {name!r}{note}", field=field, remedy=hint + listed)
