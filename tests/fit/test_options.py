@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tomokit.errors import OptionError, PluginError, TomokitError
+from tomokit.fit.options import OctreeOptions
 from tomokit.methods.contract import ProblemShape
-from tomokit.methods.octree import Octree, OctreeOptions
+from tomokit.methods.octree import Octree
 from tomokit.octree.cover import LeafBudgetError
 from tomokit.plugin.options import build_options
 from tomokit.run.config import preset_names, read_preset

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
-from tomokit.methods.octree import Octree, OctreeOptions
+from tomokit.methods.octree import Octree
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import option
 from tomokit.plugin.registry import Entry

@@ -9,10 +9,10 @@ import numba
 import numpy as np
 import pytest
 
+from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem
-from tomokit.methods.octree import OctreeOptions
 from tomokit.octree.cover import LeafBudgetError
 from tomokit.phantom import simulate_series
 from tomokit.projector import DenseProjector

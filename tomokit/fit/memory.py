@@ -21,7 +21,7 @@ from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
 
 if TYPE_CHECKING:
-    from tomokit.methods.octree import OctreeOptions
+    from tomokit.fit.options import OctreeOptions
 
 _FLOAT = 4
 # Of each leaf and node in the cross-node constraint: 32 cells of 8 bytes, two counts, and the table's row of 8 floats.

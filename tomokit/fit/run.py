@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from tomokit.fit import setup
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.level import Level
+from tomokit.fit.options import OctreeOptions
 from tomokit.fit.penalties import Penalties
 from tomokit.fit.pyramid import halve
 from tomokit.fit.state import check_names, check_shape, forest_arrays, read_forest
 from tomokit.fit.weights import total_variation_weight
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.octree import OctreeOptions
 from tomokit.octree import Forest
 from tomokit.octree.cover import inside
 from tomokit.octree.culling import seen, select

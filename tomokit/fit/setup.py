@@ -19,7 +19,7 @@ from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 
 if TYPE_CHECKING:
-    from tomokit.methods.octree import OctreeOptions
+    from tomokit.fit.options import OctreeOptions
 
 FOLLOW_NOISE = ("tv", "boundary")
 """Regularizers whose weights follow from the noise where none are given."""

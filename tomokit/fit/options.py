@@ -1,0 +1,94 @@
+"""The options of an octree fit, and what contradicts itself among them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tomokit.errors import OptionError
+from tomokit.methods.dense_run import margin_option
+from tomokit.plugin.options import option
+
+_LEAST_SPACING_PX = 0.1
+
+
+@dataclass(frozen=True)
+class OctreeOptions:
+    """Options of :class:`tomokit.methods.octree.Octree`."""
+
+    epochs: int = option(30, "Passes over all views.", minimum=1)
+    coarse_epochs: int = option(0, "Epochs at half resolution, before the others.", minimum=0)
+    decay_epochs: int | None = option(
+        None, "Last epochs at a smaller learning rate; none given: a quarter of those at full resolution.", minimum=0
+    )
+    decay: float = option(0.1, "Factor on the learning rate in those.", minimum=1e-6, maximum=1.0)
+    views_per_step: int = option(1, "Views of one optimizer step.", minimum=1)
+    n: int = option(32, "Vertices along a leaf's edge.", minimum=4, maximum=128)
+    max_leaves: int = option(384, "Most leaves of the forest.", minimum=1)
+    leaf_px: float | None = option(None, "Edge of the finest leaves; none given: as max_leaves allows.", minimum=1.0)
+    spacing_px: float = option(
+        1.0, "Vertices are never closer than this, where leaf_px is not given.", minimum=_LEAST_SPACING_PX
+    )
+    structure_epochs: tuple[int, ...] = option((), "Epochs after which the octree may change.", minimum=1)
+    structure_stall: float = option(
+        0.95, "It changes if the epoch's loss is at least this share of the one before.", minimum=0.0
+    )
+    coarser: int = option(1, "Levels coarser than the region of interest's, for the margin.", minimum=0, maximum=4)
+    finer: int = option(0, "Levels finer than it, which structure updates may add.", minimum=0, maximum=3)
+    push_roi: bool = option(False, "Spend spare leaves on the region of interest first.")
+    activation: str = option(
+        "squareplus", "From stored values to densities.", choices=("squareplus", "softplus", "identity")
+    )
+    start: float = option(
+        0.1, "Density to start from, relative to the mean projection spread over the slab.", minimum=0.0
+    )
+    optimizer: str = option("rmsprop", "Optimizer, by name.")
+    optimizers: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "Options of optimizers: optimizers.NAME.option."}
+    )
+    strength: float = option(1.0, "Total variation relative to the noise, where its weight is not given.", minimum=0.0)
+    regularizers: dict[str, Any] = field(
+        default_factory=dict, metadata={"help": "Options of regularizers: regularizers.NAME.option."}
+    )
+    margin: float | None = margin_option()
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself, before anything is read."""
+        if self.coarse_epochs > self.epochs:
+            raise _contradiction(
+                "coarse_epochs",
+                f"{self.coarse_epochs} of {self.epochs} epochs",
+                f"give at most {self.epochs}, or more epochs",
+            )
+        if self.decays > self.epochs - self.coarse_epochs:
+            raise _contradiction(
+                "decay_epochs",
+                f"{self.decays} of {self.epochs - self.coarse_epochs} epochs at full resolution",
+                f"give at most {self.epochs - self.coarse_epochs}, or more epochs",
+            )
+        late = [epoch for epoch in self.structure_epochs if epoch >= self.epochs]
+        if late:
+            raise _contradiction(
+                "structure_epochs",
+                f"nothing is fitted after epoch {late[0]} of {self.epochs}",
+                f"give epochs below {self.epochs}, or more epochs",
+            )
+        if self.structure_epochs and not self.finer:
+            raise _contradiction(
+                "structure_epochs", "there is no level to refine to", "give finer=1, or no structure_epochs"
+            )
+        if self.leaf_px is not None and self.leaf_px / (self.n - 1) < _LEAST_SPACING_PX:
+            raise _contradiction(
+                "n",
+                f"{self.n} vertices in leaves of {self.leaf_px:g} px lie closer than {_LEAST_SPACING_PX} px",
+                "give fewer, or larger leaves",
+            )
+
+    @property
+    def decays(self) -> int:
+        """Epochs at the smaller learning rate."""
+        return (self.epochs - self.coarse_epochs) // 4 if self.decay_epochs is None else self.decay_epochs
+
+
+def _contradiction(name: str, problem: str, remedy: str) -> OptionError:
+    return OptionError(problem, field=f"method octree: {name}", remedy=remedy)
