@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tomokit.run.config import preset_names
+from tomokit.run.backend import BACKENDS
+from tomokit.run.config import build_request, preset_names
 from tomokit.run.request import ReconstructionRequest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +61,35 @@ def test_every_option_of_reconstruct_is_documented() -> None:
             assert f"--{item.name.replace('_', '-')}" in document
     for name in preset_names():
         assert f"`{name}`" in document
+
+
+def test_every_option_of_every_command_is_documented(cli: Cli) -> None:
+    document = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    parts = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", document, flags=re.DOTALL | re.MULTILINE))
+    for command in ("simulate", "reconstruct", "project", "compare"):
+        options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", cli(command, "--help")[1], flags=re.MULTILINE))
+        assert len(options) > 4
+        for option in options - {"--help", "--json"}:
+            assert f"`{option}" in parts[command], f"{command} {option}"
+
+
+def test_the_backends_are_the_same_in_help_document_and_error(cli: Cli) -> None:
+    listed = "|".join(BACKENDS)
+    assert f"--backend {listed}" in cli("reconstruct", "--help")[1]
+    assert f"--backend {listed}" in (ROOT / "docs" / "cli.md").read_text(encoding="utf-8").replace("\\|", "|")
+    error = cli("reconstruct", "a.mrc", "-o", "b.mrc", "--backend", "gpu")[2]
+    assert error.rstrip().endswith(f"choose from {', '.join(BACKENDS)}")
+
+
+def test_the_configuration_in_the_document_is_taken(tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)```", document, flags=re.DOTALL | re.MULTILINE)
+    (tmp_path / "c.toml").write_text(example, encoding="utf-8")
+    files = {"stack": Path("s.mrc"), "output": tmp_path / "o.mrc"}
+    request = build_request(files, config=tmp_path / "c.toml")
+    assert (request.hold_out, request.preview, request.exclude) == (20, False, "0,3,7-9")
+    assert request.mask == tmp_path / "mask.mrc"
+    assert request.options == {"epochs": 60}
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:

@@ -38,10 +38,15 @@ def reconstruct(
     exclude: Annotated[str | None, _option("exclude", "0,3,7-9")] = None,
     hold_out: Annotated[int | None, _option("hold_out", "N")] = None,
     seed: Annotated[int | None, _option("seed", "N")] = None,
-    backend: Annotated[str | None, _option("backend", "auto|cpu|cuda")] = None,
+    backend: Annotated[str | None, _option("backend", "auto|cpu|cuda|reference")] = None,
     threads: Annotated[int | None, _option("threads", "N")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the method; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="An option of the method, as in `tomokit plugins list --verbose`; repeatable.",
+        ),
     ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Start from these settings.", show_default=False)
