@@ -208,6 +208,14 @@ def test_constant_images(refused: Callable[..., str], data: Path) -> None:
     assert f"{data / 'tilts.mrc'}: images: every pixel that counts is 3" in refused()
 
 
+def test_views_that_only_their_transforms_and_binning_leave_out(refused: Callable[..., str], data: Path) -> None:
+    """One column of pixels stays on the field, too few for any square of 4 x 4."""
+    (data / "tilts.xf").write_text("1 0 0 1 0 0\n" * 20 + "1 0 0 1 31 0\n")
+    line = refused("--xf", data / "tilts.xf", "--bin", 4)
+    assert f"{data / 'tilts.xf'}: mask: every pixel of view 20 is masked after binning by 4" in line
+    assert "--exclude 20" in line
+
+
 def test_shapes_that_differ(cli: Cli, data: Path) -> None:
     status, out, err = cli("compare", data / "tilts.mrc", data / "truth.mrc")
     assert (status, out) == (2, "")

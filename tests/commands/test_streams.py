@@ -51,6 +51,13 @@ def test_a_full_stdout_is_told_apart_from_a_full_disk(data: Path, line: str, com
     assert (data / "out.mrc").exists() == bool(complete)
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this machine")
+def test_help_to_a_full_stdout(data: Path) -> None:
+    done = shell(data, f"$T --help >{FULL}")
+    said = "tomokit: standard output: cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (2, said)
+
+
 @pytest.mark.parametrize("arguments", [(), ("plugins",)])
 def test_without_arguments_the_help_is_shown(cli: Cli, arguments: tuple[str, ...]) -> None:
     status, out, err = cli(*arguments)

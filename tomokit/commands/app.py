@@ -107,8 +107,10 @@ def run(arguments: list[str]) -> int:
         if error.errno == errno.EPIPE:
             return 1
         if error.errno in NO_ROOM:
-            where = f"{error.filename}: " if error.filename else ""
-            return _refuse(f"{where}no room on the disk; free some space or choose another disk")
+            if not error.filename:
+                # Files are written by name, so this is most likely stdout; a command of a plugin may know better.
+                return _refuse(f"standard output: cannot be written ({error.strerror})")
+            return _refuse(f"{error.filename}: no room on the disk; free some space or choose another disk")
         raise
     except Exception as error:
         # Usage errors of the parser, whichever library Typer builds on.

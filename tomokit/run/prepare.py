@@ -194,9 +194,9 @@ def _check_masked_views(series: TiltSeries, used: list[int], request: Reconstruc
         binned = f" after binning by {request.bin}" if request.bin > 1 else ""
         raise InputError(
             f"every pixel of view {empty} is masked{binned}",
-            file=request.mask,
+            file=request.mask or request.xf or request.stack,
             field="mask",
-            remedy=f"leave it out with --exclude {empty}, or mend the mask",
+            remedy=f"leave it out with --exclude {empty}, or mend the mask" + (" or the --xf" if request.xf else ""),
         )
 
 
