@@ -73,21 +73,6 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
         raise InputError(f"the compressed file is damaged or cut off ({error})", file=name) from error
 
 
-def knows_pixel_size(path: str | os.PathLike[str]) -> bool:
-    """Whether an MRC file gives the size of its pixels, from the header alone.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or is not MRC.
-    """
-    try:
-        with _opened(Path(path)) as stream:
-            return parse_header(stream.read(HEADER_BYTES), file=str(path)).pixel_size_known
-    except (EOFError, OSError, zlib.error) as error:
-        raise InputError(f"cannot be read ({error})", file=path) from error
-
-
 def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> MrcImages:
     """Read a tilt stack ``[tilt, y, x]``.
 

@@ -82,7 +82,8 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
     own = values.flags.writeable and values.flags.owndata
     values = np.multiply(values, scale, out=values if own else None)
     provenance = _provenance(request, prepared, inputs)
-    volume = write_outputs(request, values, prepared.series.pixel_size_angstrom, provenance)
+    size_is_known = prepared.series.provenance.get("pixel_size_source") != "none"
+    volume = write_outputs(request, values, prepared.series.pixel_size_angstrom, provenance, size_is_known)
     return {
         "method": request.method,
         "backend": backend,

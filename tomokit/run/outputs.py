@@ -62,6 +62,7 @@ def write_outputs(
     values_xzy: NDArray[np.float32],
     voxel_size_angstrom: float,
     provenance: dict[str, Any],
+    size_is_known: bool = True,
 ) -> Volume:
     """Write the volume, and its preview if one is wanted; if either fails, neither is left.
 
@@ -78,6 +79,8 @@ def write_outputs(
         Edge of a voxel.
     provenance : dict
         Goes into the header's labels.
+    size_is_known : bool
+        Whether the voxel's edge was given, by the stack or the user, and not assumed; the preview says so.
 
     Returns
     -------
@@ -100,19 +103,8 @@ def write_outputs(
             temporary = stack.enter_context(new_file(request.preview_path, request.overwrite))
             drawn = temporary.with_name(temporary.name + ".png")
             stack.callback(drawn.unlink, missing_ok=True)
-            known = voxel_size_angstrom if _knows_pixel_size(request) else None
+            known = voxel_size_angstrom if size_is_known else None
             write_preview(drawn, values, voxel_size_angstrom=known, title=request.output.name, overwrite=True)
             os.replace(drawn, temporary)
         write_volume(request.output, volume, overwrite=request.overwrite)
     return volume
-
-
-def _knows_pixel_size(request: ReconstructionRequest) -> bool:
-    """Whether the pixel size was given by the user or the stack, not assumed."""
-    from tomokit.io.mrc_read import knows_pixel_size
-    from tomokit.run.readers import MrcReader, find_reader
-
-    # What other formats say is known to their readers only.
-    if request.pixel_size is not None or not isinstance(find_reader(request.stack), MrcReader):
-        return True
-    return knows_pixel_size(request.stack)
