@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import pytest
 
+from tomokit.errors import OptionError
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.geometry import TiltGeometry
@@ -151,3 +152,8 @@ def test_views_beyond_what_the_detector_has_room_for_are_culled() -> None:
     whole = OctreeRun(Problem(noise, None, geometry, 16), options(leaf_px=6.0))
     half = OctreeRun(Problem(noise, mask, geometry, 16), options(leaf_px=6.0))
     assert half.leaves.forest.n_leaves < 0.7 * whole.leaves.forest.n_leaves
+
+
+def test_a_backend_that_is_not_there_is_refused_by_name(problem: Problem) -> None:
+    with pytest.raises(OptionError, match=r"--backend.*reference"):
+        OctreeRun(replace(problem, backend="reference"), options())

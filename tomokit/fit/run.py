@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.errors import OptionError
 from tomokit.fit import setup
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.level import Level
@@ -28,9 +29,20 @@ from tomokit.projector.leaves import LeafProjector
 
 
 class OctreeRun:
-    """An octree fit under way (see :class:`tomokit.methods.contract.Run`)."""
+    """An octree fit under way (see :class:`tomokit.methods.contract.Run`).
+
+    Raises
+    ------
+    OptionError
+        If the problem asks for another backend than the CPU: the kernels are the CPU's, and the summary must not
+        say otherwise.
+    """
 
     def __init__(self, problem: Problem, options: OctreeOptions) -> None:
+        if problem.backend != "cpu":
+            raise OptionError(
+                f"the octree method has no {problem.backend} backend", field="--backend", remedy="choose cpu"
+            )
         self.problem = problem
         self.options = options
         self.epochs = options.epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from tomokit.errors import InputError
 from tomokit.optimizers.contract import State
 
 
-class BlockOptimizer:
+class BlockOptimizer(ABC):
     """An optimizer that :func:`tomokit.optimizers.kernel.optimizer_block` knows.
 
     Attributes
@@ -26,9 +27,9 @@ class BlockOptimizer:
     first: str | None = None
     second: str | None = None
 
+    @abstractmethod
     def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
         """Hyper-parameters for the kernel, the learning rate times `rate`; float64, shape (4,)."""
-        raise NotImplementedError
 
     def state_arrays(self, shape: tuple[int, ...], dtype: Any) -> State:
         """Zeros of the given shape, for each array that the rule has."""

@@ -90,6 +90,12 @@ def _weights(table: Any, fraction: float, taps: int, w: Any) -> None:
         w[tap] = table[row, tap] + part * (table[row + 1, tap] - table[row, tap])
 
 
+@njit(cache=True, error_model="numpy")
+def _side(i: int, n: int) -> int:
+    """Where a vertex lies along an axis of its leaf: 0 on the lower face, 1 inside, 2 on the upper face."""
+    return 0 if i == 0 else (2 if i == n - 1 else 1)
+
+
 @njit(cache=True, error_model="numpy", parallel=True, fastmath={"contract"})
 def project_groups(
     rho: Any, group: Any, corner: Any, spacing: Any, level: Any, theta: Any, du: Any, centre_u: float, reach: Any,
@@ -134,9 +140,9 @@ def project_groups(
                 n_taps = taps[t, here]
                 base = corner[leaf, 0] * cos - corner[leaf, 1] * sin + du[t] + centre_u - reach[t, here]
                 for i in range(n):
-                    side_x = 0 if i == 0 else (2 if i == n - 1 else 1)
+                    side_x = _side(i, n)
                     for k in range(n):
-                        side = 3 * side_x + (0 if k == 0 else (2 if k == n - 1 else 1))
+                        side = 3 * side_x + _side(k, n)
                         position = base + h * (i * cos - k * sin)
                         below = math.floor(position)
                         u = int(below) + 1
@@ -166,9 +172,9 @@ def gather_leaf(
         n_taps = taps[t, here]
         base = corner[leaf, 0] * cos - corner[leaf, 1] * sin + du[t] + centre_u - reach[t, here]
         for i in range(n):
-            side_x = 0 if i == 0 else (2 if i == n - 1 else 1)
+            side_x = _side(i, n)
             for k in range(n):
-                side = 3 * side_x + (0 if k == 0 else (2 if k == n - 1 else 1))
+                side = 3 * side_x + _side(k, n)
                 position = base + h * (i * cos - k * sin)
                 below = math.floor(position)
                 u = int(below) + 1 + pad

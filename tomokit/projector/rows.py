@@ -13,7 +13,7 @@ from typing import Any
 from numba import njit
 
 
-@njit(cache=True, fastmath={"contract"}, inline="never", error_model="numpy")
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def add_weighted_rows(dst: Any, src: Any, row: Any, weight: Any, n: int, y0: int, y1: int) -> None:
     """Add weighted rows of `src` to `dst` over ``y0 <= y < y1``, in the order given.
 
