@@ -21,9 +21,8 @@ from tomokit.geometry import TiltGeometry
 from tomokit.io import read_angles, read_stack, read_volume, write_stack, write_text
 from tomokit.metrics import compare
 from tomokit.phantom import parse_tilts, simulate_series
-from tomokit.plugin.settings import parse_settings
+from tomokit.run.config import build_request
 from tomokit.run.driver import reconstruct
-from tomokit.run.request import ReconstructionRequest
 
 SHARED = Path(os.environ.get("TOMOKIT_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 VOXELS_PER_UNIT = 66.73  # of shells-a: one unit of projection is so many voxels of density 1
@@ -51,14 +50,14 @@ def cases(noises: list[float], seeds: list[int]) -> Iterator[tuple[str, float, T
 def main() -> None:
     """Print one line per case and method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", default="wbp,sirt,sart-tv,tv")
+    parser.add_argument("--methods", default="wbp,sirt,sart-tv,tv,octree")
     parser.add_argument("--noise", default="0.02,0.05,0.2")
     parser.add_argument("--seeds", default="")
+    parser.add_argument("--preset", help="default: the one named default")
     parser.add_argument("--set", action="append", default=[], help="an option of the method, as on the command line")
     arguments = parser.parse_args()
     noises = [float(word) for word in arguments.noise.split(",")]
     seeds = [int(word) for word in arguments.seeds.split(",") if word]
-    options = parse_settings(arguments.set)
     print(f"{'case':<12}{'noise':>6}  {'method':<9}{'PSNR dB':>8}{'SSIM':>7}{'seconds':>9}", flush=True)
     for name, noise, series, truth, scale in cases(noises, seeds):
         with tempfile.TemporaryDirectory() as folder:
@@ -66,13 +65,16 @@ def main() -> None:
             write_stack(stack, series)
             write_text(angles, "".join(f"{angle:.2f}\n" for angle in series.geometry.tilt_deg))
             for method in arguments.methods.split(","):
-                request = ReconstructionRequest(
-                    stack=stack,
-                    output=Path(folder) / f"{method}.mrc",
-                    method=method,
-                    thickness=truth.values.shape[0],
-                    options=options,
-                    preview=False,
+                request = build_request(
+                    {
+                        "stack": stack,
+                        "output": Path(folder) / f"{method}.mrc",
+                        "method": method,
+                        "thickness": truth.values.shape[0],
+                        "preview": False,
+                    },
+                    settings=arguments.set,
+                    preset=arguments.preset,
                 )
                 summary = reconstruct(request)
                 scores = compare(read_volume(request.output).values, truth.values, scale=scale)

@@ -27,6 +27,11 @@ SHAPE = ProblemShape(21, 96, 64, 32)
         ({"epochs": 10, "coarse_epochs": 6, "decay_epochs": 5}, "decay_epochs: 5 of 4 epochs"),
         ({"epochs": 10, "structure_epochs": (3, 10), "finer": 1}, "structure_epochs: nothing is fitted after epoch 10"),
         ({"structure_epochs": (3,)}, "structure_epochs: there is no level to refine to"),
+        ({"large_leaves": 0.5, "coarser": 0}, "large_leaves: the leaves cannot be larger than roots"),
+        (
+            {"epochs": 10, "large_leaves": 0.5, "structure_epochs": (4, 6), "finer": 1},
+            "structure_epochs: what epoch 4 changes is undone after epoch 5",
+        ),
         ({"n": 64, "leaf_px": 4.0}, "n: 64 vertices in leaves of 4 px"),
     ],
 )

@@ -96,6 +96,7 @@ def make(problem: Any) -> Make:
             n=9,
             leaf_px=12.0,
             start=1.0,
+            unit=1.0,
             optimizer=optimizer,
             optimizers={optimizer: settings},
             regularizers=regularizers,

@@ -71,6 +71,7 @@ def test_the_volume_projects_to_the_prediction(problem: Problem) -> None:
         {"coarse_epochs": 2, "structure_epochs": (1, 2, 3), "structure_stall": 0.0, "leaf_px": 24.0, "finer": 1},
         {"optimizer": "adam", "optimizers": {"adam": {"lr": 0.05}}, "views_per_step": 3},
         {"regularizers": {"cnlc": {"weight": 1e-5, "every": 2}}, "activation": "softplus"},
+        {"large_leaves": 0.8, "convex": 0.3, "regularizers": {"tv": {"variant": "concave"}}},
     ],
 )
 def test_going_on_from_the_arrays_changes_no_bit(problem: Problem, changes: dict[str, Any]) -> None:
@@ -104,6 +105,35 @@ def test_the_seed_orders_the_views(problem: Problem) -> None:
     one = finish(OctreeRun(problem, options()), 1)
     other = finish(OctreeRun(replace(problem, seed=6), options()), 1)
     assert (one.leaves.values != other.leaves.values).any()
+
+
+def test_the_first_epochs_are_on_leaves_twice_as_large(problem: Problem) -> None:
+    run = OctreeRun(problem, options(large_leaves=0.5, leaf_px=6.0, max_leaves=300))
+    large = run.leaves.forest
+    finish(run, 1)
+    assert run.leaves.forest is large
+    finish(run, 1)
+    assert run.leaves.forest.size_px.min() == 6.0 == large.size_px.min() / 2
+    finish(run, 2)
+    assert run.leaves.forest.n_leaves > 4 * large.n_leaves
+
+
+def test_the_fit_does_not_depend_on_the_units_of_the_projections(problem: Problem) -> None:
+    chosen = options(
+        convex=0.5, bend=0.01, optimizer="adam", start=1.0, regularizers={"tv": {"variant": "concave"}}, optimizers={}
+    )
+    volume = finish(OctreeRun(problem, chosen), 4).volume()
+    scaled = finish(OctreeRun(replace(problem, projections=1e4 * problem.projections), chosen), 4).volume()
+    np.testing.assert_allclose(scaled, 1e4 * volume, rtol=0.02, atol=1e4 * 0.005 * volume.max())
+
+
+def test_a_concave_penalty_begins_as_the_isotropic_one(problem: Problem) -> None:
+    def after(epochs: int, variant: str) -> np.ndarray:
+        tv = {"variant": variant, "weight": 1e-3, "delta": 0.5}
+        return finish(OctreeRun(problem, options(convex=0.5, regularizers={"tv": tv})), epochs).leaves.values
+
+    np.testing.assert_array_equal(after(2, "concave"), after(2, "isotropic"))
+    assert (after(3, "concave") != after(3, "isotropic")).any()
 
 
 def test_structure_updates_refine_where_something_is(problem: Problem) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tomokit.errors import OptionError
-from tomokit.octree.cover import LeafBudgetError, Region, choose_leaf_px, cover, inside
+from tomokit.errors import InputError, OptionError
+from tomokit.octree.cover import LeafBudgetError, Region, choose_leaf_px, cover, divide_thickness, inside
 from tomokit.octree.faces import is_balanced
 from tomokit.octree.lookup import check_disjoint
 from tomokit.octree.sampling import locate
@@ -106,3 +106,39 @@ def test_sizes_that_make_no_sense_are_refused(arguments, field):
         cover(Region(16, 16, 16), *arguments)
     with pytest.raises(OptionError, match="thickness_px: 0 is not positive"):
         Region(16, 16, 0)
+
+
+@pytest.mark.parametrize("thickness", [20, 64, 154, 308])
+@pytest.mark.parametrize("spacing", [0.8, 1.0])
+def test_whole_leaves_make_the_thickness(thickness: int, spacing: float) -> None:
+    region = Region(256, 200, thickness)
+    n, leaf = divide_thickness(region, 30.0, 1000, 1, spacing)
+    assert thickness / leaf == pytest.approx(round(thickness / leaf))
+    forest = cover(region, 30.0, n, leaf, 1, 1000)
+    inner = forest.level == forest.level.max()
+    low, high = forest.corner_px[inner, 1].min(), (forest.corner_px + forest.size_px[:, None])[inner, 1].max()
+    assert (low, high) == (pytest.approx(-thickness / 2), pytest.approx(thickness / 2))
+    if n < 42:
+        assert leaf / (n - 1) == pytest.approx(spacing, rel=0.1)
+
+
+def test_fewer_leaves_are_larger_until_none_are_few_enough() -> None:
+    region = Region(256, 200, 64)
+    assert divide_thickness(region, 0.0, 40, 1, 1.0) == (42, 64.0)
+    n, leaf = divide_thickness(region, 0.0, 4, 1, 1.0)
+    assert n == 42
+    assert cover(region, 0.0, n, leaf, 1).n_leaves <= 4
+    with pytest.raises(LeafBudgetError):
+        divide_thickness(region, 100.0, 1, 1, 1.0)
+
+
+def test_the_finest_leaves_merge_into_whole_parents() -> None:
+    forest = cover(Region(100, 60, 30), 20.0, 5, 10.0, 1)
+    merged = forest.with_finest_merged()
+    assert merged.level.max() == 0
+    assert merged.values_shape[1:] == forest.values_shape[1:]
+    # Every leaf lies in one of the merged ones.
+    parents = {tuple(index) for index in merged.index}
+    assert {tuple(index // 2) for index in forest.index[forest.level == 1]} <= parents
+    with pytest.raises(InputError):
+        merged.with_finest_merged()

@@ -25,14 +25,24 @@ class LeafField:
         ``"squareplus"``, ``"softplus"`` or ``"identity"``.
     optimizer : Optimizer
         Its state starts from nothing.
+    bend : float, optional
+        The activation's parameter; by default the publication's.
     """
 
-    def __init__(self, forest: Forest, density: NDArray[np.float32], activation: str, optimizer: Optimizer) -> None:
+    def __init__(
+        self,
+        forest: Forest,
+        density: NDArray[np.float32],
+        activation: str,
+        optimizer: Optimizer,
+        bend: float | None = None,
+    ) -> None:
         from tomokit.field.activation import activate_block, invert_block
 
         self.forest = forest
         self.activation = activation
-        self.kind, self.parameter = KINDS[activation], DEFAULT_PARAMETER[activation]
+        self.kind = KINDS[activation]
+        self.parameter = DEFAULT_PARAMETER[activation] if bend is None else bend
         self.optimizer = optimizer
         self.values = np.empty(forest.values_shape, np.float32)
         mean = float(np.mean([np.abs(leaf).mean(dtype=np.float64) for leaf in density])) if len(density) else 0.0
@@ -60,4 +70,4 @@ class LeafField:
         self.values = self.sides = np.empty((0, 0, 0, 0), np.float32)
         self.state = {}
         density = resample(self.density, self.forest, forest).astype(np.float32, copy=False)
-        return LeafField(forest, density, self.activation, self.optimizer)
+        return LeafField(forest, density, self.activation, self.optimizer, self.parameter)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tomokit.fit import setup
-from tomokit.fit.penalties import Weighted, is_fused_boundary
+from tomokit.fit.penalties import Weighted, is_fused_boundary, make_regularizers
+from tomokit.fit.weights import FINEST_SPACING_PX, FOLLOW_NOISE
 from tomokit.methods.contract import ProblemShape
 from tomokit.methods.noise import contrast_views
 from tomokit.octree.cover import LeafBudgetError
@@ -30,11 +31,13 @@ _CROSS_NODE_BYTES = 32 * 8 + 2 * 8 + 8 * _FLOAT
 
 @dataclass(frozen=True)
 class _Layout:
-    """How many leaves, slabs along y and groups of leaves there are at most, and the coarsest leaf's edge."""
+    """How many leaves, slabs along y and groups of leaves there are at most, vertices along a leaf's edge, and the
+    coarsest leaf's edge."""
 
     leaves: int
     slabs: int
     groups: int
+    n: int
     root_px: float
 
 
@@ -52,44 +55,45 @@ def estimate_bytes(shape: ProblemShape, options: OctreeOptions) -> int:
         If an optimizer, a regularizer or an option of one is unknown.
     """
     optimizer = setup.make_optimizer(options)
-    regularizers = setup.make_all_regularizers(options)
+    regularizers = make_regularizers(options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})
     layout = _layout(shape, options)
-    field = _FLOAT * layout.leaves * options.n**3
+    field = _FLOAT * layout.leaves * layout.n**3
     # Values, densities, what the optimizer remembers.
     fields = 2 + sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())
     if not isinstance(optimizer, BlockOptimizer):
         # The gradient; and what a rule in NumPy makes on its way.
         fields += 2
-    if options.structure_epochs:
+    if options.structure_epochs or options.large_leaf_epochs:
         # The density on the old leaves, beside the whole field on the new ones.
         fields += 1
     total = float(fields * field)
     for item in regularizers:
-        total += _regularizer_bytes(item, layout, options.n)
+        total += _regularizer_bytes(item, layout, layout.n)
     total += _step_bytes(shape, options, layout, 1)
     if options.coarse_epochs:
         coarse = _FLOAT * shape.n_views * -(-shape.n_u // 2) * -(-shape.n_y // 2)
         # Projections and mask.
         total += 2 * coarse + _step_bytes(shape, options, layout, 2)
     threads = min(len(os.sched_getaffinity(0)), layout.leaves)
-    return int(max(_start_bytes(shape), total + threads * _FLOAT * options.n**3))
+    return int(max(_start_bytes(shape), total + threads * _FLOAT * layout.n**3))
 
 
 def _layout(shape: ProblemShape, options: OctreeOptions) -> _Layout:
     try:
-        forest = setup.make_forest(shape, options)
+        forest = setup.make_forest(shape, options, FINEST_SPACING_PX)
     except LeafBudgetError:
         # Whether exposures are fitted, and with it the margin, may not be known yet: only what is sure is refused.
         if options.margin is not None:
             raise
-        forest = setup.make_forest(ProblemShape(shape.n_views, shape.n_u, shape.n_y, shape.thickness_px), options)
-        return _Layout(options.max_leaves, options.max_leaves, options.max_leaves, forest.root_px)
+        narrow = ProblemShape(shape.n_views, shape.n_u, shape.n_y, shape.thickness_px)
+        forest = setup.make_forest(narrow, options, FINEST_SPACING_PX)
+        return _Layout(options.max_leaves, options.max_leaves, options.max_leaves, forest.n, forest.root_px)
     found = find_slabs(forest)
     slabs, groups = len(found.slab), len(found.group)
     if not options.structure_epochs:
-        return _Layout(forest.n_leaves, slabs, groups, forest.root_px)
+        return _Layout(forest.n_leaves, slabs, groups, forest.n, forest.root_px)
     finest = 2**options.finer * slabs
-    return _Layout(options.max_leaves, finest, options.max_leaves // 8 + finest, forest.root_px)
+    return _Layout(options.max_leaves, finest, options.max_leaves // 8 + finest, forest.n, forest.root_px)
 
 
 def _regularizer_bytes(item: Weighted, layout: _Layout, n: int) -> float:
@@ -110,10 +114,10 @@ def _step_bytes(shape: ProblemShape, options: OctreeOptions, layout: _Layout, pi
     n_u, n_y = -(-shape.n_u // pixel), -(-shape.n_y // pixel)
     levels = options.coarser + 1 + (options.finer if options.structure_epochs else 0)
     # The widest footprint is that of the coarsest vertices at 45 degrees.
-    taps = footprint_taps(math.pi / 4, layout.root_px / pixel / (options.n - 1))
+    taps = footprint_taps(math.pi / 4, layout.root_px / pixel / (layout.n - 1))
     tables = _FLOAT * shape.n_views * levels * 9 * (KNOTS + 1) * taps
     views = min(options.views_per_step, shape.n_views)
-    rows = _FLOAT * views * (n_u + 2 * taps) * options.n
+    rows = _FLOAT * views * (n_u + 2 * taps) * layout.n
     # Tables are made singly and then stacked. Residuals, and two more images where there is a mask.
     return 2 * tables + max(layout.groups, layout.slabs) * rows + _FLOAT * (views + 2) * n_u * n_y
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -73,16 +73,20 @@ class Weighted:
     weight: float
 
 
-def make_regularizers(settings: Mapping[str, Any], scales: Mapping[str, float]) -> list[Weighted]:
+def make_regularizers(
+    settings: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]], convex: bool = False
+) -> list[Weighted]:
     """Regularizers, their options and weights; those of weight zero are left out.
 
     Parameters
     ----------
     settings : mapping
-        Options by regularizer name, as in ``--set regularizers.NAME.option=...``; those not named keep their defaults
-        if they are built in, and are off if they are a plugin's.
-    scales : mapping
-        Weights by name that replace the default of a regularizer for which no weight is given.
+        Options by regularizer name, as in ``--set regularizers.NAME.option=...``.
+    defaults : mapping
+        Options by name that stand where they are not given. These regularizers are always on; others, ours or a
+        plugin's, only if an option of theirs is given.
+    convex : bool
+        Take the concave total variation for the isotropic one, whose limit for small differences it is.
 
     Raises
     ------
@@ -91,11 +95,13 @@ def make_regularizers(settings: Mapping[str, Any], scales: Mapping[str, float]) 
     """
     registry = get_registry()
     chosen = []
-    for name in [*scales, *(name for name in settings if name not in scales)]:
+    for name in [*defaults, *(name for name in settings if name not in defaults)]:
         cls = registry.get("regularizer", name)
-        own = table(settings.get(name, {}), f"regularizers.{name}")
+        own = {**defaults.get(name, {}), **table(settings.get(name, {}), f"regularizers.{name}")}
         options: Any = build_options(cls.Options, own, f"regularizers.{name}")
-        weight = float(options.weight) if "weight" in own or name not in scales else scales[name]
+        if convex and getattr(options, "variant", None) == "concave":
+            options = replace(options, variant="isotropic")
+        weight = float(options.weight)
         if weight > 0:
             chosen.append(Weighted(cls(options), options, weight))
     return chosen

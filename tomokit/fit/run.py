@@ -14,10 +14,10 @@ from tomokit.fit import setup
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.level import Level
 from tomokit.fit.options import OctreeOptions
-from tomokit.fit.penalties import Penalties
+from tomokit.fit.penalties import Penalties, make_regularizers
 from tomokit.fit.pyramid import halve
 from tomokit.fit.state import check_names, check_shape, forest_arrays, read_forest
-from tomokit.fit.weights import total_variation_weight
+from tomokit.fit.weights import Scales
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.octree import Forest
@@ -49,18 +49,19 @@ class OctreeRun:
         self.epoch = 0
         shape = ProblemShape.of(problem)
         self.region = setup.region_of(shape)
-        forest = self._cull(setup.make_forest(shape, options))
+        self.scales = Scales.of(problem, options.unit)
         self.optimizer = setup.make_optimizer(options)
-        weight = options.strength * total_variation_weight(problem, forest)
-        self.penalties = Penalties(setup.make_all_regularizers(options, weight))
-        kappa = problem.geometry.kappa
+        # The fit's densities are in its unit, those that go in or out are not.
+        kappa = problem.geometry.kappa * self.scales.unit
         self.fine = Level(problem, 1, kappa)
         self.coarse = Level(halve(problem), 2, kappa) if options.coarse_epochs else None
-        start = np.full(forest.values_shape, options.start * setup.mean_density(problem), np.float32)
         self.memory = Memory()
         self._losses: list[float] = []
         self._step = 0
-        self._place(LeafField(forest, start, options.activation, self.optimizer))
+        forest = self._first_forest()
+        forest = self._cull(forest.with_finest_merged() if options.large_leaf_epochs else forest)
+        density = options.start * setup.mean_density(problem) / self.scales.unit
+        self._place(self._field(forest, np.full(forest.values_shape, density, np.float32)))
 
     def advance(self) -> dict[str, float]:
         """One pass over all views, in an order drawn from the seed.
@@ -68,6 +69,7 @@ class OctreeRun:
         Where a term ceases to be a number the pass ends there, so that what is returned tells which it was.
         """
         options = self.options
+        penalties = self._penalties()
         level = self.coarse if self.coarse is not None and self.epoch < options.coarse_epochs else self.fine
         rate = options.decay if self.epoch >= options.epochs - options.decays else 1.0
         rng = np.random.default_rng((self.problem.seed, self.epoch))
@@ -76,7 +78,7 @@ class OctreeRun:
         squares = weight = 0.0
         steps = -(-order.size // options.views_per_step)
         for views in np.array_split(order, steps):
-            pulls = self.penalties.evaluate(self.leaves, self.inside, rng, self._step)
+            pulls = penalties.evaluate(self.leaves, self.inside, rng, self._step)
             s, w, tv = level.step(self.leaves, views, pulls, rate)
             squares, weight = squares + s, weight + w
             for name, value in {"tv": tv, **pulls.terms}.items():
@@ -91,8 +93,11 @@ class OctreeRun:
             # The last step of the epoch may have spoilt what no term has seen yet.
             terms |= {"loss": math.nan, "density": math.nan}
         self._losses.append(terms["loss"])
-        if self.epoch in options.structure_epochs and math.isfinite(terms["loss"]):
-            self._restructure()
+        if math.isfinite(terms["loss"]):
+            if self.epoch == options.large_leaf_epochs:
+                self._move(self._first_forest())
+            if self.epoch in options.structure_epochs:
+                self._restructure()
         return {**terms, "leaves": float(self.leaves.forest.n_leaves)}
 
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
@@ -101,7 +106,7 @@ class OctreeRun:
         stack = np.empty((geometry.n_views, geometry.n_u, geometry.n_v), np.float32)
         # One by one: the projector's buffers grow with the views it is asked for.
         for view, image in enumerate(stack):
-            np.multiply(projector(self.leaves.density, view)[0], np.float32(self.problem.geometry.kappa), out=image)
+            np.multiply(projector(self.leaves.density, view)[0], np.float32(self.fine.kappa), out=image)
         return stack
 
     def volume(self) -> NDArray[np.float32]:
@@ -109,9 +114,11 @@ class OctreeRun:
         from tomokit.octree.sampling import sample_volume
 
         geometry = self.problem.geometry
-        return sample_volume(
+        volume = sample_volume(
             self.leaves.density, self.leaves.forest, geometry.n_u, self.problem.thickness_px, geometry.n_v
         )
+        volume *= np.float32(self.scales.unit)
+        return volume
 
     def exposure(self) -> NDArray[np.float32]:
         """Additive exposure of each view, as last solved for."""
@@ -143,7 +150,7 @@ class OctreeRun:
 
         check_names(arrays, self.arrays())
         forest = read_forest(arrays, self.leaves.forest)
-        leaves = LeafField(forest, np.ones(forest.values_shape, np.float32), self.options.activation, self.optimizer)
+        leaves = self._field(forest, np.ones(forest.values_shape, np.float32))
         targets: dict[str, NDArray[Any]] = {f"optimizer_{name}": array for name, array in leaves.state.items()}
         targets |= {"values": leaves.values, "exposure_fine": self.fine.exposure}
         if self.coarse is not None:
@@ -161,12 +168,32 @@ class OctreeRun:
         self.epoch = epoch
         self._place(leaves)
 
+    def _first_forest(self) -> Forest:
+        return setup.make_forest(ProblemShape.of(self.problem), self.options, self.scales.spacing_px())
+
+    def _field(self, forest: Forest, density: NDArray[np.float32]) -> LeafField:
+        return LeafField(forest, density, self.options.activation, self.optimizer, self.options.bend)
+
+    def _penalties(self) -> Penalties:
+        """The regularizers of this epoch: weights that follow the noise follow the forest too."""
+        options = self.options
+        convex = self.epoch < options.convex_epochs
+        strength = options.strength * (options.convex_strength if convex else 1.0)
+        defaults = self.scales.defaults(self.leaves.forest, strength)
+        return Penalties(make_regularizers(options.regularizers, defaults, convex))
+
     def _place(self, leaves: LeafField) -> None:
         """Go on with these leaves."""
         self.leaves = leaves
         self.inside = inside(leaves.forest, self.region)
-        if self.penalties.needs_sides:
+        if self._penalties().needs_sides:
             leaves.keep_sides()
+
+    def _move(self, forest: Forest) -> None:
+        """Go on with the leaves of another forest that some ray sees."""
+        forest, present = self._cull(forest), self.leaves.forest
+        if not (np.array_equal(forest.level, present.level) and np.array_equal(forest.index, present.index)):
+            self._place(self.leaves.on(forest))
 
     def _cull(self, forest: Forest) -> Forest:
         """Without the leaves that no unmasked ray sees; where no pixel counts at all, as it is."""
@@ -189,6 +216,4 @@ class OctreeRun:
             roi=self.inside,
             push_roi=self.options.push_roi,
         )
-        planned = self._cull(planned)
-        if planned.n_leaves != forest.n_leaves or (planned.index != forest.index).any():
-            self._place(self.leaves.on(planned))
+        self._move(planned)

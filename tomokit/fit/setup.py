@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tomokit.fit.penalties import Weighted, make_regularizers, table
+from tomokit.fit.penalties import table
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.methods.dense_run import margin_px
 from tomokit.methods.noise import contrast
 from tomokit.octree import Forest
-from tomokit.octree.cover import Region, choose_leaf_px, cover
+from tomokit.octree.cover import Region, choose_leaf_px, cover, divide_thickness
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.optimizers.contract import Optimizer
 from tomokit.plugin.manager import get_registry
@@ -21,17 +21,21 @@ from tomokit.plugin.options import build_options
 if TYPE_CHECKING:
     from tomokit.fit.options import OctreeOptions
 
-FOLLOW_NOISE = ("tv", "boundary")
-"""Regularizers whose weights follow from the noise where none are given."""
-
 
 def region_of(shape: ProblemShape) -> Region:
     """The region of interest: what the volume shows."""
     return Region(shape.n_u, shape.n_y, shape.thickness_px)
 
 
-def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
+def make_forest(shape: ProblemShape, options: OctreeOptions, spacing_px: float) -> Forest:
     """The first forest, before leaves that no ray sees are culled.
+
+    Parameters
+    ----------
+    shape : ProblemShape
+    options : OctreeOptions
+    spacing_px : float
+        Least distance of vertices where the options name neither it nor the leaves' edge.
 
     Raises
     ------
@@ -39,10 +43,15 @@ def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
         If ``max_leaves`` is too small.
     """
     region, margin = region_of(shape), margin_px(shape, options.margin)
-    leaf = options.leaf_px
-    if leaf is None:
-        leaf = choose_leaf_px(region, margin, options.n, options.max_leaves, options.coarser, options.spacing_px)
-    return cover(region, margin, options.n, leaf, options.coarser, options.max_leaves)
+    spacing = spacing_px if options.spacing_px is None else options.spacing_px
+    n, leaf = options.n, options.leaf_px
+    if leaf is not None:
+        n = n or min(max(round(leaf / spacing) + 1, 4), 128)
+    elif n is not None:
+        leaf = choose_leaf_px(region, margin, n, options.max_leaves, options.coarser, spacing)
+    else:
+        n, leaf = divide_thickness(region, margin, options.max_leaves, options.coarser, spacing)
+    return cover(region, margin, n, leaf, options.coarser, options.max_leaves)
 
 
 def make_optimizer(options: OctreeOptions) -> Optimizer:
@@ -65,12 +74,6 @@ def make_optimizer(options: OctreeOptions) -> Optimizer:
         settings.setdefault("eps", 1e-15)
     made: Optimizer = cls(build_options(cls.Options, settings, f"optimizers.{name}"))
     return made
-
-
-def make_all_regularizers(options: OctreeOptions, from_noise: float = 1.0) -> list[Weighted]:
-    """The regularizers, with `from_noise` as the weight of those that follow the noise and have none given."""
-    scales: dict[str, Any] = dict.fromkeys(FOLLOW_NOISE, from_noise)
-    return make_regularizers(options.regularizers, scales)
 
 
 def mean_density(problem: Problem) -> float:

@@ -15,7 +15,7 @@ class Octree:
     """Adaptive octree of density grids."""
 
     name: ClassVar[str] = "octree"
-    summary: ClassVar[str] = "adaptive octree of density grids, in development: tv does better so far"
+    summary: ClassVar[str] = "adaptive octree of density grids, fitted under total variation and priors across leaves"
     Options: ClassVar[type] = OctreeOptions
 
     def start(self, problem: Problem, options: OctreeOptions) -> Run:

@@ -25,6 +25,10 @@ class LeafBudgetError(OptionError):
     """A ``max_leaves`` that is smaller than what the tree needs."""
 
 
+_COMFORTABLE = 31  # spacings to a leaf's edge: its arrays stay in cache, and few vertices are stored twice
+_MOST_VERTICES = 42
+
+
 @dataclass(frozen=True)
 class Region:
     """The region of interest: a box centred at the origin.
@@ -183,6 +187,45 @@ def choose_leaf_px(
         field="max_leaves",
         remedy=f"allow at least {needed}",
     )
+
+
+def divide_thickness(
+    region: Region, margin_px: float, max_leaves: int, coarser: int, spacing_px: float
+) -> tuple[int, float]:
+    """Vertices and edge of leaves of which a whole number makes the thickness, so that no leaf reaches out of it.
+
+    Density beyond the slab explains what views see as well as density in it does: a field that may lie there is worse
+    in the slab.
+
+    Parameters
+    ----------
+    region, margin_px, coarser
+        As for :func:`cover`.
+    max_leaves : int
+        The most leaves allowed.
+    spacing_px : float
+        Between vertices; more where `max_leaves` does not allow it with at most 42 vertices an edge.
+
+    Returns
+    -------
+    n : int
+        Vertices along a leaf's edge.
+    leaf_px : float
+        Edge of the leaves in detector pixels.
+
+    Raises
+    ------
+    LeafBudgetError
+        If not even leaves as thick as the slab, or as the longest side of a deeper region, are few enough.
+    """
+    _check(margin_px, 2, coarser)
+    smallest = max(_COMFORTABLE * spacing_px, _least_size(region, max_leaves))
+    for k in range(max(1, round(region.thickness_px / smallest)), 0, -1):
+        leaf = region.thickness_px / k
+        if _layout(region, margin_px, leaf, coarser).n_leaves <= max_leaves:
+            return min(max(round(leaf / spacing_px) + 1, 4), _MOST_VERTICES), leaf
+    # A slab thinner than the leaves that are allowed: they reach out of it.
+    return _MOST_VERTICES, choose_leaf_px(region, margin_px, _MOST_VERTICES, max_leaves, coarser, spacing_px)
 
 
 def inside(forest: Forest, region: Region) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ along y lie together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,3 +85,19 @@ class Forest:
     def values_shape(self) -> tuple[int, int, int, int]:
         """Shape of the values on this forest, ``[leaf, x, z, y]``."""
         return (self.n_leaves, self.n, self.n, self.n)
+
+    def with_finest_merged(self) -> Forest:
+        """The forest with its finest leaves replaced by their parents, whole, also where some siblings are missing.
+
+        Raises
+        ------
+        InputError
+            If all leaves are roots.
+        """
+        finest = int(self.level.max(initial=0))
+        if finest == 0:
+            raise InputError("roots have no parents")
+        down = self.level == finest
+        parents = np.unique(self.index[down] // 2, axis=0)
+        level = np.concatenate([self.level[~down], np.full(len(parents), finest - 1, np.int32)])
+        return replace(self, level=level, index=np.concatenate([self.index[~down], parents]))

@@ -29,7 +29,7 @@ class ReconstructionRequest:
     stack: Path
     output: Path
     overwrite: bool = False
-    method: str = option("tv", "Reconstruction method; `tomokit plugins list` shows them.")
+    method: str = option("octree", "Reconstruction method; `tomokit plugins list` shows them.")
     thickness: int | None = option(None, "Extent along z, in pixels of the stack as given.", minimum=1)
     angles: Path | None = option(None, "Tilt angles; default: the .tlt, .rawtlt or .mdoc beside the stack.")
     allow_unsorted: bool = option(
