@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tomokit.fit.state import check_names, check_shape, forest_arrays, read_fore
 from tomokit.fit.weights import total_variation_weight
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.pausing import EpochPaused, EpochSoFar, never
 from tomokit.octree import Forest
 from tomokit.octree.cover import inside
 from tomokit.octree.culling import seen, select
@@ -60,10 +61,12 @@ class OctreeRun:
         self.memory = Memory()
         self._losses: list[float] = []
         self._step = 0
+        self.pause: Callable[[], bool] = never
+        self._so_far = EpochSoFar()
         self._place(LeafField(forest, start, options.activation, self.optimizer))
 
     def advance(self) -> dict[str, float]:
-        """One pass over all views, in an order drawn from the seed.
+        """One pass over all views, in an order drawn from the seed; or the rest of one that was paused.
 
         Where a term ceases to be a number the pass ends there, so that what is returned tells which it was.
         """
@@ -72,20 +75,26 @@ class OctreeRun:
         rate = options.decay if self.epoch >= options.epochs - options.decays else 1.0
         rng = np.random.default_rng((self.problem.seed, self.epoch))
         order = rng.permutation(self.problem.geometry.n_views)
-        totals: dict[str, float] = {}
-        squares = weight = 0.0
+        so_far = self._so_far
+        if so_far.generator is not None:
+            rng.bit_generator.state = so_far.generator
         steps = -(-order.size // options.views_per_step)
-        for views in np.array_split(order, steps):
+        for views in np.array_split(order, steps)[so_far.step :]:
             pulls = self.penalties.evaluate(self.leaves, self.inside, rng, self._step)
             s, w, tv = level.step(self.leaves, views, pulls, rate)
-            squares, weight = squares + s, weight + w
+            so_far.squares, so_far.weight = so_far.squares + s, so_far.weight + w
             for name, value in {"tv": tv, **pulls.terms}.items():
-                totals[name] = totals.get(name, 0.0) + value / steps
+                so_far.terms[name] = so_far.terms.get(name, 0.0) + value / steps
             self._step += 1
-            if not all(map(math.isfinite, (squares, *totals.values()))):
+            so_far.step += 1
+            if not all(map(math.isfinite, (so_far.squares, *so_far.terms.values()))):
                 break
+            if so_far.step < steps and self.pause():
+                so_far.generator = dict(rng.bit_generator.state)
+                raise EpochPaused
+        self._so_far = EpochSoFar()
         self.epoch += 1
-        terms = {"data": squares / max(weight, 1.0), **totals}
+        terms = {"data": so_far.squares / max(so_far.weight, 1.0), **so_far.terms}
         terms = {"loss": sum(terms.values()), **terms}
         if not math.isfinite(float(self.leaves.density.sum(dtype=np.float64))):
             # The last step of the epoch may have spoilt what no term has seen yet.
@@ -118,8 +127,18 @@ class OctreeRun:
         level = self.coarse if self.coarse is not None and self.epoch <= self.options.coarse_epochs else self.fine
         return level.exposure.astype(np.float32)
 
+    def stored_density(self) -> dict[str, Any]:
+        """How the density follows from the arrays (see :mod:`tomokit.state.density`)."""
+        return {
+            "kind": "octree",
+            "values": "values",
+            "forest": "forest_",
+            "activation": self.leaves.activation,
+            "parameter": self.leaves.parameter,
+        }
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Forest, values, optimizer state, exposures, losses and remembered contributions."""
+        """Forest, values, optimizer state, exposures, losses, remembered contributions, the epoch under way."""
         found = forest_arrays(self.leaves.forest)
         found |= self.memory.to_arrays()
         found |= {f"optimizer_{name}": array for name, array in self.leaves.state.items()}
@@ -128,6 +147,7 @@ class OctreeRun:
         if self.coarse is not None:
             found["exposure_coarse"] = self.coarse.exposure
         found["losses"] = np.array(self._losses)
+        found["epoch_so_far"] = self._so_far.to_array()
         found["counters"] = np.array([self._step, self.leaves.count], np.int64)
         return found
 
@@ -157,6 +177,7 @@ class OctreeRun:
         activate_block(leaves.kind, leaves.parameter, leaves.values.reshape(-1), leaves.density.reshape(-1))
         self.memory = Memory.from_arrays(arrays)
         self._step, leaves.count = (int(number) for number in arrays["counters"])
+        self._so_far = EpochSoFar.from_array(arrays["epoch_so_far"])
         self._losses = [float(loss) for loss in arrays["losses"]]
         self.epoch = epoch
         self._place(leaves)

@@ -80,10 +80,10 @@ def _read(path: Path) -> State:
         with h5py.File(path, "r", locking=False) as file:
             texts = {name: _text(path, file[name]) for name in TEXTS}
             arrays = {name: _array(path, item) for name, item in file["arrays"].items()}
-            epoch, epochs = int(file.attrs["epoch"]), int(file.attrs["epochs"])
+            epoch, epochs, paused = (int(file.attrs[name]) for name in ("epoch", "epochs", "paused"))
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise DamagedState(f"no complete state ({error})", file=path) from error
-    return State(epoch, epochs, **texts, arrays=arrays)
+    return State(epoch, epochs, bool(paused), **texts, arrays=arrays)
 
 
 def _text(path: Path, dataset: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a state holds."""
+"""What a state holds, and where its predecessor lies."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class State:
     ----------
     epoch, epochs : int
         Epochs finished, and epochs of the whole run.
+    paused : bool
+        Whether some steps of the next epoch are done too.
     provenance : dict
         What the result depends on, and nothing of the machine or the place: ``tomokit`` (version), ``method``,
         ``backend``, ``seed``, ``configuration`` (every setting as resolved), ``inputs`` (SHA-256 of each file),
@@ -38,6 +40,7 @@ class State:
 
     epoch: int
     epochs: int
+    paused: bool
     provenance: dict[str, Any]
     job: dict[str, Any]
     history: list[dict[str, Any]] = field(default_factory=list)

@@ -14,7 +14,7 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,12 +22,14 @@ from tomokit.state.read import verify
 from tomokit.state.record import TEXTS, State, contiguous_bytes, previous_path
 from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, digest_of_rest, seal_of
 
+Predecessor = Literal["new", "as it is", "none"]
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _ROOM_FOR_STRUCTURE = 1 << 16
 
 
-def write_state(path: Path, state: State, *, keep_previous: bool = True) -> None:
+def write_state(path: Path, state: State, predecessor: Predecessor = "new") -> None:
     """Write `state`; `path` is whole before, during and after.
 
     Parameters
@@ -36,9 +38,9 @@ def write_state(path: Path, state: State, *, keep_previous: bool = True) -> None
         The state file; a symbolic link stands for the file that it points to.
     state : State
         What to write.
-    keep_previous : bool
-        Whether the file that is there becomes the predecessor. If not, it is replaced, and a predecessor is removed: the
-        two are of one run or there is one.
+    predecessor : {"new", "as it is", "none"}
+        What lies beside it afterwards: the file that was there until now, the predecessor that was there already (where
+        the file itself is damaged), or nothing (where both are of another run).
 
     Raises
     ------
@@ -53,10 +55,10 @@ def write_state(path: Path, state: State, *, keep_previous: bool = True) -> None
         _write_hdf5(temporary, state)
         _seal(temporary)
         verify(temporary)
-        if keep_previous and target.exists():
+        if predecessor == "new" and target.exists():
             _keep(target, temporary)
         os.replace(temporary, target)
-        if not keep_previous:
+        if predecessor == "none":
             previous_path(target).unlink(missing_ok=True)
         with suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
             _sync(target.parent)
@@ -88,6 +90,7 @@ def _write_hdf5(path: Path, state: State) -> None:
             for name in ("tomokit", "method", "backend", "seed"):
                 file.attrs[name] = state.provenance[name]
             file.attrs["epoch"], file.attrs["epochs"] = state.epoch, state.epochs
+            file.attrs["paused"] = state.paused
             for name in TEXTS:
                 text = json.dumps(getattr(state, name), indent=1)
                 file[name] = text

@@ -1,0 +1,79 @@
+"""Runs that can stop between two steps of an epoch, and runs whose density can be sampled from their arrays alone.
+
+Both are optional parts of the contract of a run. A run without the first is stopped and saved between epochs; of one
+without the second, the state holds the volume beside its arrays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class EpochPaused(Exception):
+    """Raised by ``advance`` between two steps; ``arrays`` then tells all, and ``advance`` goes on from there."""
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """A run whose epochs have steps.
+
+    Attributes
+    ----------
+    pause : callable
+        Asked after every step but an epoch's last; if it says True, ``advance`` raises :class:`EpochPaused`.
+    """
+
+    pause: Callable[[], bool]
+
+
+@runtime_checkable
+class Samplable(Protocol):
+    """A run that says how its density follows from its arrays."""
+
+    def stored_density(self) -> dict[str, Any]:
+        """The recipe, JSON-serializable, as :mod:`tomokit.state.density` reads it."""
+        ...
+
+
+def never() -> bool:
+    """Go on."""
+    return False
+
+
+@dataclass
+class EpochSoFar:
+    """An epoch under way.
+
+    Attributes
+    ----------
+    step : int
+        Steps taken; 0 between epochs.
+    squares, weight : float
+        Sums of the data term.
+    terms : dict
+        Sums of the penalties.
+    generator : dict or None
+        The random generator's state after these steps.
+    """
+
+    step: int = 0
+    squares: float = 0.0
+    weight: float = 0.0
+    terms: dict[str, float] = field(default_factory=dict)
+    generator: dict[str, Any] | None = None
+
+    def to_array(self) -> NDArray[np.uint8]:
+        """As JSON in UTF-8, which keeps every bit of a double; empty between epochs."""
+        text = json.dumps(asdict(self)) if self.step else ""
+        return np.frombuffer(text.encode("utf-8"), np.uint8).copy()
+
+    @classmethod
+    def from_array(cls, array: NDArray[np.uint8]) -> EpochSoFar:
+        """What :meth:`to_array` was called on."""
+        return cls(**json.loads(array.tobytes())) if array.size else cls()
