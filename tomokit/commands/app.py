@@ -90,8 +90,10 @@ def _root(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 for what the user can mend (one line on stderr), 75 stopped with a state,
-    130 interrupted."""
+    """Run the command line and exit.
+
+    0 done, 2 for what the user can mend (one line on stderr), 75 stopped with a state to resume, 130 interrupted.
+    """
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 

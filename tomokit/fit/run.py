@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -135,6 +136,19 @@ class OctreeRun:
             "forest": "forest_",
             "activation": self.leaves.activation,
             "parameter": self.leaves.parameter,
+        }
+
+    def settled(self) -> dict[str, Any]:
+        """The first forest, the optimizer and the regularizers with every option that they were made with."""
+        forest = self.leaves.forest
+        options = getattr(self.optimizer, "options", None)
+        return {
+            "leaves": {"count": forest.n_leaves, "n": forest.n, "root_px": forest.root_px},
+            "optimizer": {"name": self.optimizer.name, **(dataclasses.asdict(options) if options else {})},
+            "regularizers": {
+                item.regularizer.name: {**dataclasses.asdict(item.options), "weight": item.weight}
+                for item in self.penalties.regularizers
+            },
         }
 
     def arrays(self) -> dict[str, NDArray[Any]]:

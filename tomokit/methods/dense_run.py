@@ -125,6 +125,11 @@ class DenseRun:
             "least": None,
         }
 
+    def settled(self) -> dict[str, Any]:
+        """The margin, and the weight of a penalty where there is one."""
+        weight = getattr(self, "weight", None)
+        return {"margin_px": self._margin_px} | ({} if weight is None else {"weight": float(weight)})
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Density and exposure; a method with more state adds its own."""
         return {"density": self.density, "exposure": self._exposure}

@@ -1,7 +1,7 @@
-"""Runs that can stop between two steps of an epoch, and runs whose density can be sampled from their arrays alone.
+"""What a run may offer beyond its contract, so that it can be saved better.
 
-Both are optional parts of the contract of a run. A run without the first is stopped and saved between epochs; of one
-without the second, the state holds the volume beside its arrays.
+Without the first it is stopped and saved between epochs; without the second the state holds the volume beside its
+arrays; without the third the provenance has the options as they were given, and no more.
 """
 
 from __future__ import annotations
@@ -38,6 +38,15 @@ class Samplable(Protocol):
 
     def stored_density(self) -> dict[str, Any]:
         """The recipe, JSON-serializable, as :mod:`tomokit.state.density` reads it."""
+        ...
+
+
+@runtime_checkable
+class Settled(Protocol):
+    """A run that tells what it made of options that were left to it."""
+
+    def settled(self) -> dict[str, Any]:
+        """Values that follow from the data and the options, JSON-serializable, for the provenance."""
         ...
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from tomokit import __version__
 from tomokit.errors import TomokitError
 from tomokit.methods.contract import ProblemShape, Run
+from tomokit.methods.pausing import Settled
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.run.backend import choose_backend, use_threads
@@ -90,9 +91,9 @@ def reconstruct(
         check_same_inputs(request, resumed, inputs)
     # Angles and transform are known only now, and with them how far the volume extends beyond the field.
     check_memory(_bytes_of_fit(ProblemShape.of(prepared.problem), method, options), what)
-    used = plugins_used(registry, request, options)
-    provenance = make_provenance(request, options, backend, plan, prepared, inputs, used)
     run = method.start(prepared.problem, options)
+    used, settled = plugins_used(registry, request, options), run.settled() if isinstance(run, Settled) else {}
+    provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, settled)
     warnings = [*prepared.warnings, *(() if resumed is None else resumed.warnings)]
     checkpoints = _checkpoints(request, provenance, prepared, resumed, _Warner(warnings, progress))
     history = _start(run, resumed, checkpoints)

@@ -29,6 +29,7 @@ def make_provenance(
     prepared: Prepared,
     inputs: Mapping[str, str],
     plugins: list[dict[str, str]],
+    settled: Mapping[str, Any],
 ) -> Provenance:
     """The record that goes into the state and beside the tomogram, JSON-serializable.
 
@@ -41,6 +42,7 @@ def make_provenance(
             "backend": backend,
             "seed": request.seed,
             "configuration": {**_settings(request), "options": dataclasses.asdict(options)},
+            "settled": dict(settled),
             "inputs": dict(inputs),
             "plugins": plugins,
             "views": {"fitted": list(plan.views.fitted), "held_out": list(plan.views.held_out)},

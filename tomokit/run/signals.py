@@ -33,8 +33,8 @@ class Stop:
 def stop_on_signals() -> Iterator[Stop]:
     """Let SIGTERM, SIGINT and SIGUSR1 set a :class:`Stop`; only in the main thread.
 
-    After a first SIGINT the second one has its default effect: it ends the process at once, in the middle of any kernel,
-    which a handler written in Python would have to wait for.
+    After a first SIGINT the second one has its default effect: it ends the process at once, in the middle of any
+    kernel, which a handler written in Python would have to wait for.
     """
     stop = Stop()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.state.record import TEXTS, State, contiguous_bytes, previous_path
-from tomokit.state.seal import DamagedState, StateError, check_seal
+from tomokit.state.seal import DamagedState, StateError, check_seal, opened
 
 
 def read_state(path: Path) -> State:
@@ -27,8 +27,9 @@ def read_state(path: Path) -> State:
     StateError
         As :func:`verify`.
     """
-    check_seal(path)
-    return _read(path)
+    with opened(path) as stream:
+        check_seal(stream, path)
+        return _read(stream, path)
 
 
 def verify(path: Path) -> None:
@@ -41,8 +42,7 @@ def verify(path: Path) -> None:
     StateError
         If the file cannot be read, or is of another version of the format.
     """
-    check_seal(path)
-    _read(path)
+    read_state(path)
 
 
 def newest_state(path: Path) -> tuple[State, Path, list[str]]:
@@ -73,13 +73,13 @@ def newest_state(path: Path) -> tuple[State, Path, list[str]]:
         return state, previous, [f"{path}: {error.problem}; the state before it is used: {where}"]
 
 
-def _read(path: Path) -> State:
+def _read(stream: BinaryIO, path: Path) -> State:
     import h5py
 
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(stream, "r") as file:
             texts = {name: _text(path, file[name]) for name in TEXTS}
-            arrays = {name: _array(path, item) for name, item in file["arrays"].items()}
+            arrays = {name: _array(stream, path, item) for name, item in file["arrays"].items()}
             epoch, epochs, paused = (int(file.attrs[name]) for name in ("epoch", "epochs", "paused"))
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise DamagedState(f"no complete state ({error})", file=path) from error
@@ -92,14 +92,14 @@ def _text(path: Path, dataset: Any) -> Any:
     return json.loads(text)
 
 
-def _array(path: Path, dataset: Any) -> NDArray[Any]:
+def _array(stream: BinaryIO, path: Path, dataset: Any) -> NDArray[Any]:
     """An array that lies in one piece in the file, mapped; one without elements has no place there."""
     offset = dataset.id.get_offset()
     if dataset.size == 0 or offset is None:
         array = np.asarray(dataset[()])
     else:
-        array = np.memmap(path, dataset.dtype, "c", offset, dataset.shape)
-    _compare(path, dataset, hashlib.sha256(contiguous_bytes(array)).hexdigest())
+        array = np.memmap(stream, dataset.dtype, "c", offset, dataset.shape)
+    _compare(path, dataset, hashlib.sha256(contiguous_bytes(array).data).hexdigest())
     return array
 
 

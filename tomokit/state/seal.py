@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,37 +45,59 @@ def seal_of(size: int, digest: str, version: int = FORMAT_VERSION) -> bytes:
     return (lines + _own_line(lines)).ljust(SEAL_BYTES, b"\0")
 
 
-def check_seal(path: Path) -> None:
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A state file, opened once and for all: another may take its name at any moment.
+
+    Raises
+    ------
+    DamagedState
+        If there is none.
+    StateError
+        If it cannot be opened or read.
+    """
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except FileNotFoundError:
+        raise DamagedState("there is no such file", file=path, remedy="check the path") from None
+    except IsADirectoryError:
+        raise StateError("is a folder, not a state file", file=path, remedy="give the file itself") from None
+    except OSError as error:
+        raise StateError(f"cannot be read ({error.strerror or error})", file=path) from error
+
+
+def check_seal(stream: BinaryIO, path: Path) -> None:
     """Hold every byte of a file against its seal.
+
+    Parameters
+    ----------
+    stream : file
+        As :func:`opened` gives it.
+    path : Path
+        Its name, for the message.
 
     Raises
     ------
     DamagedState
         If a bit is not what it was, the file is cut off, or it is no state at all.
     StateError
-        If it cannot be opened, or is of another version of the format.
+        If it is of another version of the format.
     """
-    try:
-        with path.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            version, sealed_size, digest = _read_seal(path, stream.read(SEAL_BYTES))
-            if version != FORMAT_VERSION:
-                raise StateError(
-                    f"a state of format {version}, but this version of tomokit reads format {FORMAT_VERSION}",
-                    file=path,
-                    remedy="continue it with the version that wrote it",
-                )
-            if size != sealed_size:
-                what = "cut off" if size < sealed_size else "longer than it was"
-                raise DamagedState(f"{what}: {size} bytes in place of {sealed_size}", file=path, remedy=_REMEDY)
-            if digest_of_rest(stream) != digest:
-                raise DamagedState("damaged: its SHA-256 is not the one in its seal", file=path, remedy=_REMEDY)
-    except FileNotFoundError:
-        raise DamagedState("there is no such file", file=path, remedy="check the path") from None
-    except IsADirectoryError:
-        raise StateError("is a folder, not a state file", file=path, remedy="give the file itself") from None
-    except OSError as error:
-        raise StateError(f"cannot be read ({error.strerror})", file=path) from error
+    size = os.fstat(stream.fileno()).st_size
+    stream.seek(0)
+    version, sealed_size, digest = _read_seal(path, stream.read(SEAL_BYTES))
+    if version != FORMAT_VERSION:
+        raise StateError(
+            f"a state of format {version}, but this version of tomokit reads format {FORMAT_VERSION}",
+            file=path,
+            remedy="continue it with the version that wrote it",
+        )
+    if size != sealed_size:
+        what = "cut off" if size < sealed_size else "longer than it was"
+        raise DamagedState(f"{what}: {size} bytes in place of {sealed_size}", file=path, remedy=_REMEDY)
+    if digest_of_rest(stream) != digest:
+        raise DamagedState("damaged: its SHA-256 is not the one in its seal", file=path, remedy=_REMEDY)
 
 
 def digest_of_rest(stream: BinaryIO) -> str:

@@ -98,7 +98,7 @@ def _write_hdf5(path: Path, state: State) -> None:
             group = file.create_group("arrays")
             for name, array in arrays.items():
                 stored = group.create_dataset(name, data=array.astype(array.dtype.newbyteorder("<"), copy=False))
-                stored.attrs["sha256"] = hashlib.sha256(contiguous_bytes(array)).hexdigest()
+                stored.attrs["sha256"] = hashlib.sha256(contiguous_bytes(array).data).hexdigest()
         if sink.error is not None:
             raise sink.error
         stream.flush()
