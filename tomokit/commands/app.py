@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from tomokit import __version__
-from tomokit.commands import compare, inspect, plugins, project, reconstruct, resume, simulate
+from tomokit.commands import compare, export, inspect, plugins, project, reconstruct, resume, simulate
 from tomokit.commands.output import complain
 from tomokit.errors import OptionError, PluginError, TomokitError
 
@@ -69,6 +69,7 @@ app.command("simulate")(simulate.simulate)
 app.command("inspect")(inspect.inspect)
 app.command("reconstruct")(reconstruct.reconstruct)
 app.command("resume")(resume.resume)
+app.command("export")(export.export)
 app.command("project")(project.project)
 app.command("compare")(compare.compare)
 app.add_typer(plugins.app, name="plugins")

@@ -6,7 +6,6 @@ only then does the old one become the predecessor and the new one take its name.
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import json
@@ -18,13 +17,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tomokit.io.output import NO_ROOM
 from tomokit.state.read import verify
 from tomokit.state.record import TEXTS, State, contiguous_bytes, previous_path
 from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, digest_of_rest, seal_of
 
 Predecessor = Literal["new", "as it is", "none"]
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _ROOM_FOR_STRUCTURE = 1 << 16
 
