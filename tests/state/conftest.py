@@ -60,9 +60,9 @@ def job(series: Path, tmp_path: Path) -> Callable[..., ReconstructionRequest]:
         where.mkdir(exist_ok=True)
         fields = {
             "method": method, "thickness": 16, "options": JOBS[method], "hold_out": 5, "state": where / "run.h5",
-            "preview": False,
+            "preview": False, "stack": series,
         }  # fmt: skip
-        return ReconstructionRequest(series, where / "out.mrc", **(fields | changes))  # type: ignore[arg-type]
+        return ReconstructionRequest(output=where / "out.mrc", **(fields | changes))  # type: ignore[arg-type]
 
     return make
 

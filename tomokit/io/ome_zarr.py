@@ -114,30 +114,27 @@ def _write(
 ) -> None:
     import zarr
     from ome_zarr.format import FormatV05
-    from ome_zarr.writer import write_multiscale
+    from ome_zarr.writer import write_multiscales_metadata
 
-    levels = [values]
-    while max(levels[-1].shape) > _SMALLEST:
-        levels.append(_halved(levels[-1]))
+    root = zarr.open_group(str(folder), mode="w", zarr_format=3)
     first = dict(zip("xyz", origin, strict=True))
-    transformations = []
-    for level in range(len(levels)):
+    datasets: list[dict[str, Any]] = []
+    level = values
+    while not datasets or max(level.shape) > _SMALLEST:
+        depth = len(datasets)
+        level = _halved(level) if datasets else level
+        chunks = tuple(min(_CHUNK, size) for size in level.shape)
+        stored = root.create_array(str(depth), shape=level.shape, chunks=chunks, dtype="float32", dimension_names=_AXES)
+        stored[...] = level
         # The centre of a coarse voxel lies between those of the fine ones, but along an axis that was one voxel.
-        halved = [_times_halved(size, level) for size in values.shape]
+        halved = [_times_halved(size, depth) for size in values.shape]
         scale = [voxel * 2**times for times in halved]
         shift = [first[axis] + voxel * (2**times - 1) / 2 for axis, times in zip(_AXES, halved, strict=True)]
-        transformations.append([{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}])
+        where = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+        datasets.append({"path": str(depth), "coordinateTransformations": where})
     unit = {"unit": "angstrom"} if size_is_known else {}
-    root = zarr.open_group(str(folder), mode="w", zarr_format=3)
-    write_multiscale(
-        levels,
-        root,
-        fmt=FormatV05(),
-        axes=[{"name": axis, "type": "space", **unit} for axis in _AXES],
-        coordinate_transformations=transformations,
-        storage_options=[{"chunks": tuple(min(_CHUNK, size) for size in level.shape)} for level in levels],
-        name=name,
-    )
+    axes = [{"name": axis, "type": "space", **unit} for axis in _AXES]
+    write_multiscales_metadata(root, datasets, FormatV05(), axes, name=name)
     if provenance is not None:
         root.attrs["tomokit"] = dict(provenance)
 
