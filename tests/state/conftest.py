@@ -59,7 +59,7 @@ def job(series: Path, tmp_path: Path) -> Callable[..., ReconstructionRequest]:
         where = tmp_path / folder
         where.mkdir(exist_ok=True)
         fields = {
-            "method": method, "thickness": 16, "options": JOBS[method], "hold_out": 5, "state": where / "run.h5",
+            "method": method, "thickness": 16, "options": dict(JOBS[method]), "hold_out": 5, "state": where / "run.h5",
             "preview": False, "stack": series,
         }  # fmt: skip
         return ReconstructionRequest(output=where / "out.mrc", **(fields | changes))  # type: ignore[arg-type]

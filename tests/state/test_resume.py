@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tomokit.errors import OptionError, OutputError
+from tomokit.errors import OptionError, OutputError, PluginError
 from tomokit.io import read_volume
 from tomokit.run.driver import reconstruct
 from tomokit.run.request import ReconstructionRequest
@@ -165,3 +165,57 @@ def test_a_job_that_fails_before_anything_is_saved_leaves_nothing(job: Job) -> N
     with pytest.raises(OptionError, match="no finite number"):
         reconstruct(request)
     assert list(request.state.parent.iterdir()) == []
+
+
+def test_a_plugin_that_is_missing_is_named(
+    job: Job, stop_after: StopAfter, same: Same, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An optimizer of a plugin is found again by its name, and asked for where it is not installed."""
+    from tomokit.optimizers.rules import Adam
+    from tomokit.plugin.manager import get_registry
+    from tomokit.plugin.registry import Entry
+
+    class Mine(Adam):
+        name = "mine"
+        summary = "Adam by another name"
+
+    def install(version: str) -> None:
+        get_registry.cache_clear()
+        get_registry().add(Entry.of("optimizer", Mine, "tomokit-mine", version))
+
+    try:
+        install("1.0")
+        reconstruct(job("octree", "whole", options={"optimizer": "mine", "epochs": 2}))
+        request = job("octree", options={"optimizer": "mine", "epochs": 2})
+        reconstruct(request, stop=stop_after(9))
+        get_registry.cache_clear()
+        with pytest.raises(
+            PluginError, match=r"run\.h5: needs the optimizer 'mine' of plugin tomokit-mine 1\.0, which"
+        ):
+            resume(request.state)
+        install("1.1")
+        summary = resume(request.state)
+        assert any("made with tomokit-mine 1.0, continued with 1.1" in line for line in summary["warnings"])
+        same(read_state(request.state).arrays, read_state(job("octree", "whole").state).arrays)
+    finally:
+        get_registry.cache_clear()
+
+
+def test_a_method_of_a_plugin_that_is_missing_is_named(job: Job) -> None:
+    from tomokit.methods.sirt import Sirt
+    from tomokit.plugin.manager import get_registry
+    from tomokit.plugin.registry import Entry
+
+    class Mine(Sirt):
+        name = "mine"
+
+    try:
+        get_registry.cache_clear()
+        get_registry().add(Entry.of("method", Mine, "tomokit-mine", "1.0"))
+        request = job("sirt", method="mine")
+        reconstruct(request)
+        get_registry.cache_clear()
+        with pytest.raises(PluginError, match=r"needs the method 'mine' of plugin tomokit-mine 1\.0"):
+            resume(request.state)
+    finally:
+        get_registry.cache_clear()
