@@ -1,7 +1,7 @@
 """What it costs to save a run, at the size of the publication's real data: 28 million values.
 
-``python tests/benchmarks/bench_checkpoint.py [--folder DIR] [--epochs N]`` makes a series of noise (what is in it changes
-no time), fits it by the preset ``paper-real`` and saves its state, in a folder on the disk that is asked about.
+``python tests/benchmarks/bench_checkpoint.py [--folder DIR] [--epochs N]`` makes a series of noise (what is in it
+changes no time), fits it by the preset ``paper-real`` and saves its state, in a folder on the disk that is asked about.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ def main() -> None:
     each_s = cost_s / (written - 1)
     print(f"{values / 1e6:.1f} M values, a state of {size / 1e6:.0f} MB, saved {written} times")
     print(f"an epoch takes {np.mean(epochs_s):.2f} s, saving {each_s:.2f} s, reading and verifying {verified_s:.2f} s")
-    print(
-        f"at the default interval of {DEFAULT_SECONDS:.0f} s: {100 * each_s / (DEFAULT_SECONDS + each_s):.2f} % of a run"
-    )
+    share = each_s / (DEFAULT_SECONDS + each_s)
+    print(f"at the default interval of {DEFAULT_SECONDS:.0f} s: {100 * share:.2f} % of a run")
     published_s = 25 * float(np.mean(epochs_s))
     print(f"of 25 such epochs, saved at the end only: {100 * each_s / (published_s + each_s):.2f} %")
 

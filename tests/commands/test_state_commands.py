@@ -192,3 +192,20 @@ def test_a_state_may_stand_in_a_configuration(cli: Cli, data: Path) -> None:
     assert status == 0
     assert json.loads(out)["state"] == str(data / "out.h5")
     assert json.loads(out)["checkpoints"]["written"] == 3
+
+
+def test_a_run_that_was_stopped_and_never_saved_says_so(data: Path) -> None:
+    """No file may grow, as on a disk that is full: SIGTERM cannot promise a state that is not there."""
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); sys.argv[0] = 'tomokit'\n"
+    code += "from tomokit.commands.app import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments(data, "out", 4000)], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert "the state after epoch 0 could not be saved (File too large)" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "stopped by SIGTERM" in err.splitlines()[-1]
+    assert "no state to resume" in err.splitlines()[-1]
+    assert sorted(path.name for path in data.iterdir()) == ["tilts.mrc", "tilts.tlt", "truth.mrc"]

@@ -212,10 +212,30 @@ def test_a_method_of_a_plugin_that_is_missing_is_named(job: Job) -> None:
     try:
         get_registry.cache_clear()
         get_registry().add(Entry.of("method", Mine, "tomokit-mine", "1.0"))
-        request = job("sirt", method="mine")
+        request = dataclasses.replace(job("sirt"), method="mine")
         reconstruct(request)
         get_registry.cache_clear()
         with pytest.raises(PluginError, match=r"needs the method 'mine' of plugin tomokit-mine 1\.0"):
             resume(request.state)
     finally:
         get_registry.cache_clear()
+
+
+def test_a_method_of_one_pass_has_a_state_too(job: Job) -> None:
+    request = job("sirt", options={})
+    request = dataclasses.replace(request, method="wbp")
+    reconstruct(request)
+    again = request.output.with_name("again.mrc")
+    resume(request.state, again)
+    np.testing.assert_array_equal(read_volume(again).values, read_volume(request.output).values)
+    with pytest.raises(OptionError, match="--epochs: method wbp has no number of epochs"):
+        resume(request.state, again, epochs=2, overwrite=True)
+
+
+def test_settings_that_were_left_open_are_recorded(job: Job) -> None:
+    for method in ("octree", "sart-tv", "tv"):
+        request = job(method, method)
+        reconstruct(request)
+        settled = read_state(request.state).provenance["settled"]
+        weight = settled["regularizers"]["tv"]["weight"] if method == "octree" else settled["weight"]
+        assert weight > 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tomokit.commands.output import complain, show
+from tomokit.errors import OutputError
 
 if TYPE_CHECKING:
     from tomokit.run.signals import Stop
@@ -34,8 +35,11 @@ def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
     ------
     typer.Exit
         With status 75, if the job was stopped.
+    OutputError
+        If it was stopped and could never be saved.
     """
     from tomokit.run.signals import STOPPED
+    from tomokit.state.record import previous_path
 
     written = [Path(path) for path in (summary["output"], summary["preview"]) if path]
     stopped = summary["stopped_by"]
@@ -47,7 +51,9 @@ def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
         if warning not in told:
             complain(f"warning: {warning}")
     if stopped is not None:
-        state, epochs = summary["state"], summary["epochs"]
+        state, epochs = Path(summary["state"]), summary["epochs"]
+        if not (state.exists() or previous_path(state.resolve()).exists()):
+            raise OutputError(f"stopped by {stopped} after epoch {epochs}, and there is no state to resume", file=state)
         complain(f"stopped by {stopped} after epoch {epochs}; continue by `tomokit resume {state}`")
         raise typer.Exit(STOPPED)
 

@@ -92,7 +92,7 @@ def reconstruct(
     # Angles and transform are known only now, and with them how far the volume extends beyond the field.
     check_memory(_bytes_of_fit(ProblemShape.of(prepared.problem), method, options), what)
     run = method.start(prepared.problem, options)
-    used, settled = plugins_used(registry, request, options), run.settled() if isinstance(run, Settled) else {}
+    used, settled = plugins_used(registry, request, options, reader), run.settled() if isinstance(run, Settled) else {}
     provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, settled)
     warnings = [*prepared.warnings, *(() if resumed is None else resumed.warnings)]
     checkpoints = _checkpoints(request, provenance, prepared, resumed, _Warner(warnings, progress))

@@ -20,6 +20,8 @@ OF_THE_PLACE = ("state", "state_epochs", "state_seconds", "threads", "backend")
 
 Provenance = dict[str, Any]
 
+_KINDS = (*KINDS_WITH_OPTIONS, "reader")
+
 
 def make_provenance(
     request: ReconstructionRequest,
@@ -71,13 +73,16 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
     }
 
 
-def plugins_used(registry: Registry, request: ReconstructionRequest, options: Any) -> list[dict[str, str]]:
-    """Plugins that did not come with tomokit and that the job names, with their versions."""
+def plugins_used(
+    registry: Registry, request: ReconstructionRequest, options: Any, reader: object
+) -> list[dict[str, str]]:
+    """Plugins that did not come with tomokit and that the job names, or reads by, with their versions."""
     names = {request.method, *_words(dataclasses.asdict(options))}
     return [
         {"kind": entry.kind, "name": entry.name, "origin": entry.origin, "version": entry.version}
-        for entry in registry.entries(KINDS_WITH_OPTIONS)
-        if entry.origin != "tomokit" and entry.name in names
+        for entry in registry.entries(_KINDS)
+        if entry.origin != "tomokit"
+        and (entry.target is type(reader) if entry.kind == "reader" else entry.name in names)
     ]
 
 
@@ -90,7 +95,7 @@ def check_plugins(registry: Registry, needed: list[dict[str, str]], path: Path) 
         Naming what is missing, and the distribution that brings it.
     """
     warnings = []
-    present = {(entry.kind, entry.name): entry for entry in registry.entries(KINDS_WITH_OPTIONS)}
+    present = {(entry.kind, entry.name): entry for entry in registry.entries(_KINDS)}
     for plugin in needed:
         entry = present.get((plugin["kind"], plugin["name"]))
         if entry is None or entry.origin != plugin["origin"]:
