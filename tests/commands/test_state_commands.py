@@ -192,6 +192,12 @@ def test_a_state_may_stand_in_a_configuration(cli: Cli, data: Path) -> None:
     assert status == 0
     assert json.loads(out)["state"] == str(data / "out.h5")
     assert json.loads(out)["checkpoints"]["written"] == 3
+    for path in (data / "out.mrc", data / "out.png", data / "out.provenance.json"):
+        path.unlink()
+    status, _, err = cli(*words, "--method", "sart")
+    assert status == 2
+    assert "out.h5: exists already; continue it by `tomokit resume`" in err
+    assert "is an input of this job" in cli(*words, "--state", data / "c.toml", "--overwrite")[2]
 
 
 def test_a_run_that_was_stopped_and_never_saved_says_so(data: Path) -> None:

@@ -186,12 +186,13 @@ class OctreeRun:
             check_shape(arrays, name, target.shape)
         check_shape(arrays, "losses", (epoch,))
         check_shape(arrays, "counters", (2,))
+        so_far = EpochSoFar.from_array(arrays["epoch_so_far"], "epoch_so_far")
         for name, target in targets.items():
             target[...] = arrays[name]
         activate_block(leaves.kind, leaves.parameter, leaves.values.reshape(-1), leaves.density.reshape(-1))
         self.memory = Memory.from_arrays(arrays)
         self._step, leaves.count = (int(number) for number in arrays["counters"])
-        self._so_far = EpochSoFar.from_array(arrays["epoch_so_far"])
+        self._so_far = so_far
         self._losses = [float(loss) for loss in arrays["losses"]]
         self.epoch = epoch
         self._place(leaves)

@@ -14,6 +14,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.errors import InputError
+
 
 class EpochPaused(Exception):
     """Raised by ``advance`` between two steps; ``arrays`` then tells all, and ``advance`` goes on from there."""
@@ -78,11 +80,19 @@ class EpochSoFar:
     generator: dict[str, Any] | None = None
 
     def to_array(self) -> NDArray[np.uint8]:
-        """As JSON in UTF-8, which keeps every bit of a double; empty between epochs."""
-        text = json.dumps(asdict(self)) if self.step else ""
-        return np.frombuffer(text.encode("utf-8"), np.uint8).copy()
+        """As JSON in UTF-8, which keeps every bit of a double."""
+        return np.frombuffer(json.dumps(asdict(self)).encode("utf-8"), np.uint8).copy()
 
     @classmethod
-    def from_array(cls, array: NDArray[np.uint8]) -> EpochSoFar:
-        """What :meth:`to_array` was called on."""
-        return cls(**json.loads(array.tobytes())) if array.size else cls()
+    def from_array(cls, array: NDArray[np.uint8], name: str) -> EpochSoFar:
+        """What :meth:`to_array` was called on.
+
+        Raises
+        ------
+        InputError
+            If it is something else, with `name` as the field.
+        """
+        try:
+            return cls(**json.loads(array.tobytes()))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"does not tell how far an epoch has come ({error})", field=name) from error

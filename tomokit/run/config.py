@@ -124,6 +124,9 @@ def _keep_config(config: Path, request: ReconstructionRequest) -> None:
     """The configuration file is an input too, though nothing after this knows it."""
     from tomokit.io.output import check_output
 
-    for path in (request.output, request.preview_path, request.provenance_path, request.state):
+    for path in (request.output, request.preview_path, request.provenance_path):
         if path is not None:
             check_output(path, overwrite=request.overwrite, inputs=[config])
+    if request.state is not None:
+        # Whether there is a state already, and what to do then, is told later.
+        check_output(request.state, overwrite=True, inputs=[config])

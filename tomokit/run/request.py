@@ -80,4 +80,4 @@ class ReconstructionRequest:
 
 def provenance_beside(output: Path) -> Path:
     """``OUT.provenance.json`` beside an output ``OUT.mrc``."""
-    return output.with_name(f"{output.stem}.provenance.json")
+    return output.parent / f"{output.stem}.provenance.json"

@@ -55,7 +55,7 @@ class State:
 
 def previous_path(path: Path) -> Path:
     """Where the predecessor of a state is kept: ``RUN.previous.h5`` beside ``RUN.h5``."""
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
+    return path.parent / f"{path.stem}.previous{path.suffix}"
 
 
 def contiguous_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
