@@ -86,7 +86,9 @@ def test_h5py_alone_reads_it(job: Job) -> None:
 def test_the_provenance_tells_nothing_of_the_machine(job: Job) -> None:
     import socket
 
-    request = job("octree", threads=1)
+    from PIL import Image
+
+    request = job("octree", threads=1, preview=True)
     reconstruct(request)
     with h5py.File(request.state) as file:
         text = file["provenance"][()].decode("utf-8")
@@ -95,6 +97,8 @@ def test_the_provenance_tells_nothing_of_the_machine(job: Job) -> None:
     record = json.loads(request.provenance_path.read_text("utf-8"))
     assert record.items() >= json.loads(text).items()
     assert record["output"] == "out.mrc"
+    assert request.preview_path is not None
+    assert json.loads(Image.open(request.preview_path).info["Description"]) == record
 
 
 def test_a_bit_flipped_anywhere_is_found(tmp_path: Path) -> None:

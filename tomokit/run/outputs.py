@@ -127,15 +127,17 @@ def write_outputs(
     values = np.ascontiguousarray(values_xzy.transpose(1, 2, 0))
     volume = Volume(values, voxel_size_angstrom, provenance=header_labels(provenance))
     with ExitStack() as stack:
+        text = json.dumps({"output": request.output.name, **provenance}, indent=2)
         record = stack.enter_context(new_file(request.provenance_path, request.overwrite))
-        record.write_text(json.dumps({"output": request.output.name, **provenance}, indent=2) + "\n", "utf-8")
+        record.write_text(text + "\n", "utf-8")
         if request.preview_path is not None:
             # `new_file` gives the name when the block ends, after the volume is complete.
             temporary = stack.enter_context(new_file(request.preview_path, request.overwrite))
             drawn = temporary.with_name(temporary.name + ".png")
             stack.callback(drawn.unlink, missing_ok=True)
             known = voxel_size_angstrom if size_is_known else None
-            write_preview(drawn, values, voxel_size_angstrom=known, title=request.output.name, overwrite=True)
+            title = request.output.name
+            write_preview(drawn, values, voxel_size_angstrom=known, title=title, overwrite=True, description=text)
             os.replace(drawn, temporary)
         write_volume(request.output, volume, overwrite=request.overwrite)
     return volume
