@@ -215,3 +215,30 @@ def test_a_run_that_was_stopped_and_never_saved_says_so(data: Path) -> None:
     assert "stopped by SIGTERM" in err.splitlines()[-1]
     assert "no state to resume" in err.splitlines()[-1]
     assert sorted(path.name for path in data.iterdir()) == ["tilts.mrc", "tilts.tlt", "truth.mrc"]
+
+
+def test_inspect_tells_what_a_state_is(cli: Cli, finished: Path) -> None:
+    renamed = finished.rename(finished.with_name("state"))
+    status, out, _ = cli("inspect", renamed, "--json")
+    assert status == 0
+    (facts,) = json.loads(out)["files"]
+    assert (facts["kind"], facts["method"], facts["epoch"], facts["finished"]) == ("state", "sart-tv", 4, True)
+    assert facts["arrays"]["density"] == "float32 [32, 16, 32]"
+    assert facts["inputs"]["stack"] == hashlib.sha256((finished.parent / "tilts.mrc").read_bytes()).hexdigest()
+    assert facts["previous"] is None
+    spoil(renamed, "bit")
+    status, out, err = cli("inspect", renamed)
+    assert (status, out) == (2, "")
+    assert "state: damaged" in err
+    assert err.count("\n") == 1
+
+
+def test_export_on_the_command_line(cli: Cli, finished: Path) -> None:
+    output = finished.with_name("e.mrc")
+    status, out, _ = cli("export", finished, output, "--box=-2:6,0:32,4:8", "--spacing", 5, "--json")
+    assert status == 0
+    summary = json.loads(out)
+    assert (summary["shape"], summary["origin_angstrom"]) == ([16, 64, 8], [37.5, -2.5, -22.5])
+    status, _, err = cli("export", finished, output)
+    assert (status, err) == (2, f"tomokit: {output}: exists already; give --overwrite to replace it\n")
+    assert cli("export", finished, output, "--overwrite")[0] == 0
