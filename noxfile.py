@@ -35,3 +35,10 @@ def benchmarks(session: nox.Session) -> None:
 def quality(session: nox.Session) -> None:
     """Quality of the reconstructions on data with a truth; takes long."""
     session.run(sys.executable, "tests/benchmarks/quality.py", *session.posargs)
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """SIGKILL at 200 random moments of short runs, each brought to its end; takes ten minutes."""
+    environment = {"TOMOKIT_KILLS": "200"}
+    session.run(sys.executable, "-m", "pytest", "-s", "tests/state/test_killed.py", *session.posargs, env=environment)

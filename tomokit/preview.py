@@ -68,6 +68,7 @@ def write_preview(
     overwrite: bool = False,
     slab: int = 1,
     percentiles: tuple[float, float] = (0.5, 99.5),
+    description: str = "",
 ) -> None:
     """Draw the central slices of a volume: xy, below it xz, to its right yz, all to one scale.
 
@@ -87,6 +88,8 @@ def write_preview(
         Voxels across each slice to average over.
     percentiles : tuple of float
         Percentiles of the three slices that are drawn black and white.
+    description : str
+        Goes into the picture's ``Description``, which is not seen.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def write_preview(
     canvas.panel(slices["xz"], 0, 0, zoom, style, left="xz")
     canvas.panel(slices["yz"], zoom * n_x + _GAP_PX, below, zoom, style, top="yz")
     canvas.scale_bar(n_x, zoom, voxel_size_angstrom)
-    canvas.save(path_png, overwrite)
+    canvas.save(path_png, overwrite, description)
 
 
 def write_comparison(
@@ -205,10 +208,10 @@ class _Canvas:
         self.figure.add_artist(Line2D(xs, ys, color=_TEXT, linewidth=3, solid_capstyle="butt"))
         self._write(end + 8, 17, _length_text(length, voxel_size_angstrom is not None), 9, va="center")
 
-    def save(self, path_png: str | PathLike[str], overwrite: bool) -> None:
+    def save(self, path_png: str | PathLike[str], overwrite: bool, description: str = "") -> None:
         """Write the picture, all or nothing."""
         with new_file(path_png, overwrite) as temporary:
-            self.figure.savefig(temporary, format="png", dpi=_DPI)
+            self.figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Description": description})
 
     def _write(self, x_px: float, y_px: float, text: str, size: float, **style: Any) -> None:
         # A file name may hold a dollar sign, which is no mathematics.

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from tomokit import __version__
-from tomokit.commands import compare, inspect, plugins, project, reconstruct, simulate
+from tomokit.commands import compare, export, inspect, plugins, project, reconstruct, resume, simulate
 from tomokit.commands.output import complain
 from tomokit.errors import OptionError, PluginError, TomokitError
 
@@ -68,6 +68,8 @@ app = typer.Typer(
 app.command("simulate")(simulate.simulate)
 app.command("inspect")(inspect.inspect)
 app.command("reconstruct")(reconstruct.reconstruct)
+app.command("resume")(resume.resume)
+app.command("export")(export.export)
 app.command("project")(project.project)
 app.command("compare")(compare.compare)
 app.add_typer(plugins.app, name="plugins")
@@ -89,7 +91,10 @@ def _root(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 for what the user can mend (one line on stderr), 130 interrupted."""
+    """Run the command line and exit.
+
+    0 done, 2 for what the user can mend (one line on stderr), 75 stopped with a state to resume, 130 interrupted.
+    """
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 

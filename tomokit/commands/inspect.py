@@ -12,7 +12,9 @@ from tomokit.errors import InputError
 
 
 def inspect(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files, states of runs.")
+    ],
     json: AsJson = False,
 ) -> None:
     """Say what each file is, and by which convention it is read.

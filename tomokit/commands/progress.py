@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from tomokit.commands.output import complain
 from tomokit.run.progress import Silent
 
 COUNTS = ("leaves",)
@@ -19,6 +20,7 @@ class TerminalProgress(Silent):
         self._bar: Any = None
         self._task: Any = None
         self._numbers = ""
+        self.told: list[str] = []
 
     def __enter__(self) -> TerminalProgress:
         # There is no stderr at all where the caller closed it.
@@ -59,6 +61,11 @@ class TerminalProgress(Silent):
         if self._bar is not None:
             self._numbers = line(done, total, terms, correlation)
             self._bar.update(self._task, total=total, completed=done, numbers=self._numbers)
+
+    def warning(self, text: str) -> None:
+        """Tell it now; on a terminal above the bar."""
+        self.told.append(text)
+        complain(f"warning: {text}")
 
     def _keep(self) -> None:
         """Leave the last epoch's numbers on the screen when their bar goes."""

@@ -32,6 +32,7 @@ def project(
     from tomokit.io.angles import offset_angles
     from tomokit.io.inspection import is_stack
     from tomokit.io.output import check_output
+    from tomokit.io.series import file_digest
     from tomokit.projector import DenseProjector
     from tomokit.run.memory import check_disk, check_memory
 
@@ -50,7 +51,14 @@ def project(
     values = np.ascontiguousarray(read.values.transpose(2, 0, 1), dtype=np.float32)
     views = DenseProjector(geometry, n_z, n_x=n_x)(values)
     images = np.ascontiguousarray(views.transpose(0, 2, 1))
-    provenance = {"projected": volume.name, "thickness_px": n_z}
+    provenance = {
+        "projected": volume.name,
+        "sha256": file_digest(volume),
+        "angles": angles.name,
+        "angles sha256": file_digest(angles),
+        "tilt_offset_deg": tilt_offset,
+        "thickness_px": n_z,
+    }
     write_stack(
         output, images, pixel_size_angstrom=read.voxel_size_angstrom, provenance=provenance, overwrite=overwrite
     )

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tomokit.commands.output import AsJson, Overwrite, complain, show
+from tomokit.commands.output import AsJson, Overwrite
+from tomokit.commands.telling import stopping, tell
 from tomokit.run.request import ReconstructionRequest
 
 _HELP = {item.name: item.metadata.get("help", "") for item in dataclasses.fields(ReconstructionRequest)}
@@ -40,6 +41,9 @@ def reconstruct(
     seed: Annotated[int | None, _option("seed", "N")] = None,
     backend: Annotated[str | None, _option("backend", "auto|cpu|cuda|reference")] = None,
     threads: Annotated[int | None, _option("threads", "N")] = None,
+    state: Annotated[Path | None, _option("state", "RUN.h5")] = None,
+    state_epochs: Annotated[int | None, _option("state_epochs", "N")] = None,
+    state_seconds: Annotated[float | None, _option("state_seconds", "S")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -61,6 +65,7 @@ def reconstruct(
     """Reconstruct a tomogram from a tilt series.
 
     Settings come from the preset, then the configuration file, then the command line, then --set: the last one wins.
+    With --state, SIGTERM, SIGINT and SIGUSR1 end the job after the step that it is at: it is saved, and exits with 75.
     """
     from tomokit.commands.progress import TerminalProgress
     from tomokit.run.config import build_request
@@ -71,34 +76,10 @@ def reconstruct(
         "xf": xf, "tilt_offset": tilt_offset, "pixel_size": pixel_size, "transform": transform,
         "percentiles": percentiles, "exposure": exposure, "bin": bin, "half": half, "exclude": exclude,
         "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads,
+        "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
         "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "overwrite": overwrite,
     }  # fmt: skip
     request = build_request(given, settings=set_ or (), config=config, preset=preset)
-    with TerminalProgress() as progress:
-        summary = run(request, progress)
-    show(summary, _text(summary), json, [path for path in (request.output, request.preview_path) if path])
-    for warning in summary["warnings"]:
-        complain(f"warning: {warning}")
-
-
-def _text(summary: dict[str, Any]) -> str:
-    n_z, n_y, n_x = summary["shape"]
-    transform = summary["transform"]
-    epochs = f"{summary['epochs']} epoch{'' if summary['epochs'] == 1 else 's'}"
-    known = summary["provenance"].get("pixel_size_source") != "none"
-    size = f" of {summary['voxel_size_angstrom']:g} angstrom" if known else ", voxel size unknown"
-    lines = [
-        f"{summary['output']}: {n_x} x {n_y} x {n_z} voxels{size}",
-        f"method {summary['method']} on {summary['backend']}: {epochs}, loss {summary['loss']:.4g}, "
-        f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB",
-        f"transform {transform['kind']}{', ' + transform['reason'] if transform['reason'] else ''}",
-    ]
-    if summary["held_out"] is not None:
-        held = summary["held_out"]
-        lines.append(
-            f"held-out views {', '.join(map(str, held['views']))}: correlation {held['correlation']:.4f}, "
-            f"residual {held['residual']:.4f}, best at epoch {summary['best_epoch']}"
-        )
-    if summary["preview"]:
-        lines.append(f"{summary['preview']}: central slices")
-    return "\n".join(lines)
+    with TerminalProgress() as progress, stopping(request.state is not None) as stop:
+        summary = run(request, progress, stop)
+    tell(summary, json, progress.told)

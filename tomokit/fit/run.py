@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from tomokit.fit.state import check_names, check_shape, forest_arrays, read_fore
 from tomokit.fit.weights import Scales
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.pausing import EpochPaused, EpochSoFar, never
 from tomokit.octree import Forest
 from tomokit.octree.cover import inside
 from tomokit.octree.culling import seen, select
@@ -58,36 +60,44 @@ class OctreeRun:
         self.memory = Memory()
         self._losses: list[float] = []
         self._step = 0
+        self.pause: Callable[[], bool] = never
+        self._so_far = EpochSoFar()
         forest = self._first_forest()
         forest = self._cull(forest.with_finest_merged() if options.large_leaf_epochs else forest)
         density = options.start * setup.mean_density(problem) / self.scales.unit
         self._place(self._field(forest, np.full(forest.values_shape, density, np.float32)))
 
     def advance(self) -> dict[str, float]:
-        """One pass over all views, in an order drawn from the seed.
+        """One pass over all views, in an order drawn from the seed; or the rest of one that was paused.
 
         Where a term ceases to be a number the pass ends there, so that what is returned tells which it was.
         """
         options = self.options
-        penalties = self._penalties()
+        penalties = self._penalties(self.epoch, self.leaves.forest)
         level = self.coarse if self.coarse is not None and self.epoch < options.coarse_epochs else self.fine
         rate = options.decay if self.epoch >= options.epochs - options.decays else 1.0
         rng = np.random.default_rng((self.problem.seed, self.epoch))
         order = rng.permutation(self.problem.geometry.n_views)
-        totals: dict[str, float] = {}
-        squares = weight = 0.0
+        so_far = self._so_far
+        if so_far.generator is not None:
+            rng.bit_generator.state = so_far.generator
         steps = -(-order.size // options.views_per_step)
-        for views in np.array_split(order, steps):
+        for views in np.array_split(order, steps)[so_far.step :]:
             pulls = penalties.evaluate(self.leaves, self.inside, rng, self._step)
             s, w, tv = level.step(self.leaves, views, pulls, rate)
-            squares, weight = squares + s, weight + w
+            so_far.squares, so_far.weight = so_far.squares + s, so_far.weight + w
             for name, value in {"tv": tv, **pulls.terms}.items():
-                totals[name] = totals.get(name, 0.0) + value / steps
+                so_far.terms[name] = so_far.terms.get(name, 0.0) + value / steps
             self._step += 1
-            if not all(map(math.isfinite, (squares, *totals.values()))):
+            so_far.step += 1
+            if not all(map(math.isfinite, (so_far.squares, *so_far.terms.values()))):
                 break
+            if so_far.step < steps and self.pause():
+                so_far.generator = dict(rng.bit_generator.state)
+                raise EpochPaused
+        self._so_far = EpochSoFar()
         self.epoch += 1
-        terms = {"data": squares / max(weight, 1.0), **totals}
+        terms = {"data": so_far.squares / max(so_far.weight, 1.0), **so_far.terms}
         terms = {"loss": sum(terms.values()), **terms}
         if not math.isfinite(float(self.leaves.density.sum(dtype=np.float64))):
             # The last step of the epoch may have spoilt what no term has seen yet.
@@ -125,8 +135,36 @@ class OctreeRun:
         level = self.coarse if self.coarse is not None and self.epoch <= self.options.coarse_epochs else self.fine
         return level.exposure.astype(np.float32)
 
+    def stored_density(self) -> dict[str, Any]:
+        """How the density follows from the arrays (see :mod:`tomokit.state.density`)."""
+        return {
+            "kind": "octree",
+            "values": "values",
+            "forest": "forest_",
+            "activation": self.leaves.activation,
+            "parameter": self.leaves.parameter,
+            "scale": float(np.float32(self.scales.unit)),
+        }
+
+    def settled(self) -> dict[str, Any]:
+        """Scales, forest, optimizer and regularizers with every option that they were made with.
+
+        Of the last epoch, if no structure update comes between.
+        """
+        forest = self._cull(self._first_forest())
+        options = getattr(self.optimizer, "options", None)
+        return {
+            "scales": dataclasses.asdict(self.scales),
+            "leaves": {"count": forest.n_leaves, "n": forest.n, "root_px": forest.root_px},
+            "optimizer": {"name": self.optimizer.name, **(dataclasses.asdict(options) if options else {})},
+            "regularizers": {
+                item.regularizer.name: {**dataclasses.asdict(item.options), "weight": item.weight}
+                for item in self._penalties(self.epochs - 1, forest).regularizers
+            },
+        }
+
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Forest, values, optimizer state, exposures, losses and remembered contributions."""
+        """Forest, values, optimizer state, exposures, losses, remembered contributions, the epoch under way."""
         found = forest_arrays(self.leaves.forest)
         found |= self.memory.to_arrays()
         found |= {f"optimizer_{name}": array for name, array in self.leaves.state.items()}
@@ -135,6 +173,7 @@ class OctreeRun:
         if self.coarse is not None:
             found["exposure_coarse"] = self.coarse.exposure
         found["losses"] = np.array(self._losses)
+        found["epoch_so_far"] = self._so_far.to_array()
         found["counters"] = np.array([self._step, self.leaves.count], np.int64)
         return found
 
@@ -159,11 +198,13 @@ class OctreeRun:
             check_shape(arrays, name, target.shape)
         check_shape(arrays, "losses", (epoch,))
         check_shape(arrays, "counters", (2,))
+        so_far = EpochSoFar.from_array(arrays["epoch_so_far"], "epoch_so_far")
         for name, target in targets.items():
             target[...] = arrays[name]
         activate_block(leaves.kind, leaves.parameter, leaves.values.reshape(-1), leaves.density.reshape(-1))
         self.memory = Memory.from_arrays(arrays)
         self._step, leaves.count = (int(number) for number in arrays["counters"])
+        self._so_far = so_far
         self._losses = [float(loss) for loss in arrays["losses"]]
         self.epoch = epoch
         self._place(leaves)
@@ -174,19 +215,18 @@ class OctreeRun:
     def _field(self, forest: Forest, density: NDArray[np.float32]) -> LeafField:
         return LeafField(forest, density, self.options.activation, self.optimizer, self.options.bend)
 
-    def _penalties(self) -> Penalties:
-        """The regularizers of this epoch: weights that follow the noise follow the forest too."""
+    def _penalties(self, epoch: int, forest: Forest) -> Penalties:
+        """The regularizers of an epoch: weights that follow the noise follow the forest too."""
         options = self.options
-        convex = self.epoch < options.convex_epochs
+        convex = epoch < options.convex_epochs
         strength = options.strength * (options.convex_strength if convex else 1.0)
-        defaults = self.scales.defaults(self.leaves.forest, strength)
-        return Penalties(make_regularizers(options.regularizers, defaults, convex))
+        return Penalties(make_regularizers(options.regularizers, self.scales.defaults(forest, strength), convex))
 
     def _place(self, leaves: LeafField) -> None:
         """Go on with these leaves."""
         self.leaves = leaves
         self.inside = inside(leaves.forest, self.region)
-        if self._penalties().needs_sides:
+        if self._penalties(self.epoch, leaves.forest).needs_sides:
             leaves.keep_sides()
 
     def _move(self, forest: Forest) -> None:

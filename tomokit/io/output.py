@@ -13,7 +13,7 @@ from typing import Any
 
 from tomokit.errors import OutputError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -124,7 +124,7 @@ def _as_output_error(path: str | os.PathLike[str], temporary: Path) -> Iterator[
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             remedy = "free some space or choose another disk"
             raise OutputError(f"no room on the disk ({error.strerror})", file=path, remedy=remedy) from error
         if error.filename is None or os.fspath(error.filename) == str(temporary):

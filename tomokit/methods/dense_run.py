@@ -115,6 +115,21 @@ class DenseRun:
         """Additive exposure of each view in units of projection, shape (n_views,)."""
         return self._exposure.astype(np.float32)
 
+    def stored_density(self) -> dict[str, Any]:
+        """How the density follows from the arrays (see :mod:`tomokit.state.density`)."""
+        return {
+            "kind": "voxels",
+            "array": "density",
+            "margin_px": self._margin_px,
+            "scale": 1.0 / self.problem.geometry.kappa,
+            "least": None,
+        }
+
+    def settled(self) -> dict[str, Any]:
+        """The margin, and the weight of a penalty where there is one."""
+        weight = getattr(self, "weight", None)
+        return {"margin_px": self._margin_px} | ({} if weight is None else {"weight": float(weight)})
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Density and exposure; a method with more state adds its own."""
         return {"density": self.density, "exposure": self._exposure}

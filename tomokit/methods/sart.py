@@ -7,13 +7,16 @@ Views are taken in an order that keeps successive ones far apart in angle: a ran
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.methods.dense_run import DenseRun, dense_bytes, invert_above, margin_option
+from tomokit.methods.pausing import EpochPaused, never
 from tomokit.plugin.options import option
 
 
@@ -37,20 +40,26 @@ class SartRun(DenseRun):
         rays = self.operator(np.ones(self.operator.volume_shape, self.operator.dtype))
         self._ray_weight = invert_above(rays, 0.5)
         self._single = [self.operator.views([t]) for t in range(problem.geometry.n_views)]
+        self.pause: Callable[[], bool] = never
+        # Of the sweep under way: views taken, and their squared residuals.
+        self._so_far = np.zeros(2)
 
     def sweep(self) -> float:
-        """One pass over all views; returns the data term as each view found it."""
+        """One pass over all views, or the rest of one; returns the data term as each view found it."""
         from tomokit.methods.voxels import plain_step
 
         factor = self.operator.dtype(self.options.relaxation * self.options.decay**self.epoch)
         order = np.random.default_rng((self.problem.seed, self.epoch)).permutation(len(self._single))
-        squares = 0.0
-        for view in order:
+        for view in order[int(self._so_far[0]) :]:
             projector = self._single[view]
             residual = self.residual(projector(self.density)[0], int(view))
-            squares += float(np.vdot(residual, residual))
+            self._so_far += 1, float(np.vdot(residual, residual))
             residual *= self._ray_weight[view]
             plain_step(self.density, projector.T(residual[None]), factor, self.options.nonnegative)
+            if self._so_far[0] < order.size and self.pause():
+                raise EpochPaused
+        squares = float(self._so_far[1])
+        self._so_far[:] = 0
         return squares / max(float(self._weight_sums.sum()), 1.0)
 
     def advance(self) -> dict[str, float]:
@@ -58,6 +67,10 @@ class SartRun(DenseRun):
         loss = self.sweep()
         self.epoch += 1
         return {"loss": loss, "data": loss}
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Density, exposure, and how far the sweep has come."""
+        return {**super().arrays(), "sweep": self._so_far}
 
 
 class Sart:

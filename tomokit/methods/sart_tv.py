@@ -56,7 +56,7 @@ class SartTvRun(SartRun):
         return {"loss": loss, "data": loss}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Density, exposure and the denoising's dual."""
+        """Those of SART, and the denoising's dual."""
         return {**super().arrays(), "dual": self._dual}
 
 

@@ -105,6 +105,10 @@ class TvRun(DenseRun):
         """The density with the constraint enforced, which the iterates meet only in the limit."""
         return np.maximum(self.density, 0) if self.options.nonnegative else self.density
 
+    def stored_density(self) -> dict[str, Any]:
+        """As of any run on voxels, with the constraint enforced."""
+        return super().stored_density() | {"least": 0.0 if self.options.nonnegative else None}
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Density, exposure, the point ahead and the three duals."""
         return {

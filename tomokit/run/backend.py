@@ -34,14 +34,21 @@ def use_threads(count: int | None) -> int:
     OptionError
         If there are not so many.
     """
-    # OpenMP's threads spin while they wait, by default. On a core that another job wants, each of our many short
-    # loops then costs a time slice: a small run took 12 s in place of 1 s. Read when the first loop starts.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    most = most_threads()
     import numba
 
-    most = int(getattr(numba.config, "NUMBA_NUM_THREADS"))  # noqa: B009 - set by numba when it is imported
     if count is not None:
         if count > most:
             raise OptionError(f"{count} threads where there are {most}", field="--threads", remedy=f"give 1 to {most}")
         numba.set_num_threads(count)
     return int(numba.get_num_threads())
+
+
+def most_threads() -> int:
+    """Threads that Numba can use in this process."""
+    # OpenMP's threads spin while they wait, by default. On a core that another job wants, each of our many short
+    # loops then costs a time slice: a small run took 12 s in place of 1 s. Read when the first loop starts.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import numba
+
+    return int(getattr(numba.config, "NUMBA_NUM_THREADS"))  # noqa: B009 - set by numba when it is imported

@@ -25,7 +25,7 @@ from tomokit.plugin.settings import merge, parse_settings, read_toml
 from tomokit.run.request import ReconstructionRequest
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
-PATHS = ("angles", "mask", "xf")
+PATHS = ("angles", "mask", "xf", "state")
 ONLY_ON_COMMAND_LINE = ("stack", "output", "overwrite", "preset", "config")
 
 
@@ -124,6 +124,9 @@ def _keep_config(config: Path, request: ReconstructionRequest) -> None:
     """The configuration file is an input too, though nothing after this knows it."""
     from tomokit.io.output import check_output
 
-    for path in (request.output, request.preview_path):
+    for path in (request.output, request.preview_path, request.provenance_path):
         if path is not None:
             check_output(path, overwrite=request.overwrite, inputs=[config])
+    if request.state is not None:
+        # Whether there is a state already, and what to do then, is told later.
+        check_output(request.state, overwrite=True, inputs=[config])

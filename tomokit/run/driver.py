@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tomokit import __version__
-from tomokit.errors import OptionError
+from tomokit.errors import TomokitError
 from tomokit.methods.contract import ProblemShape, Run
+from tomokit.methods.pausing import Settled
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.run.backend import choose_backend, use_threads
-from tomokit.run.held_out import HeldOut
+from tomokit.run.checkpoint import Checkpoints
+from tomokit.run.fitting import fit
 from tomokit.run.memory import check_disk, check_memory, peak_bytes
 from tomokit.run.outputs import check_outputs, digest, input_paths, write_outputs
 from tomokit.run.prepare import Plan, Prepared, make_plan, prepare
 from tomokit.run.progress import Progress, Silent
+from tomokit.run.provenance import make_provenance, plugins_used
 from tomokit.run.readers import find_reader
 from tomokit.run.request import ReconstructionRequest
+from tomokit.run.resume import check_same_inputs, make_job
+from tomokit.run.signals import Stop
+
+if TYPE_CHECKING:
+    from tomokit.run.resume import Resumed
 
 Summary = dict[str, Any]
 
@@ -29,7 +36,12 @@ _HEADER_BYTES = 1024
 _LIBRARIES_BYTES = 128 << 20
 
 
-def reconstruct(request: ReconstructionRequest, progress: Progress | None = None) -> Summary:
+def reconstruct(
+    request: ReconstructionRequest,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    resumed: Resumed | None = None,
+) -> Summary:
     """Do what `request` asks for and write the tomogram.
 
     Everything that can be refused without computing is refused first: method, options, backend, outputs, views, memory.
@@ -40,6 +52,11 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
         The job.
     progress : Progress, optional
         Is told how the job goes.
+    stop : Stop, optional
+        Ends the fit when it is requested: the state is saved, no tomogram is written, and the summary's ``stopped_by``
+        says so.
+    resumed : Resumed, optional
+        What to go on from (see :func:`tomokit.run.resume.resume`).
 
     Returns
     -------
@@ -50,16 +67,17 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
     ------
     TomokitError
         If an input, an option, an output or the machine does not allow it. Nothing is left behind then, nor when the
-        job is interrupted.
+        job is interrupted, but for a state that steps have gone into.
     """
-    progress = progress or Silent()
+    progress, stop = progress or Silent(), stop or Stop()
     began = time.perf_counter()
-    method = get_registry().get("method", request.method)()
+    registry = get_registry()
+    method = registry.get("method", request.method)()
     options = build_options(method.Options, request.options, f"method {request.method}")
     backend = choose_backend(request.backend)
     reader = find_reader(request.stack)
     plan = make_plan(request, reader.shape(request.stack))
-    check_outputs(request)
+    check_outputs(request, going_on=resumed is not None)
     what = f"a volume of {_size(plan)} by {request.method}"
     before = plan.bytes_before_fit(masked=request.mask is not None or request.xf is not None)
     check_memory(_LIBRARIES_BYTES + before + _bytes_of_fit(plan.shape, method, options), what)
@@ -69,30 +87,44 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
     progress.stage(f"reading {request.stack.name}")
     prepared = prepare(request, plan, reader, backend)
     inputs = prepared.series.provenance.get("sha256") or {path.name: digest(path) for path in input_paths(request)}
+    if resumed is not None:
+        check_same_inputs(request, resumed, inputs)
     # Angles and transform are known only now, and with them how far the volume extends beyond the field.
     check_memory(_bytes_of_fit(ProblemShape.of(prepared.problem), method, options), what)
     run = method.start(prepared.problem, options)
+    used, settled = plugins_used(registry, request, options, reader), run.settled() if isinstance(run, Settled) else {}
+    provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, settled)
+    warnings = [*prepared.warnings, *(() if resumed is None else resumed.warnings)]
+    checkpoints = _checkpoints(request, provenance, prepared, resumed, _Warner(warnings, progress))
+    history = _start(run, resumed, checkpoints)
     progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, volume of {_size(plan)}")
-    history = _fit(run, prepared.held_out, progress)
-    progress.stage(f"writing {request.output.name}")
-    values, epochs = run.volume(), run.epoch
-    # The run's arrays are not needed any more, and memory may be short; its volume may be read-only or a view.
-    del run
-    scale = np.float32(prepared.transform.volume_scale(prepared.problem.geometry.kappa))
-    own = values.flags.writeable and values.flags.owndata
-    values = np.multiply(values, scale, out=values if own else None)
-    provenance = _provenance(request, prepared, inputs)
-    size_is_known = prepared.series.provenance.get("pixel_size_source") != "none"
-    volume = write_outputs(request, values, prepared.series.pixel_size_angstrom, provenance, size_is_known)
+    try:
+        stopped = fit(run, prepared.held_out, history, checkpoints, stop, progress)
+    except TomokitError:
+        checkpoints.discard_beginning()
+        raise
+    epochs, shape, voxel_size = run.epoch, None, prepared.series.pixel_size_angstrom
+    if not stopped:
+        progress.stage(f"writing {request.output.name}")
+        values = run.volume()
+        # The run's arrays are not needed any more, and memory may be short; its volume may be read-only or a view.
+        del run
+        scale = np.float32(prepared.transform.volume_scale(prepared.problem.geometry.kappa))
+        own = values.flags.writeable and values.flags.owndata
+        values = np.multiply(values, scale, out=values if own else None)
+        record = {**provenance, "epochs": epochs, "loss": history[-1]["loss"] if history else None}
+        volume = write_outputs(request, values, voxel_size, record, _size_is_known(prepared))
+        shape, voxel_size = list(volume.values.shape), volume.voxel_size_angstrom
     return {
         "method": request.method,
         "backend": backend,
-        "output": str(request.output),
-        "preview": None if request.preview_path is None else str(request.preview_path),
-        "shape": list(volume.values.shape),
-        "voxel_size_angstrom": float(volume.voxel_size_angstrom),
+        "output": None if stopped else str(request.output),
+        "preview": None if stopped or request.preview_path is None else str(request.preview_path),
+        "provenance_file": None if stopped else str(request.provenance_path),
+        "shape": shape,
+        "voxel_size_angstrom": float(voxel_size),
         "parameters": {**request.settings(), "options": dataclasses.asdict(options)},
-        "views": {"fitted": list(plan.views.fitted), "held_out": list(plan.views.held_out)},
+        "views": provenance["views"],
         "transform": prepared.transform.to_json(),
         "epochs": epochs,
         "loss": history[-1]["loss"] if history else None,
@@ -102,36 +134,70 @@ def reconstruct(request: ReconstructionRequest, progress: Progress | None = None
         "peak_memory_bytes": peak_bytes(),
         "threads": threads,
         "seed": request.seed,
-        "state": None,
+        "state": None if request.state is None else str(request.state),
+        "checkpoints": {"written": checkpoints.written, "failed": checkpoints.failed, "seconds": checkpoints.cost_s},
+        "stopped_by": stop.signal if stopped else None,
         "inputs": inputs,
         "provenance": prepared.series.provenance,
-        "warnings": prepared.warnings,
+        "warnings": warnings,
         "version": __version__,
     }
 
 
-def _fit(run: Run, held_out: HeldOut | None, progress: Progress) -> list[dict[str, Any]]:
-    """All epochs; what each gave."""
-    history: list[dict[str, Any]] = []
-    while run.epoch < run.epochs:
-        began = time.perf_counter()
-        terms = {name: float(value) for name, value in run.advance().items()}
-        loss = terms.setdefault("loss", math.nan)
-        spoilt = [name for name, value in terms.items() if not math.isfinite(value)]
-        if spoilt:
-            which = ", ".join(name for name in spoilt if name != "loss") or "loss"
-            raise OptionError(
-                f"no finite number any more in epoch {run.epoch}: {which}",
-                field="options",
-                remedy="take smaller steps, or less weight",
-            )
-        entry: dict[str, Any] = {"epoch": run.epoch, "loss": loss, "terms": terms}
-        entry["held_out"] = None if held_out is None else held_out.score(run)
-        entry["seconds"] = time.perf_counter() - began
-        history.append(entry)
-        correlation = None if held_out is None else entry["held_out"]["correlation"]
-        progress.epoch(run.epoch, run.epochs, terms, correlation)
-    return history
+class _Warner:
+    """Puts a warning into the summary, and tells it at once."""
+
+    def __init__(self, warnings: list[str], progress: Progress) -> None:
+        self._warnings, self._progress = warnings, progress
+
+    def __call__(self, text: str) -> None:
+        self._warnings.append(text)
+        self._progress.warning(text)
+
+
+def _checkpoints(
+    request: ReconstructionRequest,
+    provenance: dict[str, Any],
+    prepared: Prepared,
+    resumed: Resumed | None,
+    warn: _Warner,
+) -> Checkpoints:
+    problem, series = prepared.problem, prepared.series
+    lattice = {
+        "shape_xzy": [problem.geometry.n_u, problem.thickness_px, problem.geometry.n_v],
+        "voxel_size_angstrom": float(series.pixel_size_angstrom),
+        "voxel_size_is_known": _size_is_known(prepared),
+        "units_scale": float(np.float32(prepared.transform.volume_scale(problem.geometry.kappa))),
+        "units": prepared.transform.units,
+    }
+    return Checkpoints(
+        request.state,
+        provenance=provenance,
+        job=make_job(request),
+        lattice=lattice,
+        epochs=request.state_epochs,
+        seconds=request.state_seconds,
+        warn=warn,
+        predecessor="none" if resumed is None else "new" if resumed.used == resumed.path else "as it is",
+    )
+
+
+def _start(run: Run, resumed: Resumed | None, checkpoints: Checkpoints) -> list[dict[str, Any]]:
+    """Save that the run begins, or go on from where it was; its history so far."""
+    if resumed is None:
+        checkpoints.begin(run)
+        return []
+    if resumed.state.arrays:
+        try:
+            run.restore(resumed.state.epoch, resumed.state.arrays)
+        except TomokitError as error:
+            error.file = error.file or str(resumed.used)
+            raise
+    return list(resumed.state.history)
+
+
+def _size_is_known(prepared: Prepared) -> bool:
+    return bool(prepared.series.provenance.get("pixel_size_source") != "none")
 
 
 def _held_out_summary(prepared: Prepared, history: list[dict[str, Any]]) -> dict[str, Any]:
@@ -140,21 +206,6 @@ def _held_out_summary(prepared: Prepared, history: list[dict[str, Any]]) -> dict
     best = max(history, key=lambda entry: entry["held_out"]["correlation"])
     last = history[-1]["held_out"]
     return {"held_out": {"views": list(prepared.held_out.views), **last}, "best_epoch": best["epoch"]}
-
-
-def _provenance(request: ReconstructionRequest, prepared: Prepared, inputs: dict[str, str]) -> dict[str, Any]:
-    """What goes into the header's ten labels of 80 characters, the essential first; the digest is the stack's."""
-    transform = prepared.transform
-    numbers = " ".join(f"{name}={getattr(transform, name):.6g}" for name in ("imin", "imax", "scale"))
-    return {
-        "method": request.method,
-        "transform": f"{transform.kind} {numbers}",
-        "units": transform.units,
-        "seed": request.seed,
-        "bin": request.bin,
-        "stack": request.stack.name,
-        "sha256": next(iter(inputs.values())),
-    }
 
 
 def _bytes_of_fit(shape: ProblemShape, method: Any, options: Any) -> int:

@@ -26,6 +26,10 @@ class Progress(Protocol):
         """
         ...
 
+    def warning(self, text: str) -> None:
+        """Something the user should know at once; the summary has it too."""
+        ...
+
 
 class Silent:
     """A listener that says nothing."""
@@ -34,4 +38,7 @@ class Silent:
         """Ignore it."""
 
     def epoch(self, done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> None:
+        """Ignore it."""
+
+    def warning(self, text: str) -> None:
         """Ignore it."""

@@ -50,6 +50,9 @@ class ReconstructionRequest:
     hold_out: int | None = option(None, "Score, but do not fit, views with index % N == N // 2.", minimum=2)
     seed: int = option(0, "Seed of every random choice.", minimum=0)
     backend: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda", "reference"))
+    state: Path | None = option(None, "Save the run in this file as it goes on; `tomokit resume` continues it.")
+    state_epochs: int | None = option(None, "Save it after every N epochs too.", minimum=1)
+    state_seconds: float | None = option(None, "Save it when S seconds have passed; default: 600.", minimum=0.0)
     threads: int | None = option(None, "Threads to use; default: all.", minimum=1)
     preview: bool = option(True, "Write a picture of the central slices beside the tomogram.")
     options: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +61,11 @@ class ReconstructionRequest:
     def preview_path(self) -> Path | None:
         """Where the preview goes; None if none is wanted."""
         return self.output.with_suffix(".png") if self.preview and self.output.name else None
+
+    @property
+    def provenance_path(self) -> Path:
+        """Where the record of how the tomogram came about goes."""
+        return provenance_beside(self.output)
 
     def settings(self) -> dict[str, Any]:
         """All but files' places, outputs and method options, JSON-serializable: what the summary records."""
@@ -68,3 +76,8 @@ class ReconstructionRequest:
                 value = getattr(self, item.name)
                 found[item.name] = str(value) if isinstance(value, Path) else value
         return found
+
+
+def provenance_beside(output: Path) -> Path:
+    """``OUT.provenance.json`` beside an output ``OUT.mrc``."""
+    return output.parent / f"{output.stem}.provenance.json"

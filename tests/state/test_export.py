@@ -1,0 +1,208 @@
+"""The density of a state on any lattice, in MRC and OME-Zarr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from tomokit.commands.app import run
+from tomokit.errors import InputError, OptionError, OutputError, PluginError
+from tomokit.io import read_volume
+from tomokit.run.driver import reconstruct
+from tomokit.run.export import export
+from tomokit.run.request import ReconstructionRequest
+from tomokit.state.density import StoredDensity
+from tomokit.state.read import read_state
+from tomokit.state.record import State
+
+Job = Callable[..., ReconstructionRequest]
+
+
+@pytest.mark.parametrize("method", ["octree", "sart-tv", "tv"])
+@pytest.mark.parametrize("changes", [{}, {"bin": 2, "transform": "log"}])
+def test_by_default_it_is_the_tomogram(job: Job, method: str, changes: dict[str, object]) -> None:
+    """Also with a margin, which exposures that are fitted bring, and with the constraint of tv."""
+    request = job(method, **changes)
+    if changes and method == "octree":
+        request.options.update({"leaf_px": 8.0})
+    reconstruct(request)
+    output = request.output.with_name("again.mrc")
+    summary = export(request.state, output)
+    written, expected = read_volume(output), read_volume(request.output)
+    np.testing.assert_array_equal(written.values, expected.values)
+    assert summary["shape"] == list(expected.values.shape)
+    assert written.voxel_size_angstrom == expected.voxel_size_angstrom
+    assert written.origin_angstrom == (0, 0, 0)
+
+
+@pytest.mark.parametrize("method", ["octree", "sart-tv"])
+def test_a_box_is_a_part_of_the_tomogram(job: Job, method: str) -> None:
+    request = job(method)
+    reconstruct(request)
+    whole = read_volume(request.output).values
+    output = request.output.with_name("part.mrc")
+    summary = export(request.state, output, box=((3, 9), (0, 32), (10, 15)))
+    np.testing.assert_array_equal(read_volume(output).values, whole[3:9, :, 10:15])
+    # Where the first voxel of the box lies in the tomogram, at 10 ångström a voxel.
+    assert summary["origin_angstrom"] == [100, 0, 30]
+    with mrcfile.open(output) as file:
+        assert [float(file.header.origin[axis]) for axis in "xyz"] == [100, 0, 30]
+
+
+def linear_state(margin: int = 0) -> State:
+    """Voxels whose density is ``1 + 2 x + 3 z + 5 y``."""
+    x, z, y = np.meshgrid(np.arange(-margin, 6 + margin), np.arange(4), np.arange(5), indexing="ij")
+    values = (1 + 2 * x + 3 * z + 5 * y).astype(np.float32)
+    recipe = {
+        "kind": "voxels", "array": "a", "margin_px": margin, "scale": 1.0, "least": None, "shape_xzy": [6, 4, 5],
+        "voxel_size_angstrom": 2.0, "voxel_size_is_known": True, "units": "none", "units_scale": 0.5,
+    }  # fmt: skip
+    return State(1, 1, False, {}, {}, [], recipe, {"a": values})
+
+
+@pytest.mark.parametrize("spacing", [0.25, 0.7, 1.0, 2.0, 1.5])
+def test_a_linear_density_is_sampled_exactly(spacing: float) -> None:
+    """Between voxel centres at any spacing, where it is coarser as the mean, which is the same."""
+    start, count = (1.2, 0.5, 1.1), (2, 2, 2)
+    if spacing <= 1:
+        start, count = (0.3, 0.2, 0.1), (4, 3, 4)
+    found = StoredDensity(linear_state()).sample(start, spacing, count)
+    x, z, y = (at + spacing * np.arange(n) for at, n in zip(start, count, strict=True))
+    expected = 0.5 * (1 + 2 * x[:, None, None] + 3 * z[:, None] + 5 * y)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_coarser_voxels_are_means(job: Job) -> None:
+    request = job("sart-tv")
+    reconstruct(request)
+    output = request.output.with_name("coarse.mrc")
+    export(request.state, output, spacing_angstrom=20)
+    whole = read_volume(request.output).values
+    means = whole.reshape(8, 2, 16, 2, 16, 2).mean((1, 3, 5))
+    np.testing.assert_allclose(read_volume(output).values, means, rtol=1e-4, atol=1e-6 * np.abs(means).max())
+
+
+def test_beyond_the_faces_there_is_nothing_but_the_margin() -> None:
+    inside = StoredDensity(linear_state()).sample((-2.0, 0.0, 0.0), 1.0, (10, 1, 1))[:, 0, 0]
+    np.testing.assert_allclose(inside, [0, 0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 0, 0])
+    wide = StoredDensity(linear_state(margin=1)).sample((-2.0, 0.0, 0.0), 1.0, (10, 1, 1))[:, 0, 0]
+    np.testing.assert_allclose(wide, [0, -0.5, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 0])
+    # Up to the outer face the outermost centre's value.
+    edge = StoredDensity(linear_state()).sample((-0.5, 0.0, 0.0), 0.25, (4, 1, 1))[:, 0, 0]
+    np.testing.assert_allclose(edge, [0.5, 0.5, 0.5, 0.75])
+
+
+def test_the_octree_is_sampled_between_its_voxels(job: Job) -> None:
+    request = job("octree")
+    reconstruct(request)
+    density = StoredDensity(read_state(request.state))
+    fine = density.sample((4.0, 4.0, 4.0), 0.5, (33, 17, 33))
+    coarse = density.sample((4.0, 4.0, 4.0), 1.0, (17, 9, 17))
+    np.testing.assert_array_equal(fine[::2, ::2, ::2], coarse)
+    assert (fine[1::2] != 0.5 * (fine[:-1:2] + fine[2::2])).any()
+
+
+def test_slabs_make_no_difference(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    density = StoredDensity(linear_state())
+    whole = density.sample((0.3, 0.1, 0.2), 1.7, (3, 2, 2))
+    monkeypatch.setattr("tomokit.state.density._SLAB_BYTES", 1)
+    np.testing.assert_array_equal(density.sample((0.3, 0.1, 0.2), 1.7, (3, 2, 2)), whole)
+
+
+def test_a_method_that_does_not_say_how_is_exported_by_its_volume(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tomokit.methods.dense_run import DenseRun
+
+    monkeypatch.delattr(DenseRun, "stored_density")
+    request = job("sirt")
+    reconstruct(request)
+    assert "volume" in read_state(request.state).arrays
+    export(request.state, request.output.with_name("again.mrc"))
+    again = read_volume(request.output.with_name("again.mrc")).values
+    np.testing.assert_array_equal(again, read_volume(request.output).values)
+
+
+def test_neither_input_nor_plugin_is_needed(job: Job, tmp_path: Path) -> None:
+    request = job("sirt", stack=tmp_path / "copy.mrc")
+    for suffix in (".mrc", ".tlt"):
+        original = job("sirt").stack.with_suffix(suffix)
+        (tmp_path / "copy").with_suffix(suffix).write_bytes(original.read_bytes())
+    reconstruct(request)
+    request.stack.unlink()
+    record = export(request.state, request.output.with_name("again.mrc"))["provenance_file"]
+    provenance = json.loads(Path(record).read_text("utf-8"))
+    assert provenance["inputs"] == json.loads(request.provenance_path.read_text("utf-8"))["inputs"]
+    assert provenance["exported"]["spacing_angstrom"] == 10
+
+
+def test_what_makes_no_sense_is_refused(job: Job, stop_after: Callable[[int], object]) -> None:
+    request = job("sirt")
+    reconstruct(request, stop=stop_after(0))  # type: ignore[arg-type]
+    output = request.output.with_name("e.mrc")
+    with pytest.raises(OptionError, match="--spacing"):
+        export(request.state, output, spacing_angstrom=0)
+    with pytest.raises(OptionError, match="--box"):
+        export(request.state, output, box=((0, 4), (3, 3), (0, 4)))
+    with pytest.raises(OutputError, match="input of this job"):
+        export(request.state, request.state, overwrite=True)
+    assert run(["export", str(request.state), str(output), "--box", "1:2,3"]) == 2
+    assert not output.exists()
+    with pytest.raises(InputError, match="nothing is fitted yet"):
+        StoredDensity(State(0, 4, False, {}, {}))
+
+
+def test_ome_zarr_without_its_package_says_what_to_install(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ome_zarr", None)
+    request = job("sirt")
+    reconstruct(request)
+    with pytest.raises(PluginError, match=r"pip install 'tomokit\[zarr\]'"):
+        export(request.state, request.output.with_name("e.zarr"))
+
+
+def test_ome_zarr_has_a_pyramid_in_the_right_place(job: Job) -> None:
+    zarr = pytest.importorskip("zarr")
+    pytest.importorskip("ome_zarr")
+    request = job("sart-tv")
+    reconstruct(request)
+    output = request.output.with_name("e.zarr")
+    assert run(["export", str(request.state), str(output), "--spacing", "4", "--box", "2:15,0:32,0:31"]) == 0
+    mrc = request.output.with_name("e.mrc")
+    export(request.state, mrc, spacing_angstrom=4, box=((2, 15), (0, 32), (0, 31)))
+    expected = read_volume(mrc).values
+    group = zarr.open_group(str(output), mode="r")
+    (scales,) = group.attrs["ome"]["multiscales"]
+    assert [axis["name"] for axis in scales["axes"]] == ["z", "y", "x"]
+    assert {axis["unit"] for axis in scales["axes"]} == {"angstrom"}
+    levels = [group[dataset["path"]][:] for dataset in scales["datasets"]]
+    np.testing.assert_array_equal(levels[0], expected)
+    assert [level.shape for level in levels] == [(33, 80, 78), (17, 40, 39)]
+    np.testing.assert_allclose(levels[1][:16], expected[:32].reshape(16, 2, 40, 2, 39, 2).mean((1, 3, 5)), atol=1e-6)
+    np.testing.assert_allclose(levels[1][16], expected[32].reshape(40, 2, 39, 2).mean((1, 3)), atol=1e-6)
+    first, second = (dataset["coordinateTransformations"] for dataset in scales["datasets"])
+    assert (first[0]["scale"], second[0]["scale"]) == ([4, 4, 4], [8, 8, 8])
+    # The first centre, 2 voxels of 10 down, and 3 to the outside for voxels of 4; of a mean, 2 further in.
+    np.testing.assert_allclose(first[1]["translation"], [17, -3, -3])
+    np.testing.assert_allclose(second[1]["translation"], [19, -1, -1])
+    assert group.attrs["tomokit"]["method"] == "sart-tv"
+    assert run(["export", str(request.state), str(output)]) == 2
+    assert run(["export", str(request.state), str(output), "--overwrite"]) == 0
+    assert zarr.open_group(str(output), mode="r")["0"].shape == (16, 32, 32)
+    assert not [path for path in output.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_a_folder_that_is_no_ome_zarr_is_never_replaced(job: Job) -> None:
+    pytest.importorskip("ome_zarr")
+    request = job("sirt")
+    reconstruct(request)
+    folder = request.output.with_name("mine.zarr")
+    folder.mkdir()
+    (folder / "precious").write_text("mine")
+    with pytest.raises(OutputError, match="is no OME-Zarr"):
+        export(request.state, folder, overwrite=True)
+    assert (folder / "precious").read_text() == "mine"

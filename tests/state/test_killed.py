@@ -1,0 +1,85 @@
+"""SIGKILL at random moments of a run, of its resumptions and of their savings.
+
+A few in the suite; ``nox -s kills`` does 200, by ``TOMOKIT_KILLS``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tomokit.run.driver import reconstruct
+from tomokit.run.request import ReconstructionRequest
+from tomokit.state.read import newest_state, read_state
+
+KILLS = int(os.environ.get("TOMOKIT_KILLS", "6"))
+
+
+def words(request: ReconstructionRequest) -> list[str]:
+    """The job as a command line, saved after every step: about half of its time is writing."""
+    files = ["reconstruct", request.stack, "-o", request.output, "--state", request.state, "--state-seconds", 0]
+    settings = [part for key, value in request.options.items() if key != "regularizers" for part in
+                ("--set", f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}")]  # fmt: skip
+    for name, table in request.options.get("regularizers", {}).items():
+        settings += [part for key, value in table.items() for part in ("--set", f"regularizers.{name}.{key}={value}")]
+    fixed = ["--method", request.method, "--thickness", request.thickness, "--hold-out", 5, "--no-preview"]
+    return [str(word) for word in (*files, *fixed, *settings)]
+
+
+def killed(arguments: list[str], state: Path, random: np.random.Generator) -> bool:
+    """Run a command and kill it at some moment; whether it was still running then."""
+    begins = not state.exists()
+    process = subprocess.Popen([sys.executable, "-m", "tomokit", *arguments], stderr=subprocess.PIPE, text=True)
+    while begins and not state.exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.001)
+    try:
+        # What resumes has to start and to read first, and is killed there too.
+        process.wait(timeout=float(random.uniform(0, 1.0 if begins else 3.0)))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+    assert process.returncode == 0, process.communicate()[1]
+    process.communicate()
+    return False
+
+
+@pytest.mark.parametrize("method", ["octree", "sart-tv"])
+def test_killed_at_any_moment_it_is_resumed_to_the_same_volume(
+    job: Callable[..., ReconstructionRequest], method: str, record_property: Callable[[str, object], None]
+) -> None:
+    whole = job(method, "whole")
+    reconstruct(whole)
+    expected, arrays = whole.output.read_bytes(), read_state(whole.state).arrays
+    random = np.random.default_rng(KILLS)
+    kills = while_writing = finished = 0
+    moments = set()
+    while kills < (KILLS + 1) // 2:
+        broken = job(method, f"broken-{finished}")
+        arguments = words(broken)
+        while killed(arguments, broken.state, random):
+            kills += 1
+            while_writing += bool(list(broken.state.parent.glob(".run.h5.*.part")))
+            state, _, _ = newest_state(broken.state)
+            moments.add((state.epoch, len(state.history), state.paused))
+            arguments = ["resume", str(broken.state)]
+            if broken.output.exists():
+                # It had done everything but to leave.
+                break
+        assert broken.output.read_bytes() == expected
+        for name, array in read_state(broken.state).arrays.items():
+            np.testing.assert_array_equal(array, arrays[name], err_msg=name)
+        finished += 1
+    record_property("kills", f"{kills}, {while_writing} while writing, {finished} runs, at {len(moments)} moments")
+    print(f"{method}: {kills} kills, {while_writing} while writing, {finished} runs brought to their end")
+    if KILLS >= 100:
+        assert while_writing > 0
+        assert len(moments) > 5

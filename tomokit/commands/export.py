@@ -1,0 +1,59 @@
+"""``tomokit export``: sample the density of a state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tomokit.commands.output import AsJson, Overwrite, complain, show
+
+if TYPE_CHECKING:
+    from tomokit.run.export import Box
+
+
+def export(
+    state: Annotated[Path, typer.Argument(metavar="STATE.h5", help="What `reconstruct --state` wrote.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT.mrc", help="The volume: MRC, or OME-Zarr by the name .zarr.")],
+    box: Annotated[
+        str | None,
+        typer.Option(
+            metavar="z0:z1,y0:y1,x0:x1",
+            help="From where to where, in voxels of the tomogram, fractions too; default: all of it.",
+            show_default=False,
+        ),
+    ] = None,
+    spacing: Annotated[
+        float | None,
+        typer.Option(metavar="A", help="Edge of a voxel in ångström; default: the tomogram's.", show_default=False),
+    ] = None,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+) -> None:
+    """Sample the density of a state, finished or not, in any box and at any spacing.
+
+    The inputs of the reconstruction are not needed.
+    """
+    from tomokit.run.export import export as run
+
+    where = None if box is None else _parse_box(box)
+    result = run(state, output, box=where, spacing_angstrom=spacing, overwrite=overwrite)
+    n_z, n_y, n_x = result["shape"]
+    size = f"of {result['voxel_size_angstrom']:g} angstrom" if result["voxel_size_is_known"] else "of unknown size"
+    text = f"{output}: {n_x} x {n_y} x {n_z} voxels {size}, after epoch {result['epoch']} of {result['epochs']}"
+    show(result, text, json, [output])
+    for warning in result["warnings"]:
+        complain(f"warning: {warning}")
+
+
+def _parse_box(text: str) -> Box:
+    from tomokit.errors import OptionError
+
+    try:
+        (z0, z1), (y0, y1), (x0, x1) = (tuple(map(float, part.split(":"))) for part in text.split(","))
+    except ValueError:
+        raise OptionError(
+            f"{text!r} is not three ranges", field="--box", remedy="give z0:z1,y0:y1,x0:x1 in voxels of the tomogram"
+        ) from None
+    return (z0, z1), (y0, y1), (x0, x1)

@@ -1,0 +1,44 @@
+"""``tomokit resume``: continue a job from its state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tomokit.commands.output import AsJson, Overwrite
+from tomokit.commands.telling import stopping, tell
+
+
+def resume(
+    state: Annotated[Path, typer.Argument(metavar="STATE.h5", help="What `reconstruct --state` wrote.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT.mrc", help="The tomogram; default: as the job began.", show_default=False
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Epochs of the whole run; default: as the job began.", show_default=False
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Threads to use; default: as the job began.", show_default=False),
+    ] = None,
+    overwrite: Overwrite = False,
+    json: AsJson = False,
+) -> None:
+    """Continue a reconstruction from its state, to the same result as if it had never been interrupted.
+
+    Settings and inputs are those of the state. If the file is damaged, the state before it is used.
+    """
+    from tomokit.commands.progress import TerminalProgress
+    from tomokit.run.resume import resume as run
+
+    with TerminalProgress() as progress, stopping(True) as stop:
+        summary = run(state, output, epochs=epochs, threads=threads, overwrite=overwrite, progress=progress, stop=stop)
+    tell(summary, json, progress.told)

@@ -1,0 +1,81 @@
+"""What `reconstruct` and `resume` have in common: how they are stopped, and what they tell at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tomokit.commands.output import complain, show
+from tomokit.errors import OutputError
+
+if TYPE_CHECKING:
+    from tomokit.run.signals import Stop
+
+
+@contextmanager
+def stopping(saves: bool) -> Iterator[Stop | None]:
+    """Let signals stop a job that saves its state; one that does not is ended by them as any program."""
+    from tomokit.run.signals import stop_on_signals
+
+    if not saves:
+        yield None
+        return
+    with stop_on_signals() as stop:
+        yield stop
+
+
+def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
+    """Print the summary, and the warnings that have not been told yet.
+
+    Raises
+    ------
+    typer.Exit
+        With status 75, if the job was stopped.
+    OutputError
+        If it was stopped and could never be saved.
+    """
+    from tomokit.run.signals import STOPPED
+    from tomokit.state.record import previous_path
+
+    written = [Path(path) for path in (summary["output"], summary["preview"]) if path]
+    stopped = summary["stopped_by"]
+    if stopped is None:
+        show(summary, _text(summary), json, written)
+    elif json:
+        show(summary, "", json, written)
+    for warning in summary["warnings"]:
+        if warning not in told:
+            complain(f"warning: {warning}")
+    if stopped is not None:
+        state, epochs = Path(summary["state"]), summary["epochs"]
+        if not (state.exists() or previous_path(state.resolve()).exists()):
+            raise OutputError(f"stopped by {stopped} after epoch {epochs}, and there is no state to resume", file=state)
+        complain(f"stopped by {stopped} after epoch {epochs}; continue by `tomokit resume {state}`")
+        raise typer.Exit(STOPPED)
+
+
+def _text(summary: dict[str, Any]) -> str:
+    n_z, n_y, n_x = summary["shape"]
+    transform = summary["transform"]
+    epochs = f"{summary['epochs']} epoch{'' if summary['epochs'] == 1 else 's'}"
+    known = summary["provenance"].get("pixel_size_source") != "none"
+    size = f" of {summary['voxel_size_angstrom']:g} angstrom" if known else ", voxel size unknown"
+    lines = [
+        f"{summary['output']}: {n_x} x {n_y} x {n_z} voxels{size}",
+        f"method {summary['method']} on {summary['backend']}: {epochs}, loss {summary['loss']:.4g}, "
+        f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB",
+        f"transform {transform['kind']}{', ' + transform['reason'] if transform['reason'] else ''}",
+    ]
+    if summary["held_out"] is not None:
+        held = summary["held_out"]
+        lines.append(
+            f"held-out views {', '.join(map(str, held['views']))}: correlation {held['correlation']:.4f}, "
+            f"residual {held['residual']:.4f}, best at epoch {summary['best_epoch']}"
+        )
+    if summary["preview"]:
+        lines.append(f"{summary['preview']}: central slices")
+    return "\n".join(lines)

@@ -1,0 +1,66 @@
+"""Signals that ask a run to end: finish the step, save, and leave."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+STOPPED = 75
+"""Exit status of a run that was stopped and can be resumed: EX_TEMPFAIL of sysexits.h."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class Stop:
+    """Whether a run is to end, and by which signal."""
+
+    def __init__(self) -> None:
+        self.signal: str | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal has come."""
+        return self.signal is not None
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """Let SIGTERM, SIGINT and SIGUSR1 set a :class:`Stop`; only in the main thread.
+
+    After a first SIGINT the second one has its default effect: it ends the process at once, in the middle of any
+    kernel, which a handler written in Python would have to wait for.
+    """
+    stop = Stop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        first = not stop.requested
+        stop.signal = stop.signal or signal.Signals(number).name
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if first:
+            _tell(stop.signal, number == signal.SIGINT)
+
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(name: str, by_hand: bool) -> None:
+    """Straight to the descriptor: what is being written to the stream at this moment may not be entered again."""
+    if sys.stderr is None:
+        return
+    again = "; once more to leave at once" if by_hand else ""
+    with suppress(OSError, ValueError):
+        # A second SIGINT leaves no time to bring back a cursor that the progress bar hides.
+        shown = _SHOW_CURSOR + "\r" if sys.stderr.isatty() else ""
+        line = f"{shown}tomokit: {name}: finishing the step and saving the state{again}\n"
+        os.write(sys.stderr.fileno(), line.encode("ascii"))

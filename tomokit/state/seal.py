@@ -1,0 +1,144 @@
+"""The seal: the first 512 bytes of a state file, which vouch for every other byte and for themselves.
+
+HDF5 leaves a *user block* at the start of a file alone, so the file is still plain HDF5. A damaged file is found out
+before the HDF5 library reads any of its structure, which it does not survive in all cases::
+
+    tomokit state
+    format 1
+    bytes 123456
+    sha256 <of all bytes after the first 512>
+    seal <sha256 of the lines above>
+
+in ASCII, filled up with zeros.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from tomokit.errors import InputError
+
+SEAL_BYTES = 512
+FORMAT_VERSION = 1
+
+_MAGIC = b"tomokit state\n"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_BLOCK = 1 << 22
+
+
+class StateError(InputError):
+    """A state file that cannot be used."""
+
+
+class DamagedState(StateError):
+    """A file that is no whole state: missing, empty, cut off, changed, or something else altogether."""
+
+
+def seal_of(size: int, digest: str, version: int = FORMAT_VERSION) -> bytes:
+    """The seal of a file of `size` bytes, of which those after the seal have the SHA-256 `digest`."""
+    lines = _MAGIC + f"format {version}\nbytes {size}\nsha256 {digest}\n".encode("ascii")
+    return (lines + _own_line(lines)).ljust(SEAL_BYTES, b"\0")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A state file, opened once and for all: another may take its name at any moment.
+
+    Raises
+    ------
+    DamagedState
+        If there is none.
+    StateError
+        If it cannot be opened or read.
+    """
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except FileNotFoundError:
+        raise DamagedState("there is no such file", file=path, remedy="check the path") from None
+    except IsADirectoryError:
+        raise StateError("is a folder, not a state file", file=path, remedy="give the file itself") from None
+    except OSError as error:
+        raise StateError(f"cannot be read ({error.strerror or error})", file=path) from error
+
+
+def check_seal(stream: BinaryIO, path: Path) -> None:
+    """Hold every byte of a file against its seal.
+
+    Parameters
+    ----------
+    stream : file
+        As :func:`opened` gives it.
+    path : Path
+        Its name, for the message.
+
+    Raises
+    ------
+    DamagedState
+        If a bit is not what it was, the file is cut off, or it is no state at all.
+    StateError
+        If it is of another version of the format.
+    """
+    size = os.fstat(stream.fileno()).st_size
+    stream.seek(0)
+    version, sealed_size, digest = _read_seal(path, stream.read(SEAL_BYTES))
+    if version != FORMAT_VERSION:
+        raise StateError(
+            f"a state of format {version}, but this version of tomokit reads format {FORMAT_VERSION}",
+            file=path,
+            remedy="continue it with the version that wrote it",
+        )
+    if size != sealed_size:
+        what = "cut off" if size < sealed_size else "longer than it was"
+        raise DamagedState(f"{what}: {size} bytes in place of {sealed_size}", file=path, remedy=_REMEDY)
+    if digest_of_rest(stream) != digest:
+        raise DamagedState("damaged: its SHA-256 is not the one in its seal", file=path, remedy=_REMEDY)
+
+
+def digest_of_rest(stream: BinaryIO) -> str:
+    """SHA-256 of everything after the seal, in hexadecimal."""
+    found = hashlib.sha256()
+    stream.seek(SEAL_BYTES)
+    while block := stream.read(_BLOCK):
+        found.update(block)
+    return found.hexdigest()
+
+
+def looks_like_state(path: Path) -> bool:
+    """Whether a file begins as a state does, or as HDF5; whole or not."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_MAGIC)).startswith((_MAGIC, _HDF5))
+    except OSError:
+        return False
+
+
+_REMEDY = "use the state before it, or another copy"
+
+
+def _own_line(lines: bytes) -> bytes:
+    return f"seal {hashlib.sha256(lines).hexdigest()}\n".encode("ascii")
+
+
+def _read_seal(path: Path, block: bytes) -> tuple[int, int, str]:
+    """Version, size and digest; the block must be exactly what it would be if written anew."""
+    if not block:
+        raise DamagedState("is empty", file=path, remedy=_REMEDY)
+    if not block.startswith(_MAGIC):
+        what = "HDF5, but no state of tomokit" if block.startswith(_HDF5) else "no state of tomokit"
+        raise DamagedState(f"is {what}", file=path, remedy="give the file that --state named")
+    try:
+        lines = block.decode("ascii").split("\n")
+        numbers = [line.partition(" ")[2] for line in lines[1:4]]
+        version, size, digest = int(numbers[0]), int(numbers[1]), numbers[2]
+        whole = block == seal_of(size, digest, version)
+    except (ValueError, IndexError):
+        whole = False
+    if not whole:
+        raise DamagedState("damaged: its seal is not whole", file=path, remedy=_REMEDY)
+    return version, size, digest
