@@ -58,5 +58,6 @@ def _option(option: dict[str, Any]) -> str:
     if option["choices"] is not None:
         bounds = f", one of {', '.join(map(str, option['choices']))}"
     elif option["minimum"] is not None or option["maximum"] is not None:
-        bounds = f", {option['minimum'] if option['minimum'] is not None else ''}..{option['maximum'] or ''}"
+        low, high = ("" if option[key] is None else option[key] for key in ("minimum", "maximum"))
+        bounds = f", {low}..{high}"
     return f"{option['name']} = {option['default']} ({option['type']}{bounds}): {option['help']}"
