@@ -55,6 +55,9 @@ class Regularizer(Protocol):
     Options : type
         A frozen dataclass of options with at least ``weight`` (0 switches it off), ``every`` (evaluated every so many
         steps, with its weight scaled to match) and ``space`` (``"rho"`` or ``"raw"``).
+
+    A class whose value is looked up in tables may say so by ``tabulated = True``: the checks of :mod:`tomokit.testing`
+    then allow for it.
     """
 
     name: ClassVar[str]
