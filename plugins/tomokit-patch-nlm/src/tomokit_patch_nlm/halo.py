@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
 from tomokit.octree import Forest
 
 

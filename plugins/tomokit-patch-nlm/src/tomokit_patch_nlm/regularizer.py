@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
+
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
 from tomokit.regularizers.contract import Field
