@@ -21,7 +21,7 @@ def some_rays(box=Box(10.0, 4.0, 6.0)):
     )
     rng = np.random.default_rng(0)
     view, u, v = rng.integers(0, 3, 200), rng.integers(0, 24, 200), rng.integers(0, 12, 200)
-    return geometry, make_rays(geometry, box, view, u, v), view, u, v
+    return geometry, make_rays(geometry, Box(10.0, 4.0, 6.0), view, u, v), view, u, v
 
 
 def test_points_of_a_ray_appear_in_its_pixel() -> None:

@@ -1,8 +1,8 @@
 """Method `implicit`: a network for the density, a proposal network for where to look, a flow for the noise.
 
 After Kniesel et al., "Clean implicit 3D structure from noisy 2D STEM images" (CVPR 2022). Data are compared as
-intensities, ``I = exp(-P)``, P the projection. The density is ``scale`` times the network's sigmoid; scale is twice what a
-uniform slab would need for the largest projection.
+intensities, ``I = exp(-P)``, P the projection. The density is ``scale`` times the network's sigmoid; scale is twice
+what a uniform slab would need for the largest projection.
 """
 
 from __future__ import annotations

@@ -146,9 +146,8 @@ class NeatRun(NeuralRun):
         self._place(forest, torch.zeros(forest.n_leaves * forest.n**3, self.options.features))
         self.memory = Memory.from_arrays(arrays)
         rest = {name: array for name, array in arrays.items() if name not in (*_FOREST, *_MEMORY)}
-        own = {name: array for name, array in super().arrays().items()}
         try:
-            missing = next((name for name in own if name not in rest), None)
+            missing = next((name for name in super().arrays() if name not in rest), None)
             if missing is not None:
                 raise InputError("not in the state", field=missing)
             super().restore(epoch, {**self.arrays(), **rest})

@@ -70,7 +70,7 @@ class NeuralRun(ABC):
         for those whose value is a float, which are told and not fitted.
         """
 
-    def after_epoch(self) -> None:
+    def after_epoch(self) -> None:  # noqa: B027 (a method may have nothing to do)
         """What is done between epochs."""
 
     # The run.
