@@ -15,10 +15,9 @@ from tomokit.geometry import TiltGeometry
 from tomokit.testing.trees import two_level_forest, vertices_px, without_leaf
 
 
-def some_rays(box=Box(10.0, 4.0, 6.0)):
-    geometry = TiltGeometry(
-        np.array([-60.0, 0.0, 35.0]), 24, 12, np.array([0.5, -1.0, 2.0]), np.array([0.3, 0.0, -0.2])
-    )
+def some_rays():
+    shifts = np.array([0.5, -1.0, 2.0]), np.array([0.3, 0.0, -0.2])
+    geometry = TiltGeometry(np.array([-60.0, 0.0, 35.0]), 24, 12, *shifts)
     rng = np.random.default_rng(0)
     view, u, v = rng.integers(0, 3, 200), rng.integers(0, 24, 200), rng.integers(0, 12, 200)
     return geometry, make_rays(geometry, Box(10.0, 4.0, 6.0), view, u, v), view, u, v
