@@ -5,8 +5,8 @@ With u the leaf's block, P(i) the 3^3 patch about vertex i, and o an offset of t
     s(i, o) = mean over k in P of (u[i + k] - u[i + o + k])^2,        value = sum over i, o of h^2 s / (h^2 + s).
 
 It is Geman and McClure's (1987) robust penalty of the patches' distance: s where patches are alike, at most h^2 where
-they are not. Its slope by s is ``w = (h^2 / (h^2 + s))^2``, the weight that non-local means gives a pair, and with W the
-sum of w over the patches that a vertex p belongs to,
+they are not. Its slope by s is ``w = (h^2 / (h^2 + s))^2``, the weight that non-local means gives a pair, and with W
+the sum of w over the patches that a vertex p belongs to,
 
     gradient by u[p]:  2/27 W (u[p] - u[p + o]),     by u[p + o]:  the same with the sign turned.
 
