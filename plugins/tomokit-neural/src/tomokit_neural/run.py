@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -44,6 +45,8 @@ class NeuralRun(ABC):
     def __init__(self, problem: Problem, options: Any) -> None:
         if problem.backend != "cpu":
             raise OptionError(f"no {problem.backend} backend", field="--backend", remedy="choose cpu")
+        # As many threads as tomokit's own kernels have, which is what --threads sets.
+        torch.set_num_threads(numba.get_num_threads())
         self.problem, self.options = problem, options
         self.epochs, self.epoch = options.epochs, 0
         geometry = problem.geometry
