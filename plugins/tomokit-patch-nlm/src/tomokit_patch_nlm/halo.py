@@ -49,33 +49,25 @@ def find_owners(forest: Forest) -> Owners:
 
 
 @njit(cache=True, error_model="numpy")
-def _locate(owner: Any, cube: Any, cubes: Any, n: int, leaf: int, x: int, z: int, y: int, place: Any) -> int:
-    """The leaf that holds the vertex (x, z, y) of `leaf`'s continued lattice, and where in it; -1 if none does.
+def _lattice(cube: Any, cubes: int, n: int, margin: int, q: int, position: Any, cell: Any) -> None:
+    """Along each axis, where the vertices of a leaf's continued lattice lie, and in which finest cube to look.
 
-    `place` gets, for each axis, the vertex below and the fraction of the way to the next.
+    Positions are in units of finest cubes over (n - 1), whole numbers: no rounding can move a vertex off a face.
     """
-    at = (x, z, y)
-    other_at = np.empty(3, np.int64)
     for axis in range(3):
-        # In units of finest cubes over (n - 1), whole numbers: no rounding can move a vertex off a face.
-        position = cube[leaf, axis] * (n - 1) + at[axis] * cubes[leaf]
-        # Beyond the upper face the cube above is meant, at the face itself the one below.
-        cell = position // (n - 1)
-        if at[axis] > 0 and cell * (n - 1) == position:
-            cell -= 1
-        if cell < 0 or cell >= owner.shape[axis]:
-            return -1
-        other_at[axis] = cell
-    other = owner[other_at[0], other_at[1], other_at[2]]
-    if other < 0:
-        return -1
-    for axis in range(3):
-        position = cube[leaf, axis] * (n - 1) + at[axis] * cubes[leaf]
-        exact = (position - cube[other, axis] * (n - 1)) / cubes[other]
-        below = min(int(exact), n - 2)
-        place[axis, 0] = below
-        place[axis, 1] = exact - below
-    return other
+        for i in range(q):
+            at = i - margin
+            position[axis, i] = cube[axis] * (n - 1) + at * cubes
+            cell[axis, i] = position[axis, i] // (n - 1)
+            # Beyond the upper face the cube above is meant, at a face itself the nearer one.
+            if at > 0 and cell[axis, i] * (n - 1) == position[axis, i]:
+                cell[axis, i] -= 1
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _owner(owner: Any, x: int, z: int, y: int) -> int:
+    inside = 0 <= x < owner.shape[0] and 0 <= z < owner.shape[1] and 0 <= y < owner.shape[2]
+    return owner[x, z, y] if inside else -1
 
 
 @njit(cache=True, error_model="numpy")
@@ -93,8 +85,9 @@ def take(values: Any, owner: Any, cube: Any, cubes: Any, leaf: int, margin: int,
     missing : uint8 array, shape (q, q, q), written
         1 where there is no leaf; the block is 0 there.
     """
-    n, q = values.shape[1], block.shape[0]
-    place = np.empty((3, 2))
+    n, q, own = values.shape[1], block.shape[0], cubes[leaf]
+    position, cell = np.empty((3, q), np.int64), np.empty((3, q), np.int64)
+    _lattice(cube[leaf], own, n, margin, q, position, cell)
     for x in range(q):
         for z in range(q):
             within = margin <= x < margin + n and margin <= z < margin + n
@@ -103,21 +96,35 @@ def take(values: Any, owner: Any, cube: Any, cubes: Any, leaf: int, margin: int,
                 if within and margin <= y < margin + n:
                     block[x, z, y] = values[leaf, x - margin, z - margin, y - margin]
                     continue
-                block[x, z, y] = 0
-                other = _locate(owner, cube, cubes, n, leaf, x - margin, z - margin, y - margin, place)
+                other = _owner(owner, cell[0, x], cell[1, z], cell[2, y])
                 if other < 0:
+                    block[x, z, y] = 0
                     missing[x, z, y] = 1
                     continue
-                for corner in range(8):
-                    weight = 1.0
-                    at = (0, 0, 0)
-                    a, b, c = (corner >> 2) & 1, (corner >> 1) & 1, corner & 1
-                    weight *= place[0, 1] if a else 1 - place[0, 1]
-                    weight *= place[1, 1] if b else 1 - place[1, 1]
-                    weight *= place[2, 1] if c else 1 - place[2, 1]
-                    if weight > 0:
-                        at = (int(place[0, 0]) + a, int(place[1, 0]) + b, int(place[2, 0]) + c)
-                        block[x, z, y] += weight * values[other, at[0], at[1], at[2]]
+                a = position[0, x] - cube[other, 0] * (n - 1)
+                b = position[1, z] - cube[other, 1] * (n - 1)
+                c = position[2, y] - cube[other, 2] * (n - 1)
+                if cubes[other] == own:
+                    block[x, z, y] = values[other, a // own, b // own, c // own]
+                    continue
+                total = 0.0
+                for i in range(2):
+                    for j in range(2):
+                        for k in range(2):
+                            (u, f), (v, g), (w, h) = (
+                                _tap(a, i, cubes[other], n), _tap(b, j, cubes[other], n), _tap(c, k, cubes[other], n)
+                            )  # fmt: skip
+                            if f * g * h > 0:
+                                total += f * g * h * values[other, u, v, w]
+                block[x, z, y] = total
+
+
+@njit(cache=True, error_model="numpy")
+def _tap(position: int, upper: int, cubes: int, n: int) -> Any:
+    """The vertex below a position inside a leaf, or the one above, and its linear weight."""
+    below = min(position // cubes, n - 2)
+    part = position / cubes - below
+    return below + upper, (part if upper else 1 - part)
 
 
 @njit(cache=True, error_model="numpy")
@@ -131,8 +138,9 @@ def hand_back(slope: Any, owner: Any, cube: Any, cubes: Any, leaf: int, margin: 
         As in :func:`take`.
     gradient : array like the values, shape (n_leaves, n, n, n), changed
     """
-    n, q = gradient.shape[1], slope.shape[0]
-    place = np.empty((3, 2))
+    n, q, own = gradient.shape[1], slope.shape[0], cubes[leaf]
+    position, cell = np.empty((3, q), np.int64), np.empty((3, q), np.int64)
+    _lattice(cube[leaf], own, n, margin, q, position, cell)
     for x in range(q):
         for z in range(q):
             within = margin <= x < margin + n and margin <= z < margin + n
@@ -143,12 +151,20 @@ def hand_back(slope: Any, owner: Any, cube: Any, cubes: Any, leaf: int, margin: 
                     continue
                 if due == 0:
                     continue
-                other = _locate(owner, cube, cubes, n, leaf, x - margin, z - margin, y - margin, place)
-                for corner in range(8):
-                    a, b, c = (corner >> 2) & 1, (corner >> 1) & 1, corner & 1
-                    weight = place[0, 1] if a else 1 - place[0, 1]
-                    weight *= place[1, 1] if b else 1 - place[1, 1]
-                    weight *= place[2, 1] if c else 1 - place[2, 1]
-                    if weight > 0:
-                        at = (int(place[0, 0]) + a, int(place[1, 0]) + b, int(place[2, 0]) + c)
-                        gradient[other, at[0], at[1], at[2]] += weight * due
+                other = _owner(owner, cell[0, x], cell[1, z], cell[2, y])
+                if other < 0:  # zero times what is not a number
+                    continue
+                a = position[0, x] - cube[other, 0] * (n - 1)
+                b = position[1, z] - cube[other, 1] * (n - 1)
+                c = position[2, y] - cube[other, 2] * (n - 1)
+                if cubes[other] == own:
+                    gradient[other, a // own, b // own, c // own] += due
+                    continue
+                for i in range(2):
+                    for j in range(2):
+                        for k in range(2):
+                            (u, f), (v, g), (w, h) = (
+                                _tap(a, i, cubes[other], n), _tap(b, j, cubes[other], n), _tap(c, k, cubes[other], n)
+                            )  # fmt: skip
+                            if f * g * h > 0:
+                                gradient[other, u, v, w] += f * g * h * due
