@@ -3,7 +3,10 @@
 pip install -e '.[dev]' && nox -s lint tests
 """
 
+import importlib.util
+import os
 import sys
+from pathlib import Path
 
 import nox
 
@@ -23,6 +26,17 @@ def lint(session: nox.Session) -> None:
     session.run(sys.executable, "-m", "ruff", "check", ".")
     session.run(sys.executable, "-m", "ruff", "format", "--check", ".")
     session.run(sys.executable, "-m", "mypy")
+
+
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """The tests of the plugins in plugins/; tomokit-neural's only where PyTorch is installed."""
+    for folder in sorted(Path("plugins").glob("tomokit-*")):
+        if folder.name == "tomokit-neural" and importlib.util.find_spec("torch") is None:
+            session.warn(f"{folder.name} is left out: PyTorch is not installed")
+            continue
+        path = os.pathsep.join([str(folder.resolve() / "src"), str(Path.cwd())])
+        session.run(sys.executable, "-m", "pytest", str(folder), *session.posargs, env={"PYTHONPATH": path})
 
 
 @nox.session

@@ -10,13 +10,18 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from tomokit.errors import OptionError
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.methods.octree import Octree
+from tomokit.optimizers.rules import Sgd
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import option
 from tomokit.plugin.registry import Entry
+from tomokit.regularizers.boundary import Boundary
 from tomokit.regularizers.contract import Field
+from tomokit.regularizers.cross_node import CrossNode
+from tomokit.regularizers.tv import TotalVariation
 
 
 @dataclass(frozen=True)
@@ -72,12 +77,43 @@ class Pull:
         return math.nan if field.step == self.chosen.fail_at else 0.5 * float(np.mean(away**2))
 
 
+class HookedTv(TotalVariation):
+    """The built-in one through its hook: what is derived from it must never be taken for it."""
+
+    name: ClassVar[str] = "hooked-tv"
+
+
+class HookedBoundary(Boundary):
+    """Likewise."""
+
+    name: ClassVar[str] = "hooked-boundary"
+
+
+class HookedCrossNode(CrossNode):
+    """Likewise."""
+
+    name: ClassVar[str] = "hooked-cnlc"
+
+
+class HookedSgd(Sgd):
+    """The built-in one with a step of its own, which counts."""
+
+    name: ClassVar[str] = "hooked-sgd"
+    steps = 0
+
+    def step(self, *arguments: Any, **more: Any) -> None:
+        HookedSgd.steps += 1
+        super().step(*arguments, **more)
+
+
 @pytest.fixture(autouse=True)
 def plugins() -> Iterator[None]:
     """Both of them, registered for one test."""
     get_registry.cache_clear()
     get_registry().add(Entry.of("optimizer", Plain, "tests", "0"))
-    get_registry().add(Entry.of("regularizer", Pull, "tests", "0"))
+    for regularizer in (Pull, HookedTv, HookedBoundary, HookedCrossNode):
+        get_registry().add(Entry.of("regularizer", regularizer, "tests", "0"))
+    get_registry().add(Entry.of("optimizer", HookedSgd, "tests", "0"))
     yield
     get_registry.cache_clear()
 
@@ -90,7 +126,7 @@ def make(problem: Any) -> Make:
     """A small run; the first argument is the optimizer."""
 
     def make(optimizer: str, lr: float, regularizers: dict[str, Any], **changes: Any) -> OctreeRun:
-        settings = {"lr": lr, "momentum": 0.0} if optimizer == "sgd" else {"lr": lr}
+        settings = {"lr": lr, "momentum": 0.0} if optimizer.endswith("sgd") else {"lr": lr}
         options = OctreeOptions(
             epochs=2,
             n=9,
@@ -188,3 +224,30 @@ def test_values_spoilt_by_the_last_step_are_seen(make: Make) -> None:
     run = make("sgd", 1e38, {}, views_per_step=1000)
     terms = run.advance()
     assert {name for name, value in terms.items() if not math.isfinite(value)} == {"loss", "density"}
+
+
+@pytest.mark.parametrize("space", ["rho", "raw"])
+def test_the_fused_pass_is_the_hook_made_faster(make: Make, space: str) -> None:
+    weights = {"tv": 1e-2, "boundary": 1e-2, "cnlc": 1e-3}
+    off = {name: {"weight": 0.0} for name in ("tv", "boundary")}
+    fused = {name: {"weight": weight, "space": space} for name, weight in weights.items()}
+    hooked = off | {f"hooked_{name}": settings for name, settings in fused.items()}
+    # Few steps: signs amplify what rounding does.
+    runs = [make("sgd", 1e4, settings, views_per_step=7) for settings in (fused, hooked, off)]
+    terms = [run.advance() for run in runs]
+    built_in, plugin, without = (run.leaves.values for run in runs)
+    assert np.linalg.norm(plugin - built_in) < 1e-4 * np.linalg.norm(built_in - without)
+    for name in weights:
+        assert terms[1][f"hooked-{name}"] == pytest.approx(terms[0][name], rel=1e-4)
+
+
+def test_a_step_that_overrides_a_built_in_one_is_called(make: Make) -> None:
+    HookedSgd.steps = 0
+    run = make("hooked_sgd", 1e4, {}, views_per_step=3)
+    run.advance()
+    assert HookedSgd.steps == 7
+
+
+def test_a_name_in_two_spellings_is_refused(make: Make) -> None:
+    with pytest.raises(OptionError, match="hyphens"):
+        make("sgd", 1.0, {"hooked-tv": {"weight": 1.0}, "hooked_tv": {"weight": 2.0}})

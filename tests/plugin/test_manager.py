@@ -146,7 +146,37 @@ def test_a_method_without_what_it_needs_is_refused(missing: str) -> None:
     assert len(registry.refused) == 1
 
 
-@pytest.mark.parametrize("name", ["", "Upper", "a b", "-a", "a--b", 3])
+@dataclass(frozen=True)
+class Weight:
+    weight: float = 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "said"),
+    [
+        ("regularizer", {"Options": Weight}, "no `value_and_gradient`"),
+        ("regularizer", {"Options": Weight, "value_and_gradient": None}, "no option `every`"),
+        ("optimizer", {"Options": Weight, "state_arrays": None}, "no `step`"),
+        ("optimizer", {"Options": Weight, "state_arrays": None, "step": None}, "no option `lr`"),
+        ("reader", {"suffixes": (".x",), "shape": None}, "no `read`"),
+        ("command", {}, "no `function`"),
+    ],
+)
+def test_what_lacks_something_is_refused_by_name(kind: str, attributes: dict[str, object], said: str) -> None:
+    thing = type("Partly", (), {"name": "partly", "summary": "something", **attributes})
+    registry = registry_of(EntryPoint("d", make_plugin("p", thing, hook=f"tomokit_register_{kind}s")))
+    assert "partly" not in registry.names(kind)
+    (refusal,) = registry.refused
+    assert (refusal.origin, refusal.kind, refusal.name) == ("d", kind, "partly")
+    assert said in refusal.problem
+
+
+def test_underscores_of_settings_find_hyphens_of_names() -> None:
+    registry = registry_of(EntryPoint("d", make_plugin("p", make_method("two-words"))))
+    assert registry.get("method", "two_words") is registry.get("method", "two-words")
+
+
+@pytest.mark.parametrize("name", ["", "Upper", "a b", "-a", "a--b", "a_b", 3])
 def test_a_name_that_cannot_be_typed_is_refused(name: object) -> None:
     registry = registry_of(EntryPoint("d", make_plugin("p", make_method("x", name=name))))
     assert len(registry.refused) == 1

@@ -1,8 +1,9 @@
-"""``tomokit plugins``: what is registered, and what was refused."""
+"""``tomokit plugins``: what is registered and what was refused; checks, and the package of a new one."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,9 @@ import typer
 from tomokit.commands.output import AsJson, show, table
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Methods, regularizers, optimizers, readers and commands."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Methods, regularizers, optimizers, readers and commands: list them, check them, write new ones.",
 )
 
 
@@ -39,6 +42,62 @@ def list_plugins(
     show({"plugins": listed, "refused": refused}, _text(listed, refused, verbose), json)
 
 
+@app.command("check")
+def check_plugin(
+    name: Annotated[str, typer.Argument(help="A method, regularizer or optimizer, as shown by `plugins list`.")],
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND", help="Only that of this kind, where several have the name.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of it; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is tried.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Check that a plugin does what its hook asks for.
+
+    Gradients against finite differences, determinism, state, masks: what tomokit.testing has. Exit status 2 if a check
+    fails.
+    """
+    from tomokit.errors import PluginError
+    from tomokit.plugin.manager import get_registry
+    from tomokit.plugin.settings import parse_settings
+    from tomokit.testing.checks import run_checks
+    from tomokit.testing.registered import checks_of, find_checkable
+
+    options = parse_settings(set_ or [])
+    lines, results, failed = [], [], 0
+    for entry in find_checkable(get_registry(), name, kind):
+        outcomes = run_checks(checks_of(entry, options, seed))
+        failed += sum(outcome.problem is not None for outcome in outcomes)
+        checks = [{"check": outcome.name, "problem": outcome.problem} for outcome in outcomes]
+        results.append({key: getattr(entry, key) for key in ("name", "kind", "origin", "version")} | {"checks": checks})
+        lines.append(f"{entry.kind} {entry.name} of {entry.origin} {entry.version}")
+        lines += [f"  {'ok' if one['problem'] is None else 'NO'}  {one['check']}" for one in checks]
+    show({"passed": not failed, "checked": results}, "\n".join(lines), json)
+    if failed:
+        checks = [check for result in results for check in result["checks"]]
+        problems = [f"{one['check']}: NO, {one['problem']}" for one in checks if one["problem"]]
+        raise PluginError(f"{failed} of {len(checks)} checks failed: {'; '.join(problems)}", field=name)
+
+
+@app.command("new")
+def new_plugin(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What to make, such as tomokit-smooth.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="regularizer, optimizer or method.")] = "regularizer",
+    json: AsJson = False,
+) -> None:
+    """Write the package of a new plugin, which can be installed and passes its tests.
+
+    The folder's name is that of the distribution; the plugin is called what follows `tomokit-`.
+    """
+    from tomokit.plugin.scaffold import write_package
+
+    written = write_package(folder, kind)
+    text = "\n".join([*map(str, written), f"next: pip install -e '{folder}[test]' && pytest {folder}"])
+    show({"folder": str(folder), "kind": kind, "files": [str(path) for path in written]}, text, json, written)
+
+
 def _text(listed: list[dict[str, Any]], refused: list[dict[str, Any]], verbose: bool) -> str:
     rows = [tuple(one[key] for key in ("name", "kind", "origin", "version", "summary")) for one in listed]
     lines = table([("name", "kind", "origin", "version", "summary"), *rows]).splitlines()
@@ -58,5 +117,6 @@ def _option(option: dict[str, Any]) -> str:
     if option["choices"] is not None:
         bounds = f", one of {', '.join(map(str, option['choices']))}"
     elif option["minimum"] is not None or option["maximum"] is not None:
-        bounds = f", {option['minimum'] if option['minimum'] is not None else ''}..{option['maximum'] or ''}"
+        low, high = ("" if option[key] is None else option[key] for key in ("minimum", "maximum"))
+        bounds = f", {low}..{high}"
     return f"{option['name']} = {option['default']} ({option['type']}{bounds}): {option['help']}"

@@ -12,7 +12,7 @@ from tomokit.fit.penalties import Pulls
 from tomokit.geometry import centre
 from tomokit.methods.contract import Problem
 from tomokit.octree import Forest
-from tomokit.optimizers.block import BlockOptimizer
+from tomokit.optimizers.block import BlockOptimizer, is_block_optimizer
 from tomokit.projector.leaves import LeafProjector
 
 
@@ -98,7 +98,7 @@ class Level:
         residual *= np.float32(2 * self.kappa / max(weight, 1.0))
         leaves.count += 1
         variation = np.zeros(leaves.forest.n_leaves)
-        if isinstance(leaves.optimizer, BlockOptimizer):
+        if is_block_optimizer(leaves.optimizer):
             self._step_fused(leaves, leaves.optimizer, a.contract(residual, views), views, pulls, rate, variation)
         else:
             from tomokit.fit.unfused import step_whole

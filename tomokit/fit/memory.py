@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tomokit.fit import setup
-from tomokit.fit.penalties import Weighted, is_fused_boundary, make_regularizers
+from tomokit.fit.penalties import Weighted, is_built_in, is_fused_boundary, make_regularizers
 from tomokit.fit.weights import FINEST_SPACING_PX, FOLLOW_NOISE
 from tomokit.methods.contract import ProblemShape
 from tomokit.methods.noise import contrast_views
 from tomokit.octree.cover import LeafBudgetError
-from tomokit.optimizers.block import BlockOptimizer
+from tomokit.optimizers.block import is_block_optimizer
 from tomokit.projector.leaves import find_slabs
 from tomokit.projector.vertex_footprint import KNOTS, footprint_taps
 from tomokit.regularizers.cross_node import CrossNode
@@ -60,7 +60,7 @@ def estimate_bytes(shape: ProblemShape, options: OctreeOptions) -> int:
     field = _FLOAT * layout.leaves * layout.n**3
     # Values, densities, what the optimizer remembers.
     fields = 2 + sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())
-    if not isinstance(optimizer, BlockOptimizer):
+    if not is_block_optimizer(optimizer):
         # The gradient; and what a rule in NumPy makes on its way.
         fields += 2
     if options.structure_epochs or options.large_leaf_epochs:
@@ -99,12 +99,12 @@ def _layout(shape: ProblemShape, options: OctreeOptions) -> _Layout:
 def _regularizer_bytes(item: Weighted, layout: _Layout, n: int) -> float:
     """What a regularizer keeps for the pass over the leaves, and makes on its way."""
     field = _FLOAT * layout.leaves * n**3
-    if isinstance(item.regularizer, TotalVariation) and item.options.space == "rho":
+    if is_built_in(item.regularizer, TotalVariation) and item.options.space == "rho":
         return 0
     if is_fused_boundary(item):
         # The sides, and the pull on them.
         return 2 * 6 * field / n
-    if isinstance(item.regularizer, CrossNode):
+    if is_built_in(item.regularizer, CrossNode):
         return layout.leaves * item.options.bins * _CROSS_NODE_BYTES
     return 2 * field
 

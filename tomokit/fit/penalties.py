@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from tomokit.regularizers.boundary import Boundary
 from tomokit.regularizers.contract import Field, Regularizer
 from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -94,17 +96,32 @@ def make_regularizers(
         If a name or an option is unknown.
     """
     registry = get_registry()
+    settings = by_name(settings)
     chosen = []
     for name in [*defaults, *(name for name in settings if name not in defaults)]:
         cls = registry.get("regularizer", name)
         own = {**defaults.get(name, {}), **table(settings.get(name, {}), f"regularizers.{name}")}
         options: Any = build_options(cls.Options, own, f"regularizers.{name}")
-        if convex and getattr(options, "variant", None) == "concave":
+        if convex and cls is TotalVariation and options.variant == "concave":
             options = replace(options, variant="isotropic")
         weight = float(options.weight)
         if weight > 0:
             chosen.append(Weighted(cls(options), options, weight))
     return chosen
+
+
+def by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names of plugins, which have hyphens where the keys of settings have underscores.
+
+    Raises
+    ------
+    OptionError
+        If a name is given in both spellings.
+    """
+    named = {key.replace("_", "-"): value for key, value in settings.items()}
+    if len(named) < len(settings):
+        raise OptionError("a name is given with hyphens and with underscores", field=", ".join(settings))
+    return named
 
 
 def table(settings: object, where: str) -> dict[str, Any]:
@@ -156,16 +173,16 @@ class Penalties:
             if step % options.every:
                 continue
             scale = chosen.weight * options.every
-            if isinstance(item, TotalVariation) and options.space == "rho":
+            if is_built_in(item, TotalVariation) and options.space == "rho":
                 pulls.tv_weight = scale * item.leaf_weights(forest)
                 pulls.tv_variant, pulls.tv_delta = item.variant, options.delta
                 continue
             raw = options.space == "raw"
             seen = Field(forest, leaves.values if raw else leaves.density, inside, rng, step)
-            if isinstance(item, Boundary) and is_fused_boundary(chosen):
+            if is_built_in(item, Boundary) and is_fused_boundary(chosen):
                 pulls.sides = np.empty_like(leaves.sides)
                 value = item.compare(forest, leaves.sides, pulls.sides, scale)
-            elif isinstance(item, CrossNode):
+            elif is_built_in(item, CrossNode):
                 tables = item.tabulate(seen)
                 pulls.pair_leaves = tables.leaves
                 pulls.pair_of = np.full(forest.n_leaves, -1, np.int64)
@@ -182,9 +199,15 @@ class Penalties:
         return pulls
 
 
+def is_built_in(regularizer: Regularizer, cls: type[T]) -> TypeGuard[T]:
+    """Whether the fused pass may take the place of ``value_and_gradient``: not in a class derived from a built-in one,
+    whose own method would never be called."""
+    return type(regularizer) is cls
+
+
 def is_fused_boundary(chosen: Weighted) -> bool:
     """Whether this is boundary consistency of densities, whose gradient the fused pass adds from the sides."""
-    return isinstance(chosen.regularizer, Boundary) and chosen.options.space == "rho"
+    return is_built_in(chosen.regularizer, Boundary) and chosen.options.space == "rho"
 
 
 def _nothing(n_leaves: int, n: int) -> Pulls:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tomokit.fit.penalties import table
+from tomokit.fit.penalties import by_name, table
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.methods.dense_run import margin_px
 from tomokit.methods.noise import contrast
@@ -62,13 +62,14 @@ def make_optimizer(options: OctreeOptions) -> Optimizer:
     OptionError, PluginError
         If a name or an option is unknown.
     """
-    name, registry = options.optimizer, get_registry()
-    for other, settings in options.optimizers.items():
+    registry = get_registry()
+    cls = registry.get("optimizer", options.optimizer)
+    name, given = cls.name, by_name(options.optimizers)
+    for other, settings in given.items():
         build_options(
             registry.get("optimizer", other).Options, table(settings, f"optimizers.{other}"), f"optimizers.{other}"
         )
-    cls = registry.get("optimizer", name)
-    settings = dict(options.optimizers.get(name, {}))
+    settings = dict(given.get(name, {}))
     if issubclass(cls, BlockOptimizer) and any(item.name == "eps" for item in dataclasses.fields(cls.Options)):
         # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.
         settings.setdefault("eps", 1e-15)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
-from tomokit.optimizers.contract import State
+from tomokit.optimizers.contract import Optimizer, State
 
 
 class BlockOptimizer(ABC):
@@ -68,3 +68,8 @@ class BlockOptimizer(ABC):
                 )
         first, second = self.block_arrays(state, values.dtype)
         optimizer_step(self.kind, self.hyper(rate), count, values.reshape(-1), gradient.reshape(-1), first, second)
+
+
+def is_block_optimizer(optimizer: Optimizer) -> TypeGuard[BlockOptimizer]:
+    """Whether a fused pass may take the place of ``step``: not in a class with a step of its own."""
+    return isinstance(optimizer, BlockOptimizer) and type(optimizer).step is BlockOptimizer.step

@@ -39,7 +39,9 @@ def tomokit_register_regularizers(register: Callable[[type], None]) -> None:
     Parameters
     ----------
     register : callable
-        ``register(cls)`` with a class that has ``name``, ``summary`` and ``Options``.
+        ``register(cls)`` with a class that meets :class:`tomokit.regularizers.contract.Regularizer`: ``name``,
+        ``summary``, ``Options`` with at least ``weight``, ``every`` and ``space``, and
+        ``value_and_gradient(field, gradient, scale)``.
     """
 
 
@@ -50,7 +52,9 @@ def tomokit_register_optimizers(register: Callable[[type], None]) -> None:
     Parameters
     ----------
     register : callable
-        ``register(cls)`` with a class that has ``name``, ``summary`` and ``Options``.
+        ``register(cls)`` with a class that meets :class:`tomokit.optimizers.contract.Optimizer`: ``name``,
+        ``summary``, ``Options`` with at least ``lr``, ``state_arrays(shape, dtype)`` and
+        ``step(values, gradient, state, count, rate)``.
     """
 
 

@@ -13,7 +13,15 @@ from tomokit.errors import PluginError
 
 KINDS = ("method", "regularizer", "optimizer", "reader", "command")
 KINDS_WITH_OPTIONS = ("method", "regularizer", "optimizer")
-_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_NEEDED = {
+    "method": ("start", "estimate_bytes"),
+    "regularizer": ("value_and_gradient",),
+    "optimizer": ("state_arrays", "step"),
+    "reader": ("suffixes", "shape", "read"),
+    "command": ("function",),
+}
+_OPTIONS_NEEDED = {"regularizer": ("weight", "every", "space"), "optimizer": ("lr",)}
 
 
 @dataclass(frozen=True)
@@ -57,14 +65,12 @@ class Entry:
             raise PluginError(f"{where} has no summary", remedy="give it a `summary` of one line")
         if kind in KINDS_WITH_OPTIONS and not dataclasses.is_dataclass(getattr(target, "Options", None)):
             raise PluginError(f"{where} has no `Options`", remedy="give it a frozen dataclass of that name")
-        needed = {
-            "method": ("start", "estimate_bytes"),
-            "reader": ("suffixes", "shape", "read"),
-            "command": ("function",),
-        }
-        for attribute in needed.get(kind, ()):
+        for attribute in _NEEDED[kind]:
             if not hasattr(target, attribute):
                 raise PluginError(f"{where} has no `{attribute}`", remedy="see docs/plugins.md")
+        for attribute in _OPTIONS_NEEDED.get(kind, ()):
+            if attribute not in {field.name for field in dataclasses.fields(target.Options)}:
+                raise PluginError(f"{where} has no option `{attribute}`", remedy="see docs/plugins.md")
         return cls(kind, name, summary, origin, version, target)
 
 
@@ -128,12 +134,14 @@ class Registry:
     def get(self, kind: str, name: str) -> Any:
         """The class (or command) registered under `name`.
 
+        Settings write underscores for hyphens (``regularizers.patch_nlm.weight``): both find the same.
+
         Raises
         ------
         PluginError
             If there is none; the message has the nearest name, and the reason if a plugin was refused.
         """
-        found = self._entries[kind].get(name)
+        found = self._entries[kind].get(name.replace("_", "-"))
         if found is not None:
             return found.target
         names = self.names(kind)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
+from tomokit.octree.faces import Faces
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Field:
     Attributes
     ----------
     forest : Forest
-        The leaves; neighbours follow from it (:func:`tomokit.octree.faces.shared_faces`).
+        The leaves: their corners, sizes and spacings in detector pixels.
     values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
         ``[leaf, x, z, y]``: densities rho, or the raw values v before the activation, by the regularizer's ``space``.
     inside : ndarray of bool, shape (n_leaves,)
@@ -35,6 +36,11 @@ class Field:
     rng: np.random.Generator
     step: int = 0
 
+    @property
+    def faces(self) -> Faces:
+        """The neighbours: all pairs of leaves that share part of a face, found once for each forest."""
+        return self.forest.faces
+
 
 @runtime_checkable
 class Regularizer(Protocol):
@@ -49,6 +55,9 @@ class Regularizer(Protocol):
     Options : type
         A frozen dataclass of options with at least ``weight`` (0 switches it off), ``every`` (evaluated every so many
         steps, with its weight scaled to match) and ``space`` (``"rho"`` or ``"raw"``).
+
+    A class whose value is looked up in tables may say so by ``tabulated = True``: the checks of :mod:`tomokit.testing`
+    then allow for it.
     """
 
     name: ClassVar[str]
@@ -62,6 +71,21 @@ class Regularizer(Protocol):
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
         """The unweighted penalty; its gradient times `scale` is added to `gradient`, shaped like the values.
 
-        The caller sets `scale` to the weight, times ``every`` where the regularizer is not evaluated at each step.
+        This is the only interface. A fit may compute a built-in regularizer in its fused pass instead, with the same
+        result; a class derived from a built-in one is called like any other.
+
+        Parameters
+        ----------
+        field : Field
+            Not to be changed.
+        gradient : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+            Of the values' type; added to, since it may hold what other regularizers left.
+        scale : float
+            The weight, times ``every`` where the regularizer is not evaluated at each step.
+
+        Returns
+        -------
+        float
+            Not a number if a value is not finite.
         """
         ...

@@ -62,6 +62,7 @@ class CrossNode:
     name: ClassVar[str] = "cnlc"
     summary: ClassVar[str] = "cross-node non-local constraint: each leaf explained by a random other one"
     Options: ClassVar[type] = CrossNodeOptions
+    tabulated: ClassVar[bool] = True
 
     def __init__(self, options: CrossNodeOptions) -> None:
         self.options = options

@@ -1,0 +1,1 @@
+"""The neural methods `neat` and `implicit` for tomokit."""

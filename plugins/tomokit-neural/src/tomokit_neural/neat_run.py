@@ -1,0 +1,158 @@
+"""The fit of method `neat`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError
+from tomokit.methods.contract import Problem
+from tomokit.octree import Forest
+from tomokit.octree.cover import Region, choose_leaf_px, cover
+from tomokit.octree.measures import Memory
+from tomokit.octree.structure import plan_update
+from tomokit_neural.adam import Adam
+from tomokit_neural.grids import Lookup, Seams, interpolate, total_variation
+from tomokit_neural.neat import NeatOptions
+from tomokit_neural.networks import perceptron
+from tomokit_neural.rays import Rays
+from tomokit_neural.run import NeuralRun, integral, stratified
+
+_SPREAD = 0.1  # of the features at the start
+_FOREST = ("forest_level", "forest_index")
+_MEMORY = ("memory_key", "memory_contribution")
+
+
+class NeatRun(NeuralRun):
+    """A fit under way (see :class:`tomokit.methods.contract.Run`)."""
+
+    def __init__(self, problem: Problem, options: NeatOptions) -> None:
+        super().__init__(problem, options)
+        self.options: NeatOptions
+        region = Region(self.n_x, problem.geometry.n_v, problem.thickness_px)
+        # As many nodes as may be before any has split; no vertices closer than two pixels, until they have.
+        first = max(1, options.max_nodes // 8)
+        leaf = choose_leaf_px(region, 0.0, options.n, first, 0, 2.0)
+        forest = cover(region, 0.0, options.n, leaf, 0, options.max_nodes)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(problem.seed)
+            self.decoder = perceptron([options.features, options.width, options.width, 1], torch.nn.SiLU)
+            start = _SPREAD * torch.randn(forest.n_leaves * options.n**3, options.features)
+        last: Any = self.decoder[-1]
+        torch.nn.init.constant_(last.bias, -1.0)  # thin at the start
+        self.memory = Memory()
+        self._place(forest, start)
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that are fitted."""
+        return sum(tensor.numel() for tensor in self.optimizer.parameters.values())
+
+    def _place(self, forest: Forest, features: torch.Tensor, keep: Adam | None = None) -> None:
+        """Go on with these nodes; the decoder's means are kept, the features' begin anew."""
+        self.forest, self.lookup, self.seams = forest, Lookup.of(forest), Seams.of(forest)
+        self.features = features.contiguous().requires_grad_()
+        decoder = {f"decoder.{name}": value for name, value in self.decoder.named_parameters()}
+        rates = {"features": self.options.grid_lr} | dict.fromkeys(decoder, self.options.decoder_lr)
+        self.optimizer = Adam({"features": self.features, **decoder}, rates)
+        if keep is not None:
+            self.optimizer.count = keep.count
+            for name in decoder:
+                self.optimizer.mean[name], self.optimizer.square[name] = keep.mean[name], keep.square[name]
+        self.error = torch.zeros(forest.n_leaves, dtype=torch.float64)
+
+    def _decode(self, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        leaf, vertex, weight = self.lookup.vertices(points)
+        features = interpolate(self.features, vertex, weight)
+        density = torch.nn.functional.softplus(self.decoder(features).squeeze(1), beta=2)
+        return torch.where(leaf >= 0, density, torch.zeros(())), leaf
+
+    def density(self, points: torch.Tensor) -> torch.Tensor:
+        """Decoded features."""
+        return self._decode(points)[0]
+
+    def loss(self, rays: Rays, data: torch.Tensor, weight: torch.Tensor, rng: np.random.Generator) -> dict[str, Any]:
+        """Least squares of projections, total variation and consistency of the features."""
+        options = self.options
+        count = max(2, int(np.ceil(float(rays.length.max()) / options.samples_px)))
+        along = stratified(rays, count, rng)
+        density, leaf = self._decode(self.points(rays, along).flatten(0, 1))
+        density, leaf = density.view(along.shape), leaf.view(along.shape)
+        residual = self.centred(data - self.kappa * integral(density, along, rays), weight, rays.view)
+        with torch.no_grad():
+            # A node's error: that of the rays through it, by the share that its samples have in them.
+            share = density / density.sum(dim=1, keepdim=True).clamp(min=1e-9)
+            each = (weight * residual * residual)[:, None] * share
+            held = leaf.flatten() >= 0
+            self.error.index_add_(0, leaf.flatten()[held], each.flatten()[held].double())
+        terms: dict[str, Any] = {"data": (weight * residual * residual).sum() / weight.sum().clamp(min=1e-6)}
+        if options.tv > 0:
+            terms["tv"] = options.tv * total_variation(self.features, options.n)
+        if options.boundary > 0:
+            terms["boundary"] = options.boundary * self.seams.distance(self.features)
+        return terms
+
+    @torch.no_grad()
+    def after_epoch(self) -> None:
+        """Split and merge nodes by their errors, by the integer program of the octree method."""
+        error = self.error.numpy().copy()
+        self.error.zero_()
+        if self.epoch not in self.options.structure_epochs or self.epoch >= self.epochs:
+            return
+        self.memory.record(self.forest, error)
+        planned = plan_update(
+            self.forest, error, self.options.max_nodes, finest_level=self.options.depth - 1, memory=self.memory
+        )
+        if planned.n_leaves == self.forest.n_leaves and (planned.index == self.forest.index).all():
+            return
+        n = planned.n
+        lattice = torch.from_numpy(np.stack(np.meshgrid(*[np.arange(n)] * 3, indexing="ij"), -1).reshape(-1, 3))
+        parts = []
+        for leaf in range(planned.n_leaves):
+            corner, step = torch.from_numpy(planned.corner_px[leaf]), float(planned.spacing_px[leaf])
+            # A little inside: a point on the outermost face would lie in no leaf.
+            at = (lattice * step).clamp(1e-4 * step, (n - 1 - 1e-4) * step) + corner
+            _, vertex, weight = self.lookup.vertices(at.float())
+            parts.append(interpolate(self.features, vertex, weight))
+        self._place(planned, torch.cat(parts), keep=self.optimizer)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Nodes, what is remembered of earlier ones, and all that is fitted."""
+        found = super().arrays() | self.memory.to_arrays()
+        return found | {"forest_level": self.forest.level, "forest_index": self.forest.index}
+
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Continue after `epoch` epochs.
+
+        Raises
+        ------
+        InputError
+            If an array is missing or of another shape or type; the run is then as it was.
+        """
+        for name in (*_FOREST, *_MEMORY):
+            if name not in arrays:
+                raise InputError("not in the state", field=name)
+        level, index = (np.asarray(arrays[name]) for name in _FOREST)
+        if level.ndim != 1 or index.shape != (level.size, 3):
+            raise InputError(f"shapes {level.shape} and {index.shape} disagree", field=", ".join(_FOREST))
+        if arrays[_MEMORY[0]].shape != arrays[_MEMORY[1]].shape or arrays[_MEMORY[0]].ndim != 1:
+            raise InputError("the shapes disagree", field=", ".join(_MEMORY))
+        before = (self.forest, self.features.detach(), self.optimizer, self.memory)
+        forest = Forest(self.forest.origin_px, self.forest.root_px, self.forest.roots, self.forest.n, level, index)
+        self._place(forest, torch.zeros(forest.n_leaves * forest.n**3, self.options.features))
+        self.memory = Memory.from_arrays(arrays)
+        rest = {name: array for name, array in arrays.items() if name not in (*_FOREST, *_MEMORY)}
+        try:
+            missing = next((name for name in super().arrays() if name not in rest), None)
+            if missing is not None:
+                raise InputError("not in the state", field=missing)
+            super().restore(epoch, {**self.arrays(), **rest})
+        except InputError:
+            self._place(before[0], before[1], keep=before[2])
+            self.optimizer, self.memory = before[2], before[3]
+            self.features = before[2].parameters["features"]
+            raise

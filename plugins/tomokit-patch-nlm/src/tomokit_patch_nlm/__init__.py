@@ -1,0 +1,1 @@
+"""The regularizer `patch-nlm` for tomokit."""

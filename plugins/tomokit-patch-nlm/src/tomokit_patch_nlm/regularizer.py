@@ -1,0 +1,73 @@
+"""The regularizer: like patches, in the leaf or beyond its borders, pull on each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tomokit.octree import Forest
+from tomokit.plugin.options import option
+from tomokit.regularizers.contract import Field
+
+_BATCH = 16
+
+
+@dataclass(frozen=True)
+class PatchNlmOptions:
+    """Options of :class:`PatchNlm`: what users set by ``--set regularizers.patch_nlm.weight=...``."""
+
+    weight: float = option(0.0, "Weight in the loss; 0 switches it off.", minimum=0.0)
+    every: int = option(4, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
+    space: str = option("rho", "What it acts on: densities, or raw values.", choices=("rho", "raw"))
+    bandwidth: float = option(
+        0.3, "Root mean square distance of two patches at which they count as different, in units of the values.",
+        minimum=1e-6,
+    )  # fmt: skip
+    search: int = option(3, "Half-width of the search window, in vertices of the leaf.", minimum=1, maximum=8)
+    offsets: int = option(8, "Places of the window compared at each evaluation, drawn anew.", minimum=1)
+
+
+class PatchNlm:
+    """Mean robust distance between 3^3 patches and those in a window about them.
+
+    The mean is over the vertices of all leaves in the region of interest and over the offsets drawn; windows reach
+    across leaf borders and level jumps.
+    """
+
+    name: ClassVar[str] = "patch-nlm"
+    summary: ClassVar[str] = "non-local means: like patches, across leaf borders too, are drawn together"
+    Options: ClassVar[type] = PatchNlmOptions
+
+    def __init__(self, options: PatchNlmOptions) -> None:
+        self.options = options
+        reach = range(-options.search, options.search + 1)
+        # Half the window: a pair of places is the same whichever of the two is looked from.
+        self._window = np.array([o for o in product(reach, repeat=3) if o > (0, 0, 0)], np.int64)
+        self._forest: Forest | None = None
+
+    def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> float:
+        """The value; `scale` times the gradient is added (see :class:`tomokit.regularizers.contract.Regularizer`)."""
+        from tomokit_patch_nlm.halo import find_owners
+        from tomokit_patch_nlm.kernels import patches
+
+        forest = field.forest
+        if self._forest is not forest:
+            self._owners, self._forest = find_owners(forest), forest
+        count = min(self.options.offsets, len(self._window))
+        offsets = self._window[np.sort(field.rng.choice(len(self._window), count, replace=False))]
+        leaves = np.flatnonzero(field.inside)
+        if not leaves.size:
+            return 0.0
+        margin = int(np.abs(offsets).max()) + 1
+        edge = forest.n + 2 * margin
+        slopes = np.empty((min(_BATCH, leaves.size), edge, edge, edge), field.values.dtype)
+        share = 1.0 / (leaves.size * forest.n**3 * count)
+        owners = self._owners
+        total = patches(
+            np.ascontiguousarray(field.values), owners.owner, owners.cube, owners.cubes, leaves, offsets,
+            self.options.bandwidth, scale * share, margin, slopes, gradient,
+        )  # fmt: skip
+        return float(total * share)

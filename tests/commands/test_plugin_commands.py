@@ -1,0 +1,108 @@
+"""``tomokit plugins check`` and ``plugins new``: what they print and how they end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.registry import Entry
+from tomokit.regularizers.tv import TotalVariation
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+class Wrong(TotalVariation):
+    """A gradient a hundredth too large."""
+
+    name: ClassVar[str] = "a-wrong-one"
+
+    def value_and_gradient(self, field: Any, gradient: Any, scale: float) -> float:
+        return super().value_and_gradient(field, gradient, 1.01 * scale)
+
+
+@pytest.fixture
+def wrong() -> Iterator[None]:
+    get_registry.cache_clear()
+    get_registry().add(Entry.of("regularizer", Wrong, "tests", "0"))
+    yield
+    get_registry.cache_clear()
+
+
+@pytest.mark.parametrize("words", [("boundary",), ("cnlc", "--set", "kernel=gaussian"), ("adam", "--seed", "4")])
+def test_a_right_one_passes(cli: Cli, words: tuple[str, ...]) -> None:
+    status, out, err = cli("plugins", "check", *words)
+    assert (status, err) == (0, "")
+    assert "  ok  " in out
+    assert "NO" not in out
+
+
+def test_a_name_of_two_kinds_is_checked_for_both_or_for_one(cli: Cli) -> None:
+    status, out, _ = cli("plugins", "check", "tv", "--kind", "regularizer", "--set", "variant=huber", "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert found["passed"] is True
+    assert [one["kind"] for one in found["checked"]] == ["regularizer"]
+    assert len(found["checked"][0]["checks"]) == 12
+
+
+@pytest.mark.usefixtures("wrong")
+def test_a_wrong_one_is_told_and_ends_with_2(cli: Cli) -> None:
+    status, out, err = cli("plugins", "check", "a_wrong_one", "--json")
+    assert status == 2
+    found = json.loads(out)
+    assert found["passed"] is False
+    (problem,) = (one["problem"] for one in found["checked"][0]["checks"] if one["problem"])
+    assert "it is 1.01 times as large" in problem
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing",), "choose from adam"),
+        (("mrc",), "there are no checks for readers and commands"),
+        (("tv", "--kind", "reader"), "choose from method, regularizer, optimizer"),
+        (("adam", "--kind", "method"), "no method of the name 'adam'"),
+        (("adam", "--set", "lr"), "write key=value"),
+        (("adam", "--set", "rl=1"), "no option 'rl'"),
+    ],
+)
+def test_what_cannot_be_checked_is_told(cli: Cli, words: tuple[str, ...], said: str) -> None:
+    status, _, err = cli("plugins", "check", *words)
+    assert status == 2
+    assert said in err
+
+
+def test_a_refused_one_is_told_with_the_reason(cli: Cli) -> None:
+    get_registry.cache_clear()
+    get_registry().refuse("tomokit-broken", ImportError("no module named lost"))
+    status, _, err = cli("plugins", "check", "tomokit-broken")
+    get_registry.cache_clear()
+    assert status == 2
+    assert "not loaded: ImportError: no module named lost" in err
+
+
+def test_new_tells_what_it_wrote(cli: Cli, tmp_path: Path) -> None:
+    status, out, _ = cli("plugins", "new", tmp_path / "tomokit-smooth", "--json")
+    assert status == 0
+    files = json.loads(out)["files"]
+    assert len(files) == 6
+    assert all(Path(file).is_file() for file in files)
+    status, _, err = cli("plugins", "new", tmp_path / "tomokit-smooth")
+    assert status == 2
+    assert "exists already" in err
+
+
+def test_verbose_shows_every_option_with_its_bounds(cli: Cli) -> None:
+    from tomokit.commands.plugins import _option
+
+    described = {"name": "x", "type": "float", "default": -1.0, "help": "H.", "choices": None}
+    assert _option(described | {"minimum": -2.0, "maximum": 0.0}) == "x = -1.0 (float, -2.0..0.0): H."
+    assert _option(described | {"minimum": 0.0, "maximum": None}) == "x = -1.0 (float, 0.0..): H."
+    assert "weight = 1e-06 (float, 0.0..): Weight in the loss" in cli("plugins", "list", "--verbose")[1]

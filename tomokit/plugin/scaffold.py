@@ -1,0 +1,100 @@
+"""Writing the package of a new plugin, which passes its own tests from the start."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import shutil
+import tempfile
+from importlib import resources
+from pathlib import Path
+from string import Template
+
+from tomokit.errors import OptionError, OutputError, PluginError
+from tomokit.plugin.manager import get_registry
+
+KINDS = ("regularizer", "optimizer", "method")
+_PREFIX = "tomokit-"
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_USAGE = {
+    "regularizer": "tomokit reconstruct tilts.mrc -o out.mrc --method octree --set regularizers.$key.weight=1e-3",
+    "optimizer": "tomokit reconstruct tilts.mrc -o out.mrc --method octree --set optimizer=$name",
+    "method": "tomokit reconstruct tilts.mrc -o out.mrc --method $name",
+}
+
+
+def write_package(folder: Path, kind: str = "regularizer") -> list[Path]:
+    """Write a package that can be installed, listed, checked, tested and used.
+
+    Parameters
+    ----------
+    folder : Path
+        What to make. Its name is the distribution's; the plugin's is what follows ``tomokit-``.
+    kind : str
+        One of :data:`KINDS`.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    OptionError
+        For another kind.
+    PluginError
+        If the name cannot be a plugin's, or is taken.
+    OutputError
+        If the folder is there already, or cannot be made.
+    """
+    if kind not in KINDS:
+        raise OptionError(f"no kind {kind!r}", field="--kind", remedy=f"choose from {', '.join(KINDS)}")
+    words = _words(folder.resolve().name, kind)
+    if folder.exists() or folder.is_symlink():
+        raise OutputError("exists already", file=folder, remedy="give another name")
+    if not folder.resolve().parent.is_dir():
+        raise OutputError(f"there is no folder {folder.resolve().parent}", file=folder, remedy="make it first")
+    package = Path("src") / words["package"]
+    files = {
+        Path("pyproject.toml"): "pyproject.toml",
+        Path("README.md"): "README.md",
+        package / "__init__.py": "init.py",
+        package / "plugin.py": "plugin.py",
+        package / f"{kind}.py": f"{kind}.py",
+        Path("tests") / f"test_{kind}.py": f"test_{kind}.py",
+    }
+    templates = resources.files("tomokit.plugin") / "templates"
+    try:
+        # Made beside the place and moved there: a folder is complete, or absent.
+        with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=".tomokit-") as scratch:
+            made = Path(scratch) / "package"
+            for path, template in files.items():
+                text = Template((templates / f"{template}.txt").read_text(encoding="utf-8"))
+                target = made / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_text(text.substitute(words), encoding="utf-8")
+            shutil.move(made, folder)
+    except OSError as error:
+        raise OutputError(f"cannot be made ({error.strerror})", file=folder) from error
+    return [folder / path for path in files]
+
+
+def _words(distribution: str, kind: str) -> dict[str, str]:
+    name = distribution.removeprefix(_PREFIX)
+    package = distribution.replace("-", "_")
+    if not _NAME.fullmatch(distribution) or not _NAME.fullmatch(name) or keyword.iskeyword(package):
+        raise PluginError(
+            f"{distribution!r} is no name of a plugin", remedy="use a-z, 0-9 and -, such as tomokit-smooth"
+        )
+    if name in get_registry().names(kind):
+        raise PluginError(f"there is a {kind} {name!r} already", field=distribution, remedy="choose another name")
+    words = {
+        "distribution": distribution,
+        "package": package,
+        "name": name,
+        "key": name.replace("-", "_"),
+        "kind": kind,
+        "Kind": kind.capitalize(),
+        "Class": "".join(part.capitalize() for part in name.split("-")),
+    }
+    return words | {"usage": Template(_USAGE[kind]).substitute(words)}

@@ -1,0 +1,233 @@
+"""What a method owes, checked on a small specimen: the contract, and what follows from the physics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tomokit.errors import InputError
+from tomokit.geometry import TiltGeometry
+from tomokit.methods.contract import Problem, ProblemShape, Run
+from tomokit.projector import DenseProjector
+from tomokit.testing.checks import Check, CheckError, check_declaration, demand, make_options
+from tomokit.testing.series import Specimen, small_specimen
+
+
+def check_method(
+    cls: type,
+    options: Any = None,
+    *,
+    specimen: Specimen | None = None,
+    error: float = 0.9,
+    prediction: float = 0.1,
+) -> list[str]:
+    """Make sure that a method can be driven like the built-in ones.
+
+    Parameters
+    ----------
+    cls : type
+        The class that is registered.
+    options : dataclass instance or mapping, optional
+        Such that it works on a small specimen, in a short time: the whole run is done some ten times.
+    specimen : Specimen, optional
+        In place of :func:`tomokit.testing.series.small_specimen`.
+    error : float
+        How far its volume may be from the truth, relative to the truth; 1 is an empty volume.
+    prediction : float
+        How far its prediction may be from its volume's projection.
+
+    Returns
+    -------
+    list of str
+        What was checked.
+
+    Raises
+    ------
+    CheckError
+        If anything is wrong, with all that is.
+    """
+    return demand(method_checks(cls, options, specimen, error, prediction), f"method {cls.__name__}")
+
+
+def method_checks(
+    cls: type, options: Any = None, specimen: Specimen | None = None, error: float = 0.9, prediction: float = 0.1
+) -> Iterator[Check]:
+    """The checks of :func:`check_method`, one by one; after a wrong declaration there are no more."""
+    declared = []
+
+    def declaration() -> None:
+        check_declaration("method", cls)
+        declared.append(make_options(cls, options))
+
+    yield Check("it is declared as its hook asks", declaration)
+    if not declared:
+        return
+    subject = _Subject(cls, declared[0], specimen or small_specimen())
+    yield Check("it says how much memory it takes", subject.memory)
+    yield Check("it reconstructs", lambda: subject.reconstructs(error))
+    yield Check("its prediction is that of its volume", lambda: subject.predicts(prediction))
+    yield Check("it gives the same bits again, and leaves its problem alone", subject.deterministic)
+    yield Check("nothing under the mask matters", subject.masked)
+    yield Check("it fits exposures where it is asked to, and only there", subject.exposes)
+    yield Check("it continues from its arrays bit for bit", subject.continues)
+    yield Check("it refuses arrays that do not belong, by name", subject.refuses)
+    yield Check("it stands odd sizes and a single view", subject.odd_sizes)
+
+
+class _Subject:
+    """A method under examination."""
+
+    def __init__(self, cls: type, options: Any, specimen: Specimen) -> None:
+        self.cls, self.options, self.specimen = cls, options, specimen
+        self.problem = specimen.problem
+
+    def start(self, **changes: Any) -> Run:
+        run: Run = self.cls().start(replace(self.problem, **changes), self.options)
+        return run
+
+    def finish(self, run: Run) -> list[dict[str, float]]:
+        history = []
+        while run.epoch < run.epochs:
+            done = run.epoch
+            history.append(run.advance())
+            if run.epoch != done + 1:
+                raise CheckError(f"`epoch` is {run.epoch} after {done + 1} calls of `advance`")
+        return history
+
+    def memory(self) -> None:
+        shape = ProblemShape.of(self.problem)
+        small, large = (self.cls().estimate_bytes(s, self.options) for s in (shape, replace(shape, n_y=2 * shape.n_y)))
+        if not isinstance(small, int) or small <= 0 or large < small:
+            raise CheckError(f"`estimate_bytes` gives {small!r}, and {large!r} for twice as many rows")
+
+    def reconstructs(self, error: float) -> None:
+        run = self.start()
+        if run.epoch != 0:
+            raise CheckError(f"`epoch` is {run.epoch} before the first `advance`")
+        history = self.finish(run)
+        for terms in history:
+            missing = {"loss", "data"} - set(terms)
+            if missing:
+                raise CheckError(f"`advance` does not return {', '.join(sorted(missing))}")
+            wrong = [name for name, value in terms.items() if not math.isfinite(value)]
+            if wrong:
+                raise CheckError(f"the loss terms {', '.join(wrong)} are not finite")
+        volume = run.volume()
+        if volume.shape != self.specimen.truth.shape or volume.dtype != np.float32:
+            raise CheckError(
+                f"`volume` gives {volume.dtype}{volume.shape}, not float32{self.specimen.truth.shape}: the axes are "
+                "[x, z, y]"
+            )
+        found = self.specimen.error(volume)
+        if not found < error:
+            raise CheckError(
+                f"its volume is {found:.2f} from the truth, where an empty one is 1 and {error:g} is allowed"
+            )
+        if len(history) > 1 and not history[-1]["data"] < history[0]["data"]:
+            raise CheckError("the data term does not get smaller")
+
+    def predicts(self, allowed: float) -> None:
+        run = self.start()
+        self.finish(run)
+        geometry = self.problem.geometry
+        elsewhere = TiltGeometry(np.array([-33.0, 5.0, 41.0]), geometry.n_u, geometry.n_v, np.array([0.0, 1.5, -0.5]))
+        expected = DenseProjector(elsewhere, self.problem.thickness_px)(run.volume()) * elsewhere.kappa
+        predicted = run.predict(elsewhere)
+        if predicted.shape != expected.shape or predicted.dtype != np.float32:
+            raise CheckError(f"`predict` gives {predicted.dtype}{predicted.shape}, not float32{expected.shape}")
+        apart = float(np.linalg.norm(predicted - expected)) / max(float(np.linalg.norm(expected)), 1e-300)
+        if not apart <= allowed:
+            factor = float(np.vdot(predicted, expected)) / max(float(np.vdot(expected, expected)), 1e-300)
+            raise CheckError(
+                f"`predict` is {apart:.2g} from the projection of `volume` times kappa, {allowed:g} is allowed; at "
+                f"best it is {factor:.3g} times as large"
+            )
+
+    def deterministic(self) -> None:
+        before = self.problem.projections.copy()
+        results = set()
+        for _ in range(2):
+            run = self.start(seed=7, fit_exposure=True)
+            self.finish(run)
+            results.add((run.volume().tobytes(), run.exposure().tobytes()))
+        if len(results) > 1:
+            raise CheckError("it is not deterministic: the same seed gives other bits")
+        if not np.array_equal(self.problem.projections, before):
+            raise CheckError("it changes the projections of its problem")
+
+    def masked(self) -> None:
+        rng = np.random.default_rng(1)
+        mask = (rng.random(self.problem.projections.shape) > 0.1).astype(np.float32)
+        mask[:, 8:14, 5:11] = 0
+        mask[3] = 0
+        volumes = []
+        for garbage in (0.0, 1e3):
+            projections = np.where(mask > 0, self.problem.projections, np.float32(garbage))
+            run = self.start(projections=projections, mask=mask, fit_exposure=True)
+            self.finish(run)
+            volumes.append(run.volume())
+        if not np.array_equal(volumes[0], volumes[1]):
+            raise CheckError("what lies under the mask changes the volume")
+
+    def exposes(self) -> None:
+        run = self.start()
+        self.finish(run)
+        if run.exposure().shape != (self.problem.geometry.n_views,) or run.exposure().any():
+            raise CheckError("exposures are not zeros, one for each view, where none are to be fitted")
+        added = 0.1 * np.random.default_rng(3).uniform(-1, 1, self.problem.geometry.n_views)
+        added *= float(self.problem.projections.max())
+        changed = (self.problem.projections + added[:, None, None]).astype(np.float32)
+        runs = [self.start(projections=p, fit_exposure=True) for p in (self.problem.projections, changed)]
+        for one in runs:
+            self.finish(one)
+        found = (runs[1].exposure() - runs[0].exposure()).astype(np.float64)
+        if np.abs(found - added).max() > 0.1 * np.abs(added).max():
+            raise CheckError("a constant added to a view is not taken up by its exposure")
+
+    def continues(self) -> None:
+        problem = {"fit_exposure": True, "seed": 3}
+        whole = self.start(**problem)
+        saved_at = max(1, whole.epochs // 2)
+        while whole.epoch < saved_at:
+            whole.advance()
+        saved = {name: np.array(array) for name, array in whole.arrays().items()}
+        again = self.start(**problem)
+        again.restore(saved_at, saved)
+        if again.epoch != saved_at:
+            raise CheckError(f"`epoch` is {again.epoch} after `restore({saved_at}, ...)`")
+        if self.finish(whole) != self.finish(again) or not np.array_equal(whole.volume(), again.volume()):
+            raise CheckError(f"restored from its arrays after {saved_at} epochs, it ends elsewhere")
+
+    def refuses(self) -> None:
+        run = self.start()
+        run.advance()
+        saved = {name: np.array(array) for name, array in run.arrays().items()}
+        if not saved:
+            raise CheckError("`arrays` gives nothing to continue from")
+        for name, array in saved.items():
+            lacking = {other: saved[other] for other in saved if other != name}
+            longer = {**saved, name: np.append(array.ravel(), np.zeros(1, array.dtype))}
+            for what, given in (("lacks", lacking), ("has too long an array", longer)):
+                fresh = self.start()
+                try:
+                    fresh.restore(1, given)
+                except InputError as error:
+                    if name not in str(error):
+                        raise CheckError(f"a state that {what} {name!r} is refused without naming it") from error
+                else:
+                    raise CheckError(f"a state that {what} {name!r} is taken: raise tomokit.errors.InputError")
+
+    def odd_sizes(self) -> None:
+        rng = np.random.default_rng(0)
+        for tilt, n_u, n_y, thickness in (([12.0], 9, 5, 3), ([-50.0, 0.0, 61.0], 7, 1, 1)):
+            geometry = TiltGeometry(np.array(tilt), n_u, n_y, rng.normal(size=len(tilt)), rng.normal(size=len(tilt)))
+            projections = rng.random((len(tilt), n_u, n_y), np.float32)
+            run = self.cls().start(Problem(projections, None, geometry, thickness), self.options)
+            run.advance()
+            volume = run.volume()
+            if volume.shape != (n_u, thickness, n_y) or not np.isfinite(volume).all():
+                raise CheckError(f"on {len(tilt)} views of {n_u} x {n_y} pixels it gives no volume")

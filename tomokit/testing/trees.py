@@ -1,0 +1,112 @@
+"""Small forests, fields on them, and where their vertices lie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.octree import Forest
+from tomokit.octree.lookup import CHILDREN
+from tomokit.regularizers.contract import Field
+
+INSIDE = "inside a leaf"
+OUTER = "on the outer boundary"
+EQUAL = "on a face between equal leaves"
+COARSE = "at a level jump, on the coarse side"
+FINE = "at a level jump, on the fine side"
+PLACES = (INSIDE, OUTER, EQUAL, COARSE, FINE)
+
+
+def two_level_forest(n: int = 5) -> Forest:
+    """2 x 1 x 3 roots (x, z, y), one of them split: faces between equals and level jumps across x and y, 13 leaves."""
+    split = (1, 0, 1)
+    leaves: list[tuple[int, tuple[int, ...]]] = [
+        (0, (x, 0, y)) for x in range(2) for y in range(3) if (x, 0, y) != split
+    ]
+    leaves += [(1, tuple(int(c) for c in 2 * np.array(split) + child)) for child in CHILDREN]
+    return Forest(
+        origin_px=(-9.0, -4.0, -11.0),
+        root_px=8.0,
+        roots=(2, 1, 3),
+        n=n,
+        level=np.array([level for level, _ in leaves], np.int32),
+        index=np.array([index for _, index in leaves], np.int32),
+    )
+
+
+def without_leaf(forest: Forest, leaf: int) -> Forest:
+    """The forest with a hole, as where no ray sees a leaf."""
+    keep = np.arange(forest.n_leaves) != leaf
+    return replace(forest, level=forest.level[keep], index=forest.index[keep])
+
+
+def single_leaf(n: int = 5) -> Forest:
+    """A forest of one leaf, which has no neighbours."""
+    return Forest((-4.0, -4.0, -4.0), 8.0, (1, 1, 1), n, np.zeros(1, np.int32), np.zeros((1, 3), np.int32))
+
+
+def random_field(
+    forest: Forest, seed: int = 0, *, rough: bool = True, positive: bool = True, dtype: type = np.float64
+) -> Field:
+    """A field to check a regularizer on.
+
+    Parameters
+    ----------
+    forest : Forest
+    seed : int
+    rough : bool
+        Independent values with a spread of about 1; otherwise slow waves, a little noise, and steps between leaves.
+    positive : bool
+        As densities are; otherwise of either sign, as raw values are.
+    dtype : type
+    """
+    rng = np.random.default_rng((seed, 11))
+    shape = forest.values_shape
+    if rough:
+        values = 0.7 + rng.standard_normal(shape)
+    else:
+        at = vertices_px(forest)
+        # Another wavelength along each axis: an axis taken for another must not go unnoticed.
+        waves = np.sin(at[..., 0] / 5 + 1) + 0.7 * np.sin(at[..., 1] / 3) + 0.5 * np.cos(at[..., 2] / 4)
+        values = 0.5 + 0.3 * waves + 0.05 * rng.standard_normal(shape)
+        values += 0.05 * rng.standard_normal((shape[0], 1, 1, 1))
+    if positive:
+        values = 0.5 * (values + np.sqrt(values * values + 0.25))
+    inside = np.arange(forest.n_leaves) % 4 != 2
+    return Field(forest, values.astype(dtype), inside, np.random.default_rng((seed, 12)), step=3)
+
+
+def vertices_px(forest: Forest) -> NDArray[np.float64]:
+    """Coordinates ``(x, z, y)`` of all vertices, shape (n_leaves, n, n, n, 3)."""
+    lattice = np.stack(np.meshgrid(*[np.arange(forest.n)] * 3, indexing="ij"), axis=-1)
+    corner = forest.corner_px[:, None, None, None, :]
+    return corner + lattice * forest.spacing_px[:, None, None, None, None]
+
+
+def places(forest: Forest) -> NDArray[np.int64]:
+    """Where each vertex lies: index into :data:`PLACES`, shape (n_leaves, n, n, n).
+
+    A vertex on several faces counts for the last in that order.
+    """
+    n = forest.n
+    place = np.full(forest.values_shape, PLACES.index(INSIDE), np.int64)
+    for axis in range(3):
+        for vertex in (0, n - 1):
+            place[(slice(None), *[vertex if a == axis else slice(None) for a in range(3)])] = PLACES.index(OUTER)
+    faces = forest.faces
+    for face in range(faces.n_faces):
+        axis, below, above = int(faces.axis[face]), int(faces.below[face]), int(faces.above[face])
+        for leaf, vertex in ((below, n - 1), (above, 0)):
+            area = [slice(None), slice(None)]
+            kind = EQUAL
+            if faces.scale[face] < 1:
+                kind = FINE if leaf == faces.fine[face] else COARSE
+            if kind == COARSE:
+                start, end = faces.offset[face], faces.offset[face] + faces.scale[face] * (n - 1)
+                area = [slice(int(np.floor(a)), int(np.ceil(b)) + 1) for a, b in zip(start, end, strict=True)]
+            where: Any = (leaf, *area[:axis], vertex, *area[axis:])
+            place[where] = np.maximum(place[where], PLACES.index(kind))
+    return place
