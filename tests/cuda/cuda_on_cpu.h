@@ -25,7 +25,7 @@
 #endif
 
 #define __global__
-#define __device__
+#define __device__ static
 #define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
 // In a section of their own, so that all of them can be filled at once.

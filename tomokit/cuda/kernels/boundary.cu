@@ -43,7 +43,7 @@ __device__ inline float share_of(int own, float at) {
 }
 
 // pull [leaf, side, a, b], written; partial [leaf, side, block], sums of |difference|. Grid: blocks of (a, b), sides, leaves.
-extern "C" __global__ void __launch_bounds__(THREADS) boundary_pull(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) boundary_pull(
     const float* __restrict__ field, const int* __restrict__ faces_of, const int* __restrict__ other,
     const float* __restrict__ offset, const float* __restrict__ scales, const int* __restrict__ is_fine,
     float* __restrict__ pull, float* __restrict__ partial, float step) {

@@ -43,7 +43,7 @@ __device__ inline void store_row(float* __restrict__ row, const float sum[ROWS],
 }
 
 // Grid: blocks of y, of u, and views.
-extern "C" __global__ void __launch_bounds__(256) dense_project(
+extern "C" __global__ void __launch_bounds__(256, 4) dense_project(
     const float* __restrict__ volume, const double* __restrict__ views, float* __restrict__ stack,
     int n_x, int n_z, int n_y, int n_u) {
     __shared__ float4 weights[COLUMNS][CHUNK];
@@ -87,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(256) dense_project(
 }
 
 // Grid: blocks of y, of x, and z.
-extern "C" __global__ void __launch_bounds__(256) dense_backproject(
+extern "C" __global__ void __launch_bounds__(256, 4) dense_backproject(
     const float* __restrict__ stack, const double* __restrict__ views, float* __restrict__ volume,
     int n_views, int n_x, int n_z, int n_y, int n_u) {
     __shared__ float4 weights[COLUMNS][CHUNK];

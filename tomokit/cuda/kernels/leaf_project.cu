@@ -22,7 +22,7 @@
 
 // corner [leaf, (x, z)]; slab_first [slab + 1], leaves of a slab follow each other; spacing, reach, tap_count by level, the
 // latter two by view too; view [t, (cos, sin, offset)]; chosen [step], the views to project. Grid: blocks of u, views, slabs.
-extern "C" __global__ void __launch_bounds__(N* UNITS) leaf_project(
+extern "C" __global__ void __launch_bounds__(N* UNITS, 4) leaf_project(
     const float* __restrict__ rho, const double* __restrict__ corner, const int* __restrict__ slab_first,
     const int* __restrict__ slab_level, const double* __restrict__ spacing, const double* __restrict__ views,
     const double* __restrict__ reaches, const int* __restrict__ tap_count, const float* __restrict__ tables,

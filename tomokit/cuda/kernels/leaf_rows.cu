@@ -32,7 +32,7 @@ __device__ inline float sum_of_block(float value) {
 }
 
 // Without `data` it writes the prediction alone. Grid: blocks of (u, v), views.
-extern "C" __global__ void __launch_bounds__(THREADS) leaf_residual(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
     const float* __restrict__ projected, const int* __restrict__ row_slab, const int* __restrict__ row_vertex,
     const float* __restrict__ row_part, const int* __restrict__ chosen, const float* __restrict__ data,
     const float* __restrict__ mask, const double* __restrict__ exposure, float* __restrict__ residual,
@@ -70,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) leaf_residual(
 }
 
 // Sums of the views of a step: `offset` [step] is c, `exposure` the new b, `totals` += (sum m (r - c)^2, sum m). One block.
-extern "C" __global__ void __launch_bounds__(THREADS) leaf_exposure(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_exposure(
     const float* __restrict__ partial, const int* __restrict__ chosen, const double* __restrict__ mask_sum,
     double* __restrict__ exposure, float* __restrict__ offset, double* __restrict__ totals, int n_chosen, int blocks,
     int fit_exposure) {
@@ -97,7 +97,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) leaf_exposure(
             const double c = fitted ? weighted_of[0] / mask_sum[t] : 0.0;
             offset[step] = (float)c;
             exposure[t] -= c;
-            totals[0] += fmax(square_of[0] - c * weighted_of[0], 0.0);
+            const double left = square_of[0] - c * weighted_of[0];
+            totals[0] += left < 0.0 ? 0.0 : left;  // what is not a number stays so
             totals[1] += mask_sum[t];
         }
         __syncthreads();

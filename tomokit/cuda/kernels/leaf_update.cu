@@ -43,7 +43,7 @@ __device__ inline float pair_slope(
 }
 
 // Grid: blocks of columns, leaves. variation_of [leaf, block of columns]: the sum of total variation, before the step.
-extern "C" __global__ void __launch_bounds__(N* COLUMNS) leaf_update(
+extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
     float* __restrict__ values, const float* __restrict__ density, float* __restrict__ new_density,
     float* __restrict__ first, float* __restrict__ second, const int* __restrict__ slab_of,
     const double* __restrict__ corner, const int* __restrict__ levels, const double* __restrict__ spacing,

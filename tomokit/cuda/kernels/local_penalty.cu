@@ -9,7 +9,7 @@
 #include "sides.cuh"
 
 // Without tv_step only the pull is added. Grid: blocks of columns, leaves. variation_of as in leaf_update.
-extern "C" __global__ void __launch_bounds__(N* COLUMNS) local_penalty(
+extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) local_penalty(
     const float* __restrict__ field, const float* __restrict__ tv_step, const float* __restrict__ pull,
     float* __restrict__ gradient, float* __restrict__ variation_of, int tv_variant, float tv_delta, int add) {
     __shared__ float variations[COLUMNS][N];

@@ -13,7 +13,7 @@
 #define LANES 32
 #define ROWS_PER_BLOCK 8
 
-extern "C" __global__ void __launch_bounds__(LANES* ROWS_PER_BLOCK) sample_boxes(
+extern "C" __global__ void __launch_bounds__(LANES* ROWS_PER_BLOCK, 4) sample_boxes(
     const float* __restrict__ values, const int* __restrict__ leaf_of, const int* __restrict__ boxes,
     const double* __restrict__ places, float* __restrict__ out, int n_z, int n_y) {
     const int* box = boxes + 6 * (long long)blockIdx.y;

@@ -6,7 +6,7 @@
 
 #define THREADS 256
 
-extern "C" __global__ void __launch_bounds__(THREADS) add_total(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) add_total(
     const float* __restrict__ partial, const float* __restrict__ weight, double* __restrict__ totals, double factor,
     int slot, int n, int per_entry) {
     __shared__ double sums[THREADS];
@@ -25,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) add_total(
 }
 
 // Sum of a whole array, by one block of partial sums for each `stride` values: to see whether all are finite numbers.
-extern "C" __global__ void __launch_bounds__(THREADS) sum_blocks(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) sum_blocks(
     const float* __restrict__ values, float* __restrict__ partial, long long size, int stride) {
     __shared__ float sums[THREADS];
     const long long begin = (long long)blockIdx.x * stride, end = min(begin + stride, size);
