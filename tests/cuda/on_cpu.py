@@ -142,6 +142,7 @@ class CpuDevice:
     """
 
     xp = np
+    block_threads = 8
 
     def __init__(self, seed: int = 0, memory_bytes: int = 1 << 40) -> None:
         self.memory_bytes = memory_bytes

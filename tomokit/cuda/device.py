@@ -27,9 +27,12 @@ class Device(Protocol):
     ----------
     xp : module
         ``cupy``, or what offers the same of NumPy's interface.
+    block_threads : int
+        Threads of a block in Numba's kernels, a power of two.
     """
 
     xp: Any
+    block_threads: int
 
     def load(self, name: str, **defines: int) -> Mapping[str, Kernel]:
         """The kernels of a source file, compiled with these constants; kept."""
@@ -83,6 +86,8 @@ class CudaDevice:
     ResourceError
         If CuPy is not there, or the device does not run kernels.
     """
+
+    block_threads = 256
 
     def __init__(self, number: int = 0) -> None:
         try:
