@@ -39,7 +39,8 @@ def small_problem(backend: str = "cpu", shape: tuple[int, int, int] = (12, 24, 2
     seen = TiltGeometry(tilts, nx, ny, rng.normal(0, 0.7, views), rng.normal(0, 0.7, views))
     x, z, y = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in (nx, nz, ny)), indexing="ij")
     volume = sum(
-        ((x - a) ** 2 + (z - b) ** 2 + (y - c) ** 2 < 10).astype(float) for a, b, c in ((-4, 1, 3), (5, -2, -6), (1, 2, 8))
+        ((x - a) ** 2 + (z - b) ** 2 + (y - c) ** 2 < 10).astype(float)
+        for a, b, c in ((-4, 1, 3), (5, -2, -6), (1, 2, 8))
     )
     projector = DenseProjector(seen, nz, backend="reference")
     data = seen.kappa * projector(volume)

@@ -1,7 +1,7 @@
 """A device made of g++ and the CPU: the same sources, called in the same way, on NumPy arrays.
 
-:class:`CpuDevice` meets :class:`tomokit.cuda.device.Device`, so that everything above it, up to a whole fit, runs without
-a GPU, only slowly.
+:class:`CpuDevice` meets :class:`tomokit.cuda.device.Device`, so that everything above it, up to a whole fit, runs
+without a GPU, only slowly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ from tomokit.cuda.source import source_text
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 COMPILER = os.environ.get("CXX") or shutil.which("g++")
 SANITIZED = os.environ.get("TOMOKIT_SANITIZE") == "1"
-_FLAGS = ["-std=c++17", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-variable"]
+_FLAGS = [
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wno-unknown-pragmas",
+    "-Wno-unused-variable",
+]
 _SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"]
 _GUARD_BYTES = 256
 
@@ -40,7 +49,7 @@ def compile_source(source: str) -> ctypes.CDLL:
     """Compile a source together with a function for each kernel that launches it."""
     parts = [f'#include "{HEADER}"\n', source, '\n#line 1 "launchers"\n']
     for name, signature in signatures(source).items():
-        values = ", ".join(_value(i, p.type, p.is_array) for i, p in enumerate(signature))
+        values = ", ".join(_value(i, p.kind, p.is_array) for i, p in enumerate(signature))
         parts.append(
             f"static void** arguments_of_{name};\n"
             f"static void body_of_{name}() {{ void** arguments = arguments_of_{name}; {name}({values}); }}\n"
@@ -55,7 +64,9 @@ def compile_source(source: str) -> ctypes.CDLL:
     # ISO rounding is kept: hardware contracts products and sums too, and the tests' tolerances are for either.
     flags = [*_FLAGS, *(["-O1", *_SANITIZERS] if SANITIZED else ["-O2"])]
     assert COMPILER is not None
-    done = subprocess.run([COMPILER, *flags, str(path), "-o", str(library)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [COMPILER, *flags, str(path), "-o", str(library)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise AssertionError(f"g++ refuses the kernels:\n{done.stderr[:4000]}")
     return ctypes.CDLL(str(library))
@@ -87,10 +98,14 @@ class CpuKernel:
     def __call__(self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any]) -> None:
         """Run all blocks."""
         checked = check_arguments(self.name, self.signature, arguments)
-        sizes = np.array([*grid, *[1] * (3 - len(grid))], np.uint32), np.array([*block, *[1] * (3 - len(block))], np.uint32)
+        sizes = (
+            np.array([*grid, *[1] * (3 - len(grid))], np.uint32),
+            np.array([*block, *[1] * (3 - len(block))], np.uint32),
+        )
         threads = int(sizes[1].prod())
         assert 1 <= threads <= 1024, f"{self.name}: {threads} threads a block"
-        assert (sizes[0] >= 1).all() and (sizes[0][1:] <= 65535).all(), f"{self.name}: a grid of {sizes[0]}"
+        assert sizes[0].min() >= 1, f"{self.name}: a grid of {sizes[0]}"
+        assert sizes[0][1:].max() <= 65535, f"{self.name}: a grid of {sizes[0]}"
         guarded: list[np.ndarray | None] = []
         pointers = (ctypes.c_void_p * len(checked))()
         scalars = []

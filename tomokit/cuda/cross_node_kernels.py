@@ -1,13 +1,14 @@
 """The non-local constraint of all pairs on a GPU: one block a leaf counts its values, one block a pair tabulates.
 
-The same two passes as in :mod:`tomokit.regularizers.cross_node_kernels`; the third, the look-up at each value, is part of
-the pass over the leaves (``leaf_update.cu``). Two things differ. Where the CPU adds deposits to nodes, a thread here owns a node
-and gathers from the cells around it, so that sums have a fixed order; values are counted by atomics on integers, whose
-order does not matter. And weights are calculated again for the pull in place of being kept: a table of them would not
-fit into a block's memory.
+The same two passes as in :mod:`tomokit.regularizers.cross_node_kernels`; the third, the look-up at each value, is part
+of the pass over the leaves (``leaf_update.cu``). Two things differ. Where the CPU adds deposits to nodes, a thread here
+owns a node and gathers from the cells around it, so that sums have a fixed order; values are counted by atomics on
+integers, whose order does not matter. And weights are calculated again for the pull in place of being kept: a table of
+them would not fit into a block's memory.
 
-Each shared array has a line of its own, since Numba's simulator tells them apart by it. Everything is in single precision. Means are taken first and variances about them, since sums of squares would lose the
-variance in their rounding.
+Each shared array has a line of its own, since Numba's simulator tells them apart by it. Everything is in single
+precision. Means are taken first and variances about them, since sums of squares would lose the variance in their
+rounding.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ def make_kernels(bins: int) -> tuple[Any, Any]:
     def count_leaf(values: Any, leaves: Any, grid: Any, cells: Any, counts: Any, finite: Any) -> None:
         """Range, grid, fine cells and deposit of one leaf's values.
 
-        ``values[leaf, P]`` float32, ``leaves[pair]`` int32; written: ``grid[pair, 2]`` float32, lowest node and spacing,
-        ``cells[pair, FINE (K - 1)]`` int64, ``counts[pair, K, 2]`` float32, ``finite[pair]`` int32.
+        ``values[leaf, P]`` float32, ``leaves[pair]`` int32; written: ``grid[pair, 2]`` float32, lowest node and
+        spacing, ``cells[pair, FINE (K - 1)]`` int64, ``counts[pair, K, 2]`` float32, ``finite[pair]`` int32.
         """
         low = cuda.shared.array(MOST_THREADS, float32)
         high = cuda.shared.array(MOST_THREADS, float32)

@@ -95,11 +95,14 @@ class _Rows:
     whole: NDArray[np.int32]
 
 
-def _cut(whole: NDArray[np.int32], n_in: int, n_out: int, rows: int) -> list[_Rows]:
+def _cut(whole: NDArray[np.int32], shifted: bool, n_in: int, n_out: int, rows: int) -> list[_Rows]:
     """Slabs of `rows` rows of the result, with the rows that shifts bring in."""
     found = []
     for begin in range(0, n_out, rows):
         end = min(n_out, begin + rows)
+        if not shifted:
+            found.append(_Rows(slice(begin, end), slice(begin, end), whole))
+            continue
         low = min(max(0, begin - int(whole.max()) - 1), n_in - 1)
         high = min(max(low + 1, end - int(whole.min())), n_in)
         found.append(_Rows(slice(begin, end), slice(low, high), (whole - begin + low).astype(np.int32)))
@@ -109,8 +112,8 @@ def _cut(whole: NDArray[np.int32], n_in: int, n_out: int, rows: int) -> list[_Ro
 class DenseInSlabs:
     """The dense projector for host arrays: slabs along y are sent to the devices in turn, and brought back.
 
-    Along y nothing is shared but rows between which a view is shifted, so every slab is computed as if it were alone and
-    the result does not depend on how many there are.
+    Along y nothing is shared but rows between which a view is shifted, so every slab is computed as if it were alone
+    and the result does not depend on how many there are.
 
     Parameters
     ----------
@@ -140,10 +143,11 @@ class DenseInSlabs:
         out = np.empty((g.n_views, g.n_u, g.n_v), np.float32)
         shift = g.shift_v_px + (g.n_v - self.volume_shape[2]) / 2
         whole, fraction = _split(shift)
-        for rows, dense in self._shares(whole, self.volume_shape[2], g.n_v):
+        shifted = bool(shift.any())
+        for rows, dense in self._shares(whole, shifted, self.volume_shape[2], g.n_v):
             with dense.device:
                 part = dense.forward(dense.device.xp.asarray(np.ascontiguousarray(volume[:, :, rows.taken])))
-                if shift.any():
+                if shifted:
                     part = dense.shift_rows(part, rows.whole, fraction, rows.out.stop - rows.out.start)
                 out[:, :, rows.out] = dense.device.to_host(part)
         return out
@@ -154,20 +158,23 @@ class DenseInSlabs:
         out = np.empty(self.volume_shape, np.float32)
         shift = -g.shift_v_px + (self.volume_shape[2] - g.n_v) / 2
         whole, fraction = _split(shift)
-        for rows, dense in self._shares(whole, g.n_v, self.volume_shape[2]):
+        shifted = bool(shift.any())
+        for rows, dense in self._shares(whole, shifted, g.n_v, self.volume_shape[2]):
             with dense.device:
                 part = dense.device.xp.asarray(np.ascontiguousarray(stack[:, :, rows.taken]))
-                if shift.any():
+                if shifted:
                     part = dense.shift_rows(part, rows.whole, fraction, rows.out.stop - rows.out.start)
                 out[:, :, rows.out] = dense.device.to_host(dense.adjoint(part))
         return out
 
-    def _shares(self, whole: NDArray[np.int32], n_in: int, n_out: int) -> list[tuple[_Rows, DenseOnDevice]]:
+    def _shares(
+        self, whole: NDArray[np.int32], shifted: bool, n_in: int, n_out: int
+    ) -> list[tuple[_Rows, DenseOnDevice]]:
         """Slabs and the device of each."""
         rows = self._most_rows or self._rows_that_fit(whole)
         # As even as can be, and at least one for each device.
         pieces = max(-(-n_out // rows), min(len(self._each), -(-n_out // _LEAST_ROWS)))
-        cut = _cut(whole, n_in, n_out, -(-n_out // pieces))
+        cut = _cut(whole, shifted, n_in, n_out, -(-n_out // pieces))
         return [(part, self._each[i % len(self._each)]) for i, part in enumerate(cut)]
 
     def _rows_that_fit(self, whole: NDArray[np.int32]) -> int:

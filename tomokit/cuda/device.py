@@ -12,6 +12,7 @@ from tomokit.cuda.signature import Signature, check_arguments, signatures
 from tomokit.cuda.source import source_text
 from tomokit.errors import ResourceError
 
+
 class Kernel(Protocol):
     """A compiled kernel."""
 

@@ -8,7 +8,7 @@ from numba import cuda
 
 
 def for_numba(array: Any) -> Any:
-    """The same memory, without waiting for it: CuPy and Numba both launch on the default stream, one after the other."""
+    """The same memory, without waiting for it: CuPy and Numba both launch on the default stream, in turn."""
     if hasattr(array, "__cuda_array_interface__"):
         return cuda.as_cuda_array(array, sync=False)
     return array

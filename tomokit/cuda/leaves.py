@@ -22,7 +22,8 @@ _SHARED_FLOATS = 8192  # of the 48 KiB that any device gives a block, two thirds
 class LeavesOnDevice:
     """Line integrals in pixels of a trilinear density on leaves, and their transpose, between arrays on a device.
 
-    The tables, slabs and rows are those of :class:`tomokit.projector.leaves.LeafProjector`, made on the host and sent once.
+    The tables, slabs and rows are those of :class:`tomokit.projector.leaves.LeafProjector`, made on the host and sent
+    once.
 
     Parameters
     ----------
@@ -114,9 +115,7 @@ class LeavesOnDevice:
         )  # fmt: skip
         return residual, partial
 
-    def fit_exposure(
-        self, partial: Any, chosen: Any, mask_sum: Any, exposure: Any, totals: Any, fitted: bool
-    ) -> Any:
+    def fit_exposure(self, partial: Any, chosen: Any, mask_sum: Any, exposure: Any, totals: Any, fitted: bool) -> Any:
         """Solve for exposures, add to the totals; returns what is still to be subtracted from each view's residual."""
         offset = self.device.xp.empty(chosen.size, np.float32)
         arguments = (partial, chosen, mask_sum, exposure, offset, totals, chosen.size, partial.shape[1], int(fitted))
@@ -147,10 +146,10 @@ def row_tables(made: LeafProjector, geometry: TiltGeometry) -> dict[str, NDArray
     Returns
     -------
     dict
-        ``row_slab``, ``row_vertex`` (int32) and ``row_part`` (float32), shape (n_views, n_levels, n_v): the slab (-1: none),
-        the vertex below and the part of a spacing beyond it. ``slab_rows`` (int32, shape (n_slabs, n_views, 2)): the rows
-        of each slab, first and one past the last. ``slab_lower`` (float32, shape (n_slabs, n_views)) and ``slab_spacing``:
-        its vertices in rows.
+        ``row_slab``, ``row_vertex`` (int32), ``row_part`` (float32), shape (n_views, n_levels, n_v): the slab (-1: none),
+        the vertex below and the part of a spacing beyond it. ``slab_rows`` (int32, shape (n_slabs, n_views, 2)): the
+        rows of each slab, first and one past the last. ``slab_lower`` (float32, shape (n_slabs, n_views)) and
+        ``slab_spacing``: its vertices in rows.
     """
     n, n_v = made.forest.n, geometry.n_v
     n_slabs, n_levels = len(made.slabs.slab), made.tables.shape[1]

@@ -18,9 +18,9 @@ MOST_THREADS = 256
 def measure_leaf(values: Any, error: Any, largest: Any) -> None:
     """Standard deviation and largest magnitude of one leaf's values; one block a leaf, threads a power of two.
 
-    ``values[leaf, P]`` float32; written: ``error[leaf]`` and ``largest[leaf]``, float32. Two passes, because a variance from
-    sums of squares loses its digits where the mean is large. Sums are of threads, then by halves: their rounding grows with
-    the logarithm of their length only.
+    ``values[leaf, P]`` float32; written: ``error[leaf]`` and ``largest[leaf]``, float32. Two passes, because a variance
+    from sums of squares loses its digits where the mean is large. Sums are of threads, then by halves: their rounding
+    grows with the logarithm of their length only.
     """
     sums = cuda.shared.array(MOST_THREADS, float32)
     tops = cuda.shared.array(MOST_THREADS, float32)
@@ -56,6 +56,8 @@ def measure(device: Device, density: Any) -> Measures:
         xp = device.xp
         error, largest = xp.zeros(n_leaves, np.float32), xp.zeros(n_leaves, np.float32)
         kernel = cuda.jit(measure_leaf)
-        kernel[n_leaves, device.block_threads](for_numba(density.reshape(n_leaves, -1)), for_numba(error), for_numba(largest))
+        kernel[n_leaves, device.block_threads](
+            for_numba(density.reshape(n_leaves, -1)), for_numba(error), for_numba(largest)
+        )
         found = device.to_host(error).astype(np.float64), device.to_host(largest).astype(np.float64)
     return Measures(*found)

@@ -33,8 +33,9 @@ _SUM_THREADS = 256  # as in totals.cu
 class OctreeRunOnDevice(OctreeRun):
     """An octree fit under way on a device (see :class:`tomokit.methods.contract.Run`).
 
-    The schedule is :class:`tomokit.fit.run.OctreeRun`'s. An epoch's views, random numbers and step sizes are sent before it;
-    then nothing passes between host and device until its sums are read. Changes of structure are planned on the host.
+    The schedule is :class:`tomokit.fit.run.OctreeRun`'s. An epoch's views, random numbers and step sizes are sent
+    before it; then nothing passes between host and device until its sums are read. Changes of structure are planned on
+    the host.
 
     Parameters
     ----------
@@ -79,9 +80,7 @@ class OctreeRunOnDevice(OctreeRun):
             totals = xp.zeros(_FIRST_PENALTY + len(penalties.names), np.float64)
             begin = 0
             for step, views in enumerate(parts):
-                pulls = penalties.evaluate(
-                    field.values, field.density, self._step, drawn[step], totals, _FIRST_PENALTY
-                )
+                pulls = penalties.evaluate(field.values, field.density, self._step, drawn[step], totals, _FIRST_PENALTY)
                 part = chosen[begin : begin + views.size]
                 level.step(field, part, views, pulls, hyper[step], totals)
                 if pulls.tv_step is not None:

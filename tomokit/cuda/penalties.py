@@ -1,4 +1,4 @@
-"""The regularizers of a fit on a device: what is launched before the pass over the leaves, and what the pass is given."""
+"""The regularizers of a fit on a device: launches before the pass over the leaves, and what the pass is given."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class PenaltiesOnDevice:
                 self._local = device.load("local_penalty", N=n, COLUMNS=columns)["local_penalty"]
 
     def draw(self, rng: np.random.Generator, first_step: int, steps: int) -> list[Any]:
-        """All that the next steps draw at random, in the order in which the CPU draws it; sent to the device at once."""
+        """All that the next steps draw at random, in the order in which the CPU draws it; sent at once."""
         drawn: list[Any] = [None] * steps
         cross = [item for item in self.regularizers if isinstance(item.regularizer, CrossNode)]
         for item in cross:

@@ -1,7 +1,7 @@
 """What a kernel takes, read from its source, and the check of what it is given.
 
-A driver copies arguments by their size and believes every pointer: a double where the kernel has a float, or an array of
-the wrong type, gives wrong numbers without a word. So each launch is compared with the declaration in the source.
+A driver copies arguments by their size and believes every pointer: a double where the kernel has a float, or an array
+of the wrong type, gives wrong numbers without a word. So each launch is compared with the declaration in the source.
 """
 
 from __future__ import annotations
@@ -13,7 +13,13 @@ from typing import Any
 
 import numpy as np
 
-_TYPES = {"float": np.float32, "double": np.float64, "int": np.int32, "long long": np.int64, "float4": np.float32}
+_TYPES: dict[str, Any] = {
+    "float": np.float32,
+    "double": np.float64,
+    "int": np.int32,
+    "long long": np.int64,
+    "float4": np.float32,
+}
 _KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)')
 _PARAMETER = re.compile(r"^(const )?(float4|float|double|int|long long)\s*(\*)?\s*(?:__restrict__ )?(\w+)$")
 _COMMENT = re.compile(r"//[^\n]*")
@@ -26,22 +32,22 @@ class Parameter:
     Attributes
     ----------
     name : str
-    type : str
-        As in the source, without ``const`` and ``*``.
+    kind : str
+        Its type as in the source, without ``const`` and ``*``.
     is_array : bool
     is_written : bool
         Whether it is an array that is not ``const``.
     """
 
     name: str
-    type: str
+    kind: str
     is_array: bool
     is_written: bool
 
     @property
-    def dtype(self) -> type[np.generic]:
+    def dtype(self) -> Any:
         """The NumPy type of the scalar, or of the array's elements."""
-        return _TYPES[self.type]
+        return _TYPES[self.kind]
 
 
 Signature = tuple[Parameter, ...]
@@ -102,18 +108,18 @@ def _checked(kernel: str, parameter: Parameter, value: Any) -> Any:
         if value is None:
             return np.uintp(0)
         if not hasattr(value, "flags") or not hasattr(value, "shape"):
-            raise TypeError(f"{where}: {type(value).__name__} instead of an array of {parameter.type}")
+            raise TypeError(f"{where}: {type(value).__name__} instead of an array of {parameter.kind}")
         if value.dtype != parameter.dtype:
-            raise TypeError(f"{where}: an array of {value.dtype} instead of {parameter.type}")
+            raise TypeError(f"{where}: an array of {value.dtype} instead of {parameter.kind}")
         if not value.flags.c_contiguous:
             raise TypeError(f"{where}: an array that is not C-contiguous")
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{where}: {type(value).__name__} instead of {parameter.type}")
+        raise TypeError(f"{where}: {type(value).__name__} instead of {parameter.kind}")
     if issubclass(parameter.dtype, np.integer):
         if not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{where}: {value!r} instead of {parameter.type}")
+            raise TypeError(f"{where}: {value!r} instead of {parameter.kind}")
         limits = np.iinfo(parameter.dtype)
         if not limits.min <= value <= limits.max:
-            raise ValueError(f"{where}: {value} does not fit {parameter.type}")
+            raise ValueError(f"{where}: {value} does not fit {parameter.kind}")
     return parameter.dtype(value)

@@ -1,9 +1,9 @@
 """The trilinear field on any regular lattice.
 
-A leaf owns the points from its lower faces (included) to its upper ones (excluded), see
-:mod:`tomokit.octree.lattice`. A point on an upper face beyond which there is no leaf belongs to the lowest-numbered leaf
-that it touches, so that the field reaches to the end of the forest. No point is missed or written twice, and leaves can be
-filled in parallel with the same result at any number of threads.
+A leaf owns the points from its lower faces (included) to its upper ones (excluded), see :mod:`tomokit.octree.lattice`.
+A point on an upper face beyond which there is no leaf belongs to the lowest-numbered leaf that it touches, so that the
+field reaches to the end of the forest. No point is missed or written twice, and leaves can be filled in parallel with
+the same result at any number of threads.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tomokit.errors import InputError
 from tomokit.octree.forest import Forest
 from tomokit.octree.lattice import lattice_boxes
 from tomokit.octree.lookup import find
+
 
 def sample(
     values: NDArray[np.floating],

@@ -1,7 +1,7 @@
 """The formulas of the non-local constraint for single numbers, which the CPU's and the GPU's kernels share.
 
-Each takes `real`, the type to calculate in: a constant that is not converted would turn singles into doubles, which most
-GPUs are slow at. Derivations are in :mod:`tomokit.regularizers.cross_node_grid` and
+Each takes `real`, the type to calculate in: a constant that is not converted would turn singles into doubles, which
+most GPUs are slow at. Derivations are in :mod:`tomokit.regularizers.cross_node_grid` and
 :mod:`tomokit.regularizers.cross_node_tables`.
 """
 
@@ -47,9 +47,7 @@ def pair_of(cell: Any, number: Any, places: Any, top: Any, real: Any) -> Any:
     fine = real(FINE)
     mean = cell + places / (number * real(PLACES))
     # At the ends less, such that both stay on the grid and the mean is kept.
-    spread = min(
-        real(math.sqrt((number - real(1)) / (real(12) * number))), min(mean, max(fine * top - mean, real(0)))
-    )
+    spread = min(real(math.sqrt((number - real(1)) / (real(12) * number))), min(mean, max(fine * top - mean, real(0))))
     return real(0.5) * number, (mean - spread) / fine, min((mean + spread) / fine, top)
 
 

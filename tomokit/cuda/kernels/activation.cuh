@@ -1,6 +1,7 @@
 // From stored values v to densities rho = s(v), and the slope s'(v) (tomokit/field/activation.py):
 //
-//     squareplus  rho = (v + sqrt(v^2 + b)) / 2,   s' = rho / sqrt(v^2 + b); for v < 0 rho = b / (2 (sqrt(v^2 + b) + |v|))
+//     squareplus  rho = (v + sqrt(v^2 + b)) / 2,   s' = rho / sqrt(v^2 + b)
+//                 for v < 0, where that cancels, rho = b / (2 (sqrt(v^2 + b) + |v|))
 //     softplus    rho = ln(1 + e^(beta v)) / beta,  s' = 1 / (1 + e^(-beta v))
 //     identity    rho = v
 

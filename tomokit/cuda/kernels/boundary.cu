@@ -1,14 +1,15 @@
 // Boundary consistency: the gradient by the sides of every leaf (tomokit/regularizers/boundary_kernels.py).
 //
-// The penalty sums |fine(a, b) - coarse(p, q)| over the n^2 lattice points of the finer side of every shared face, the coarser
-// side interpolated bilinearly at p = offset_0 + scale a, q = offset_1 + scale b. Its gradient, times `step`:
+// The penalty sums |fine(a, b) - coarse(p, q)| over the n^2 lattice points of the finer side of every shared face,
+// the coarser side interpolated bilinearly at p = offset_0 + scale a, q = offset_1 + scale b. Its gradient, times
+// `step`:
 //
 //     by a vertex of the finer side     sign(difference at it)
-//     by a vertex of the coarser side   - sum over the fine points within one spacing of weight * sign(difference there)
+//     by a vertex of the coarser side   - sum over the fine points within one spacing of weight * sign(difference)
 //
-// A thread owns one vertex of one side of one leaf, and gathers over the faces on that side: the finer ones beyond a coarse
-// vertex are at most (2 / scale)^2. Offsets are multiples of (n - 1) scale, and scale is a power of two: exact in single
-// precision. Each face counts once, where its finer side is.
+// A thread owns one vertex of one side of one leaf, and gathers over the faces on that side: the finer ones beyond a
+// coarse vertex are at most (2 / scale)^2. Offsets are multiples of (n - 1) scale, and scale is a power of two: exact
+// in single precision. Each face counts once, where its finer side is.
 //
 // Sides are 2 axis + upper, a and b the other two axes in the order x, z, y. faces_of [6 leaf + side (+ 1)] bounds the
 // entries of a side: other leaf, offset [2], scale, and whether this side is the finer one.
@@ -42,7 +43,8 @@ __device__ inline float share_of(int own, float at) {
     return own == p ? 1.0f - part : (own == p + 1 ? part : 0.0f);
 }
 
-// pull [leaf, side, a, b], written; partial [leaf, side, block], sums of |difference|. Grid: blocks of (a, b), sides, leaves.
+// pull [leaf, side, a, b], written; partial [leaf, side, block], sums of |difference|. Grid: blocks of (a, b), sides,
+// leaves.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) boundary_pull(
     const float* __restrict__ field, const int* __restrict__ faces_of, const int* __restrict__ other,
     const float* __restrict__ offset, const float* __restrict__ scales, const int* __restrict__ is_fine,

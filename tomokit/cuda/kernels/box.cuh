@@ -1,7 +1,7 @@
 // Weight of a cubic voxel on a detector pixel.
 //
-// Under a tilt the unit square is seen as a trapezoid of unit mass: half top b = |c - s| / 2, ramp r = min(c, s), height
-// h = 1 / max(c, s), with c = |cos|, s = |sin|. Its integral from 0 to d is
+// Under a tilt the unit square is seen as a trapezoid of unit mass: half top b = |c - s| / 2, ramp r = min(c, s),
+// height h = 1 / max(c, s), with c = |cos|, s = |sin|. Its integral from 0 to d is
 //
 //     G(d) = sign(d) h (min(|d|, b) + q - q^2 / (2 r)),    q = clip(|d| - b, 0, r),
 //

@@ -6,13 +6,13 @@
 //     stack[t, u, :] = sum_{x, z} w_t(u - u_t(x, z)) volume[x, z, :],    u_t = x cos - z sin + offset,
 //     volume[x, z, :] = sum_t sum_u w_t(u - u_t(x, z)) stack[t, u, :].
 //
-// Lanes run along y, so rows are read whole, and a weight is the same in all lanes. Weights are therefore
-// computed once, by one thread each, for CHUNK steps of the loop at a time, and kept in shared memory; positions are taken
-// in double precision, since in single a pixel a thousand columns out would be off by 1e-4.
+// Lanes run along y, so rows are read whole, and a weight is the same in all lanes. Weights are therefore computed
+// once, by one thread each, for CHUNK steps of the loop at a time, and kept in shared memory; positions are taken in
+// double precision, since in single a pixel a thousand columns out would be off by 1e-4.
 //
-// Forward. A block owns COLUMNS detector columns of one view, 32 ROWS values along y. The loop runs over the axis that the
-// ray crosses slowly (z below 45 degrees, x above). On the other one the voxels within reach follow each other at
-// u-distances of max(c, s), so that there are at most floor((1 + c + s) / max(c, s)) + 1 <= 4 of them.
+// Forward. A block owns COLUMNS detector columns of one view, 32 ROWS values along y. The loop runs over the axis
+// that the ray crosses slowly (z below 45 degrees, x above). On the other one the voxels within reach follow each
+// other at u-distances of max(c, s), so that there are at most floor((1 + c + s) / max(c, s)) + 1 <= 4 of them.
 //
 // Adjoint. A block owns COLUMNS voxel columns along x. The loop runs over views; each meets at most
 // floor(1 + c + s) + 1 = 3 detector columns.

@@ -1,9 +1,10 @@
 // Weight of a vertex column on a detector pixel, from a table.
 //
 // A vertex column of a leaf, at fixed x and z, meets few detector columns u with weights that do not depend on y: the
-// integral of its triangle basis over a pixel (tomokit/projector/vertex_footprint.py). Tables hold them for each view, level
-// and class of vertex (3 side_x + side_z; sides 0 lower face, 1 inside, 2 upper face) as KNOTS + 1 rows of PAD taps.
-// With q = position - reach, row j is for the fraction q - floor(q) = j / KNOTS, and tap 0 is the pixel floor(q) + 1.
+// integral of its triangle basis over a pixel (tomokit/projector/vertex_footprint.py). Tables hold them for each
+// view, level and class of vertex (3 side_x + side_z; sides 0 lower face, 1 inside, 2 upper face) as KNOTS + 1 rows
+// of PAD taps. With q = position - reach, row j is for the fraction q - floor(q) = j / KNOTS, and tap 0 is the pixel
+// floor(q) + 1.
 //
 // Positions are taken relative to a whole pixel near the leaf before they are rounded to single precision, which leaves
 // them exact to some 1e-5 pixels at any distance from the origin.

@@ -1,18 +1,18 @@
 // Line integrals of leaf grids, gathered in the y-vertices of each slab.
 //
-// Leaves of one level and one place along y, a slab, share their lattice along y. With rho [leaf, i, k, j] and the weights of
-// footprint.cuh,
+// Leaves of one level and one place along y, a slab, share their lattice along y. With rho [leaf, i, k, j] and the
+// weights of footprint.cuh,
 //
 //     A[slab, t, u, j] = sum_{leaf in slab} sum_{i, k} w_t(u - u_t(leaf, i, k)) rho[leaf, i, k, j],
 //     u_t = (x_leaf + i h) cos - (z_leaf + k h) sin + offset.
 //
-// A block owns a slab, a view and UNITS detector columns; a thread owns one (u, j). Its threads run along j first, so that
-// rows of rho are read whole, each of them by neighbouring u soon after. A block passes over leaves that none of its
-// columns meets; for the others it loops over the axis that rays cross slowly (k below 45 degrees, i above). On the other
-// one the vertices within reach are at u-distances of h max(|cos|, |sin|): at most MOST of them.
+// A block owns a slab, a view and UNITS detector columns; a thread owns one (u, j). Its threads run along j first, so
+// that rows of rho are read whole, each of them by neighbouring u soon after. A block passes over leaves that none of
+// its columns meets; for the others it loops over the axis that rays cross slowly (k below 45 degrees, i above). On
+// the other one the vertices within reach are at u-distances of h max(|cos|, |sin|): at most MOST of them.
 //
-// A weight is the same for all j. Each thread computes those of one (u, step of the loop), and all read them from shared
-// memory.
+// A weight is the same for all j. Each thread computes those of one (u, step of the loop), and all read them from
+// shared memory.
 //
 // A value is written by one thread, which adds in the order of leaves: the same bits at each run.
 //
@@ -20,8 +20,9 @@
 
 #include "footprint.cuh"
 
-// corner [leaf, (x, z)]; slab_first [slab + 1], leaves of a slab follow each other; spacing, reach, tap_count by level, the
-// latter two by view too; view [t, (cos, sin, offset)]; chosen [step], the views to project. Grid: blocks of u, views, slabs.
+// corner [leaf, (x, z)]; slab_first [slab + 1], leaves of a slab follow each other; spacing, reach, tap_count by
+// level, the latter two by view too; view [t, (cos, sin, offset)]; chosen [step], the views to project. Grid: blocks
+// of u, views, slabs.
 extern "C" __global__ void __launch_bounds__(N* UNITS, 4) leaf_project(
     const float* __restrict__ rho, const double* __restrict__ corner, const int* __restrict__ slab_first,
     const int* __restrict__ slab_level, const double* __restrict__ spacing, const double* __restrict__ views,
@@ -39,7 +40,8 @@ extern "C" __global__ void __launch_bounds__(N* UNITS, 4) leaf_project(
     const float reach = (float)far;
     const int row_in = along_x ? N * N : N, row_out = along_x ? N : N * N;
     const double edge_x = (N - 1) * h * cosine, edge_z = -(N - 1) * h * sine;
-    const double left = fmin(edge_x, 0.0) + fmin(edge_z, 0.0) - far, right = fmax(edge_x, 0.0) + fmax(edge_z, 0.0) + far;
+    const double left = fmin(edge_x, 0.0) + fmin(edge_z, 0.0) - far;
+    const double right = fmax(edge_x, 0.0) + fmax(edge_z, 0.0) + far;
     float sum = 0.0f;
     for (int leaf = slab_first[slab]; leaf < slab_first[slab + 1]; ++leaf) {
         const double base = corner[2 * leaf] * cosine - corner[2 * leaf + 1] * sine + offset;

@@ -1,14 +1,14 @@
 // Between y-vertices of slabs and detector rows: the prediction with its residual, and the transpose.
 //
-// In each level a detector row v of a view lies in at most one slab s, between its vertices j and j + 1 at the part p of
-// their distance; row_slab (-1: none), row_vertex and row_part [t, level, v] say so. The prediction is
+// In each level a detector row v of a view lies in at most one slab s, between its vertices j and j + 1 at the part p
+// of their distance; row_slab (-1: none), row_vertex and row_part [t, level, v] say so. The prediction is
 //
 //     P[t, u, v] = kappa sum_level (1 - p) A[s, t, u, j] + p A[s, t, u, j + 1],
 //
-// and r = P + b - d the residual to the data d with the exposure b as it was last. The exposure that fits best is
-// b' = b - c, c = (sum m r) / (sum m) over the view, and what is left is sum m (r - c)^2 = sum m r^2 - c sum m r; taking the
-// last b off first keeps this difference from cancelling. Sums go from threads to warps to blocks in single precision and
-// over blocks in double, always in the same order.
+// and r = P + b - d the residual to the data d with the exposure b as it was last. The exposure that fits best is b'
+// = b - c, c = (sum m r) / (sum m) over the view, and what is left is sum m (r - c)^2 = sum m r^2 - c sum m r; taking
+// the last b off first keeps this difference from cancelling. Sums go from threads to warps to blocks in single
+// precision and over blocks in double, always in the same order.
 //
 // The transpose of the interpolation, with the residual's mask and factor applied on the way,
 //
@@ -47,7 +47,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
             const long long row = ((long long)t * n_levels + level) * n_v + v;
             const int slab = row_slab[row];
             if (slab < 0) continue;
-            const float* line = projected + (((long long)slab * gridDim.y + blockIdx.y) * n_u + u) * N + row_vertex[row];
+            const long long of_slab = ((long long)slab * gridDim.y + blockIdx.y) * n_u + u;
+            const float* line = projected + of_slab * N + row_vertex[row];
             sum += line[0] + row_part[row] * (line[1] - line[0]);
         }
         float value = kappa * sum;
@@ -69,7 +70,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
     }
 }
 
-// Sums of the views of a step: `offset` [step] is c, `exposure` the new b, `totals` += (sum m (r - c)^2, sum m). One block.
+// Sums of the views of a step: `offset` [step] is c, `exposure` the new b, `totals` += (sum m (r - c)^2, sum m). One
+// block.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_exposure(
     const float* __restrict__ partial, const int* __restrict__ chosen, const double* __restrict__ mask_sum,
     double* __restrict__ exposure, float* __restrict__ offset, double* __restrict__ totals, int n_chosen, int blocks,
@@ -105,8 +107,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_exposure(
     }
 }
 
-// A block is N x as many columns as fit; rows [slab, t, (first, end)], those that the slab owns; lower [slab, t], where its
-// vertex 0 lies among the rows; spacing by slab. Grid: blocks of u, views, slabs.
+// A block is N x as many columns as fit; rows [slab, t, (first, end)], those that the slab owns; lower [slab, t],
+// where its vertex 0 lies among the rows; spacing by slab. Grid: blocks of u, views, slabs.
 extern "C" __global__ void leaf_contract(
     const float* __restrict__ residual, const int* __restrict__ rows, const float* __restrict__ lower,
     const float* __restrict__ spacing, const int* __restrict__ slab_level, const int* __restrict__ row_vertex,

@@ -1,24 +1,25 @@
 // The backward pass: one thread owns one vertex, and takes it through the whole step.
 //
-// With B the contracted residual, which carries the data term's factor (leaf_rows.cu), and the weights of footprint.cuh,
+// With B the contracted residual, which carries the data term's factor (leaf_rows.cu), and the weights of
+// footprint.cuh,
 //
 //     g = sum_t sum_tap w_t(tap; i, k) B[slab, t, u0(i, k) + tap, j]                      data
 //       + tv_step[leaf] dTV/drho                                                          variation.cuh, by density
 //       + pull of the leaf's sides                                                        boundary.cu
-//       + scale (sign(e) e'(rho) / P + G(rho))                                            cross-node constraint, see below
+//       + scale (sign(e) e'(rho) / P + G(rho))                          cross-node constraint, see below
 //     g <- g s'(v)  + the same of penalties on raw values                                 activation.cuh
 //     v <- optimizer(v, g),  rho <- s(v)                                                  optimizer.cuh
 //
-// Neighbours read the old densities while others write new ones, so density goes from one array to another, and the two
-// change places after each step; v and what the optimizer remembers are nobody else's and change in place. Nothing is added
-// to by two threads.
+// Neighbours read the old densities while others write new ones, so density goes from one array to another, and the
+// two change places after each step; v and what the optimizer remembers are nobody else's and change in place.
+// Nothing is added to by two threads.
 //
 // A block owns COLUMNS vertex columns of one leaf, its threads run along j: B is read in whole rows, which neighbouring
 // columns share. Weights of a column are computed once for each view and read from shared memory.
 //
-// The cross-node constraint answers a value by a function of that value alone, tabulated on a grid over the leaf's range: with
-// c the row of `pair_table` at the place of the value, t the part of a spacing beyond it,
-// e = c0 + t (c1 + t (c2 + t c3)), e' = (c1 + t (2 c2 + 3 t c3)) / spacing, and G likewise from c4 .. c7
+// The cross-node constraint answers a value by a function of that value alone, tabulated on a grid over the leaf's
+// range: with c the row of `pair_table` at the place of the value, t the part of a spacing beyond it, e = c0 + t (c1
+// + t (c2 + t c3)), e' = (c1 + t (2 c2 + 3 t c3)) / spacing, and G likewise from c4 .. c7
 // (tomokit/regularizers/cross_node_grid.py).
 //
 // Defines: N, KNOTS, PAD (footprint.cuh); COLUMNS. A block is N x COLUMNS threads.

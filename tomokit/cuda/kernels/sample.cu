@@ -1,14 +1,15 @@
 // The trilinear field of leaves on a regular lattice (tomokit/octree/sampling.py).
 //
-// Lattice point p of an axis lies at base + rate p among the vertices of a leaf. With a the vertex below and w the rest,
+// Lattice point p of an axis lies at base + rate p among the vertices of a leaf. With a the vertex below and w the
+// rest,
 //
 //     out[x, z, y] = sum over the eight corners of prod(1 - w or w) * values[leaf, a (+ 1), c (+ 1), b (+ 1)].
 //
-// Each leaf fills a box of points of its own, [first, stop) along the axes, so nothing is written twice; points on faces
-// beyond which there is no leaf belong to several and are filled by launches before, one box after the other.
+// Each leaf fills a box of points of its own, [first, stop) along the axes, so nothing is written twice; points on
+// faces beyond which there is no leaf belong to several and are filled by launches before, one box after the other.
 //
-// Defines: N. boxes [box, (first x, z, y, stop x, z, y)], places [box, (base x, z, y, rate x, z, y)]. A block's threads run
-// along y. Grid: blocks of (x, z) rows, boxes.
+// Defines: N. boxes [box, (first x, z, y, stop x, z, y)], places [box, (base x, z, y, rate x, z, y)]. A block's
+// threads run along y. Grid: blocks of (x, z) rows, boxes.
 
 #define LANES 32
 #define ROWS_PER_BLOCK 8

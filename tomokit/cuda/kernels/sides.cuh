@@ -1,4 +1,5 @@
-// What a vertex gets from the pull on its leaf's six sides, [side, a, b] as boundary.cu writes it; edges and corners get several.
+// What a vertex gets from the pull on its leaf's six sides, [side, a, b] as boundary.cu writes it; edges and corners
+// get several.
 //
 // Defines: N.
 

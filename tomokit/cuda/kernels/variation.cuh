@@ -1,7 +1,8 @@
 // Total variation at one vertex of a leaf: what it adds to the sum, and the slope of the sum by its value
-// (tomokit/regularizers/tv_kernel.py). With a, b, c the differences to the next vertex along x, z and y, zero beyond the last:
+// (tomokit/regularizers/tv_kernel.py). With a, b, c the differences to the next vertex along x, z and y, zero beyond
+// the last:
 //
-//     by axis (anisotropic, Huber)   c (d - c delta / 2) of each difference d, with c = clip(d / delta, -1, 1) the slope;
+//     by axis (anisotropic, Huber)   c (d - c delta / 2) of each difference d, c = clip(d / delta, -1, 1) the slope;
 //                                    anisotropic is the limit of a tiny delta
 //     by length (isotropic, concave) s / (1 + s bend), s = sqrt(a^2 + b^2 + c^2); slope by each difference
 //                                    d / (s (1 + s bend)^2), 0 where s is 0; bend is 0 or 1 / delta
