@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -145,6 +146,44 @@ def _between_guards(array: np.ndarray) -> np.ndarray:
     return copy
 
 
+class DeviceArrays:
+    """The few functions that make arrays, each of them new memory, as on a device; counts what is held."""
+
+    def __init__(self) -> None:
+        self.held_bytes = self.peak_bytes = 0
+
+    def asarray(self, array: Any) -> np.ndarray:
+        """A copy, whatever is given."""
+        return self._counted(np.array(array, order="C"))
+
+    def empty(self, shape: Any, dtype: Any) -> np.ndarray:
+        """Filled with NaN, or the like, so that what nobody writes is seen."""
+        made = np.empty(shape, dtype)
+        made.reshape(-1).view(np.uint8)[:] = 0xFF
+        return self._counted(made)
+
+    def empty_like(self, array: np.ndarray) -> np.ndarray:
+        """As :meth:`empty`."""
+        return self.empty(array.shape, array.dtype)
+
+    def zeros(self, shape: Any, dtype: Any) -> np.ndarray:
+        """Zeros."""
+        return self._counted(np.zeros(shape, dtype))
+
+    def full(self, shape: Any, value: float, dtype: Any) -> np.ndarray:
+        """One value."""
+        return self._counted(np.full(shape, value, dtype))
+
+    def _counted(self, array: np.ndarray) -> np.ndarray:
+        self.held_bytes += array.nbytes
+        self.peak_bytes = max(self.peak_bytes, self.held_bytes)
+        weakref.finalize(array, self._gone, array.nbytes)
+        return array
+
+    def _gone(self, size: int) -> None:
+        self.held_bytes -= size
+
+
 class CpuDevice:
     """The CPU in the place of a device.
 
@@ -156,10 +195,10 @@ class CpuDevice:
         What it says is free.
     """
 
-    xp = np
     block_threads = 8
 
     def __init__(self, seed: int = 0, memory_bytes: int = 1 << 40) -> None:
+        self.xp = DeviceArrays()
         self.memory_bytes = memory_bytes
         self.order = np.random.default_rng(seed)
         self.launches = 0
@@ -178,8 +217,8 @@ class CpuDevice:
         return array.copy()
 
     def free_bytes(self) -> int:
-        """What the tests say there is."""
-        return self.memory_bytes
+        """What the tests say there is, less what is held."""
+        return self.memory_bytes - self.xp.held_bytes
 
     def __enter__(self) -> CpuDevice:
         """Nothing to select."""

@@ -9,10 +9,9 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
-from tomokit.cuda.cross_node_kernels import MOST_BINS, make_kernels
+from tomokit.cuda.cross_node_kernels import make_kernels
 from tomokit.cuda.device import Device
 from tomokit.cuda.interchange import for_numba
-from tomokit.errors import OptionError
 from tomokit.octree import Forest
 from tomokit.regularizers.cross_node import KERNELS, CrossNode
 from tomokit.regularizers.cross_node_scalars import FINE
@@ -42,11 +41,6 @@ class CrossNodeOnDevice:
     grid, table : array of float32, shapes (n_pairs, 2) and (n_pairs, bins, 8)
     means : array of float32, shape (n_pairs,)
         The penalty of each pair.
-
-    Raises
-    ------
-    OptionError
-        If there are more nodes than a block has memory for.
     """
 
     def __init__(
@@ -57,12 +51,6 @@ class CrossNodeOnDevice:
         leaves: NDArray[np.integer],
     ) -> None:
         options = regularizer.options
-        if options.bins > MOST_BINS:
-            raise OptionError(
-                f"{options.bins} nodes do not fit into a GPU block's memory",
-                field="regularizers.cnlc.bins",
-                remedy=f"give at most {MOST_BINS}, or --backend cpu",
-            )
         self.device, self._forest, self._size = device, forest, leaves.size
         self._count, self._tabulate = _compiled(options.bins)
         self._kernel = KERNELS[options.kernel]

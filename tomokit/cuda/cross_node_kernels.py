@@ -33,9 +33,6 @@ from tomokit.regularizers.cross_node_scalars import (
 
 MOST_THREADS = 256
 """Of a block; a power of two."""
-MOST_BINS = 1024
-"""Nodes whose arrays fit into any device's shared memory."""
-
 _ONE = 1 << ONE_SHIFT
 _MASK = _ONE - 1
 
@@ -47,7 +44,7 @@ def make_kernels(bins: int) -> tuple[Any, Any]:
     Parameters
     ----------
     bins : int
-        K, from 16 to :data:`MOST_BINS`; sizes the shared memory.
+        K, from 16 to :data:`tomokit.cuda.support.MOST_BINS`; sizes the shared memory.
     """
     top = bins - 1
     n_cells = FINE * top

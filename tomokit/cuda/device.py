@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -164,14 +165,53 @@ def check_device(device: Device) -> None:
         raise ResourceError("a test kernel gave a wrong result", field="--backend", remedy="give --backend cpu")
 
 
-def cuda_devices() -> list[CudaDevice]:
-    """All devices that the CUDA runtime lists, the probe not yet made.
+_found: list[Device] = []
+
+
+def devices() -> list[Device]:
+    """The devices that kernels run on, found once: all that the CUDA runtime lists and that pass :func:`check_device`.
 
     Raises
     ------
     ResourceError
-        If there is none, or CuPy is not installed.
+        If there is none, with the reason why the first is not used.
     """
-    first = CudaDevice(0)
-    count = int(first.xp.cuda.runtime.getDeviceCount())
-    return [first, *(CudaDevice(number) for number in range(1, count))]
+    if not _found:
+        first = CudaDevice(0)
+        reasons: list[str] = []
+        try:
+            count = int(first.xp.cuda.runtime.getDeviceCount())
+        except Exception as error:
+            count, reasons = 0, [_line(error)]
+        for number in range(count):
+            device = CudaDevice(number)
+            try:
+                check_device(device)
+            except Exception as error:  # CuPy, the driver and the compiler each raise their own
+                reasons.append(f"device {number}: {_line(error)}")
+            else:
+                _found.append(device)
+        if not _found:
+            why = reasons[0] if reasons else "the CUDA runtime lists no device"
+            raise ResourceError(f"no GPU can be used ({why})", field="--backend", remedy="give --backend cpu")
+    return list(_found)
+
+
+def any_chosen() -> bool:
+    """Whether devices have been found, or chosen, already."""
+    return bool(_found)
+
+
+@contextmanager
+def use_devices(chosen: Sequence[Device]) -> Iterator[None]:
+    """Take these devices in place of all that are found, within a ``with``."""
+    before = list(_found)
+    _found[:] = chosen
+    try:
+        yield
+    finally:
+        _found[:] = before
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

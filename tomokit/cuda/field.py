@@ -46,11 +46,11 @@ class FieldOnDevice:
         self.blocks = -(-n * n // self._columns)
         with device:
             xp = device.xp
-            self.values, self.density = xp.asarray(leaves.values), xp.asarray(leaves.density)
-            # A copy also where the device's arrays are the host's.
-            self.values, self.density = self.values.copy(), self.density.copy()
-            self._spare = xp.empty_like(self.density)
-            self.state = {name: xp.asarray(array).copy() for name, array in leaves.state.items()}
+            self.values = xp.asarray(leaves.values)
+            self.density, self._spare = xp.empty_like(self.values), xp.empty_like(self.values)
+            self.state = {name: xp.asarray(array) for name, array in leaves.state.items()}
+            kernel = device.load("leaf_activate", N=n, COLUMNS=self._columns)["leaf_activate"]
+            kernel(*self.grid, (self.values, self.density, self._kind, self._parameter))
 
     @property
     def grid(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

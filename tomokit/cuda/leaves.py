@@ -146,9 +146,9 @@ def row_tables(made: LeafProjector, geometry: TiltGeometry) -> dict[str, NDArray
     Returns
     -------
     dict
-        ``row_slab``, ``row_vertex`` (int32), ``row_part`` (float32), shape (n_views, n_levels, n_v): the slab (-1: none),
-        the vertex below and the part of a spacing beyond it. ``slab_rows`` (int32, shape (n_slabs, n_views, 2)): the
-        rows of each slab, first and one past the last. ``slab_lower`` (float32, shape (n_slabs, n_views)) and
+        ``row_slab``, ``row_vertex`` (int32), ``row_part`` (float32), shape (n_views, n_levels, n_v): the slab, -1 if
+        none, the vertex below and the part of a spacing beyond it. ``slab_rows`` (int32, shape (n_slabs, n_views, 2)):
+        the rows of each slab, first and one past the last. ``slab_lower`` (float32, shape (n_slabs, n_views)) and
         ``slab_spacing``: its vertices in rows.
     """
     n, n_v = made.forest.n, geometry.n_v

@@ -39,7 +39,7 @@ class LevelOnDevice:
             xp = device.xp
             self._data = xp.asarray(np.ascontiguousarray(problem.projections, np.float32))
             self._mask = None if mask is None else xp.asarray(np.ascontiguousarray(mask, np.float32))
-            self._mask_sum, self._exposure = xp.asarray(self.mask_sum), xp.asarray(level.exposure.copy())
+            self._mask_sum, self._exposure = xp.asarray(self.mask_sum), xp.asarray(level.exposure)
 
     def projector(self, forest: Forest) -> LeavesOnDevice:
         """The projector over `forest` (in fine pixels), kept until another forest comes."""
@@ -53,7 +53,7 @@ class LevelOnDevice:
 
     def send_exposure(self) -> None:
         """Take the exposures of the host's level."""
-        self._exposure = self.device.xp.asarray(self.level.exposure.copy())
+        self._exposure = self.device.xp.asarray(self.level.exposure)
 
     def fetch_exposure(self) -> None:
         """Give them back."""

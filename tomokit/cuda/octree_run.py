@@ -12,14 +12,16 @@ from tomokit.cuda.device import Device
 from tomokit.cuda.field import FieldOnDevice, hyper_rows
 from tomokit.cuda.leaves import LeavesOnDevice
 from tomokit.cuda.level import LevelOnDevice
-from tomokit.cuda.penalties import PenaltiesOnDevice, check_supported
+from tomokit.cuda.memory import check_fit
+from tomokit.cuda.penalties import PenaltiesOnDevice
 from tomokit.cuda.sampling import sample_volume
+from tomokit.cuda.support import refusal
 from tomokit.errors import OptionError
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
+from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.octree.cover import inside
 from tomokit.octree.measures import Measures
 from tomokit.optimizers.block import BlockOptimizer
@@ -47,6 +49,8 @@ class OctreeRunOnDevice(OctreeRun):
     ------
     OptionError
         If the optimizer or a regularizer has no kernel here.
+    ResourceError
+        If the device has not enough memory.
     """
 
     backend = "cuda"
@@ -55,12 +59,11 @@ class OctreeRunOnDevice(OctreeRun):
         self.device = device
         self._levels: dict[int, LevelOnDevice] = {}
         self._field: FieldOnDevice | None = None
+        refused = refusal(options)
+        if refused is not None:
+            raise OptionError(refused, field="--backend", remedy="give --backend cpu")
+        check_fit(device, ProblemShape.of(problem), options, problem.mask is not None)
         super().__init__(problem, options)
-        check_supported(self.penalties.regularizers)
-        if not isinstance(self.optimizer, BlockOptimizer):
-            raise OptionError(
-                "it has no CUDA kernel", field=f"optimizer {self.optimizer.name}", remedy="give --backend cpu"
-            )
 
     def advance(self) -> dict[str, float]:
         """One pass over all views, in the CPU's order and with its random numbers."""
@@ -145,7 +148,8 @@ class OctreeRunOnDevice(OctreeRun):
         level = self.coarse if coarse else self.fine
         assert level is not None
         if level.pixel not in self._levels:
-            self._levels = {level.pixel: LevelOnDevice(self.device, level)}
+            self._levels = {}  # first, so that both are never there at once
+            self._levels[level.pixel] = LevelOnDevice(self.device, level)
         return self._levels[level.pixel]
 
     def _add_density(self, field: FieldOnDevice, totals: Any) -> None:

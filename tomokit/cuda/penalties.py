@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.cuda.device import Device
-from tomokit.errors import OptionError
 from tomokit.octree import Forest
 from tomokit.octree.faces import shared_faces
 from tomokit.regularizers.boundary import Boundary
@@ -19,7 +18,6 @@ from tomokit.regularizers.tv import TotalVariation
 if TYPE_CHECKING:
     from tomokit.fit.penalties import Weighted
 
-FUSED = (TotalVariation, Boundary, CrossNode)
 _SIDE_THREADS = 128  # as in boundary.cu
 _TOTAL_THREADS = 256  # as in totals.cu
 
@@ -48,21 +46,6 @@ class PullsOnDevice:
     extra_raw: Any = None
 
 
-def check_supported(regularizers: list[Weighted]) -> None:
-    """Refuse regularizers that have no kernel here.
-
-    Raises
-    ------
-    OptionError
-        Naming the first of them.
-    """
-    for item in regularizers:
-        if type(item.regularizer) not in FUSED:
-            raise OptionError(
-                "it has no CUDA kernel", field=f"regularizers.{item.regularizer.name}", remedy="give --backend cpu"
-            )
-
-
 class PenaltiesOnDevice:
     """The regularizers on the leaves of one forest.
 
@@ -70,7 +53,7 @@ class PenaltiesOnDevice:
     ----------
     device : Device
     regularizers : list of Weighted
-        The built-in ones.
+        Those that :mod:`tomokit.cuda.support` does not refuse.
     forest : Forest
     inside : ndarray of bool, shape (n_leaves,)
         Leaves in the region of interest.
@@ -92,7 +75,6 @@ class PenaltiesOnDevice:
         columns: int,
         blocks: int,
     ) -> None:
-        check_supported(regularizers)
         self.device, self.forest, self.regularizers = device, forest, regularizers
         self.names = [item.regularizer.name for item in regularizers]
         self._columns, self._blocks = columns, blocks

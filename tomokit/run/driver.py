@@ -74,7 +74,8 @@ def reconstruct(
     registry = get_registry()
     method = registry.get("method", request.method)()
     options = build_options(method.Options, request.options, f"method {request.method}")
-    backend = choose_backend(request.backend)
+    told: list[str] = []
+    backend = choose_backend(request.backend, method, options, told.append)
     reader = find_reader(request.stack)
     plan = make_plan(request, reader.shape(request.stack))
     check_outputs(request, going_on=resumed is not None)
