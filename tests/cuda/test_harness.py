@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from cases import needs_compiler
-from on_cpu import CpuDevice
+from on_cpu import SANITIZED, CpuDevice
 
 from tomokit.cuda.device import check_device
 from tomokit.cuda.signature import Parameter, check_arguments, signatures
@@ -74,6 +78,32 @@ __restrict__ n) {
 
 
 @needs_compiler
+@pytest.mark.skipif(not SANITIZED, reason="only under the sanitizers: nox -s sanitize")
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("b[0] = a[n];", "heap-buffer-overflow"),
+        ("a[n - 9] = 1.0f;", "heap-buffer-overflow"),
+        ("__shared__ float s[4]; s[n] = 1.0f; b[0] = s[0];", "out of bounds"),
+        ("b[0] = (float)(1 << (n + 30));", "shift exponent"),
+    ],
+)
+def test_the_sanitizers_end_a_process_that_does_wrong(statement: str, told: str) -> None:
+    kernel = f'extern "C" __global__ void k(float* a, float* b, int n) {{ {statement} b[1] = a[0]; }}'
+    script = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import numpy as np\n"
+        "from on_cpu import CpuDevice\n"
+        f"(kernel,) = CpuDevice().compile({kernel!r}).values()\n"
+        "kernel((1, 1, 1), (1, 1, 1), (np.zeros(8, np.float32), np.zeros(8, np.float32), 8))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert told in done.stderr
+
+
+@needs_compiler
+@pytest.mark.skipif(SANITIZED, reason="the sanitizers end the process")
 def test_writes_beyond_an_array_or_to_a_constant_one_are_errors() -> None:
     beyond = 'extern "C" __global__ void k(float* a, int n) { a[n] = 1.0f; }'
     for at in (8, -1):

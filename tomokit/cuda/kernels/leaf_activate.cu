@@ -1,5 +1,5 @@
-// Densities of values that come from the host, rho = s(v): a fit that goes on from a state then has the bits of one that
-// was not stopped, whose densities were computed here too.
+// Densities of values that come from the host, rho = s(v): a fit that goes on from a state then has the bits of one
+// that was not stopped, whose densities were computed here too.
 //
 // A thread owns a vertex. Grid: blocks of columns, leaves; a block is N x COLUMNS threads.
 //
