@@ -49,18 +49,6 @@ def make_kernels(bins: int) -> tuple[Any, Any]:
     top = bins - 1
     n_cells = FINE * top
 
-    def fold(shared: Any, tid: int) -> None:
-        """Leave the sum of the block's values in ``shared[0]``."""
-        half = cuda.blockDim.x // 2
-        while half > 0:
-            cuda.syncthreads()
-            if tid < half:
-                shared[tid] += shared[tid + half]
-            half //= 2
-        cuda.syncthreads()
-
-    fold = cuda.jit(device=True)(fold)
-
     def share_of(at: Any, node: int) -> Any:
         """What a value at `at` deposits at a node, for a function and for its derivative."""
         k = min(int32(at), int32(top - 1))
@@ -268,7 +256,13 @@ def make_kernels(bins: int) -> tuple[Any, Any]:
                         away += weight * (abs(e_lower) + abs(e_upper))
             s0[node], s1[node] = plain, sloped * spacing_a
         total[tid] = away
-        fold(total, tid)
+        half_block = threads // 2
+        while half_block > 0:
+            cuda.syncthreads()
+            if tid < half_block:
+                total[tid] += total[tid + half_block]
+            half_block //= 2
+        cuda.syncthreads()
         if tid == 0:
             means[i] = total[0] / float32(size)
         # The pull on the partner; its function and slope take the place of the deposit.

@@ -109,14 +109,17 @@ class CudaDevice:
         """The kernels of a source file; compiled once per device and set of constants, and cached on disk by CuPy."""
         key = (name, *sorted(defines.items()))
         if key not in self._loaded:
-            source = source_text(name, defines)
-            with self:
-                module = self.xp.RawModule(code=source, options=("--std=c++17",))
-                self._loaded[key] = {
-                    kernel: CudaKernel(kernel, module.get_function(kernel), signature)
-                    for kernel, signature in signatures(source).items()
-                }
+            self._loaded[key] = self.compile(source_text(name, defines))
         return self._loaded[key]
+
+    def compile(self, source: str) -> dict[str, CudaKernel]:
+        """The kernels of a source."""
+        with self:
+            module = self.xp.RawModule(code=source, options=("--std=c++17",))
+            return {
+                kernel: CudaKernel(kernel, module.get_function(kernel), signature)
+                for kernel, signature in signatures(source).items()
+            }
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """A copy in the host's memory; waits until the array is computed."""

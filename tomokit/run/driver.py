@@ -95,7 +95,7 @@ def reconstruct(
     run = method.start(prepared.problem, options)
     used, settled = plugins_used(registry, request, options, reader), run.settled() if isinstance(run, Settled) else {}
     provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, settled)
-    warnings = [*prepared.warnings, *(() if resumed is None else resumed.warnings)]
+    warnings = [*told, *prepared.warnings, *(() if resumed is None else resumed.warnings)]
     checkpoints = _checkpoints(request, provenance, prepared, resumed, _Warner(warnings, progress))
     history = _start(run, resumed, checkpoints)
     progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, volume of {_size(plan)}")
