@@ -161,7 +161,7 @@ def results(device: Device, sizes: Sizes) -> Iterator[Row]:
     options = OctreeOptions(epochs=sizes.epochs)
     for backend in ("cpu", "cuda", "cuda"):
         problem = Problem(projections, None, series.geometry, sizes.phantom[0], seed=5, backend=backend)
-        run = OctreeRun(problem, options) if backend == "cpu" else OctreeRunOnDevice(problem, options, device)
+        run = OctreeRun(problem, options) if backend == "cpu" else OctreeRunOnDevice(problem, options, [device])
         for _ in range(sizes.epochs):
             run.advance()
         values = run.volume().transpose(1, 2, 0)
@@ -208,7 +208,7 @@ def octree_time(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> 
     data = np.random.default_rng(1).random((sizes.views, n_u, n_v), np.float32)
     most = int(np.prod(leaves))
     options = OctreeOptions(epochs=99, n=n, leaf_px=edge, coarser=0, margin=0.0, max_leaves=most)
-    run = OctreeRunOnDevice(Problem(data, None, geometry, thickness, backend="cuda"), options, device)
+    run = OctreeRunOnDevice(Problem(data, None, geometry, thickness, backend="cuda"), options, [device])
     vertices = run.leaves.values.size
     took = seconds(device, run.advance, sizes.repeats) / sizes.views
     cos, sin = np.abs(np.cos(geometry.tilt_rad)), np.abs(np.sin(geometry.tilt_rad))

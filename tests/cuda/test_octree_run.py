@@ -27,7 +27,7 @@ OPTIONS = OctreeOptions(
 
 def fit(device: CpuDevice, options: OctreeOptions = OPTIONS, epochs: int = 3) -> OctreeRunOnDevice:
     """So many epochs."""
-    run = OctreeRunOnDevice(small_problem("cuda"), options, device)
+    run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
     for _ in range(epochs):
         run.advance()
     return run
@@ -39,7 +39,7 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
 
 
 def test_every_epoch_is_the_cpus() -> None:
-    cpu, device = OctreeRun(small_problem(), OPTIONS), OctreeRunOnDevice(small_problem("cuda"), OPTIONS, CpuDevice(3))
+    cpu, device = OctreeRun(small_problem(), OPTIONS), OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(3)])
     for _ in range(OPTIONS.epochs):
         expected, found = cpu.advance(), device.advance()
         assert found.keys() == expected.keys()
@@ -62,7 +62,7 @@ def test_the_same_bits_in_any_order_of_threads() -> None:
 
 def test_stop_and_go_on_gives_the_same_bits() -> None:
     whole, half = fit(CpuDevice(4)), fit(CpuDevice(5), epochs=1)
-    rest = OctreeRunOnDevice(small_problem("cuda"), OPTIONS, CpuDevice(6))
+    rest = OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(6)])
     rest.restore(1, {name: array.copy() for name, array in half.arrays().items()})
     for _ in range(2):
         rest.advance()
@@ -72,9 +72,17 @@ def test_stop_and_go_on_gives_the_same_bits() -> None:
         rest.restore(1, {})
 
 
+def test_the_cpu_goes_on_from_a_state_of_the_device() -> None:
+    begun, cpu = fit(CpuDevice(4), epochs=1), OctreeRun(small_problem(), OPTIONS)
+    cpu.restore(1, begun.arrays())
+    begun.advance()
+    cpu.advance()
+    assert close(cpu.volume(), begun.volume(), 3e-3)
+
+
 def test_what_ceases_to_be_a_number_is_told() -> None:
     options = replace(OPTIONS, coarse_epochs=0, optimizer="sgd", optimizers={"sgd": {"lr": 1e35}})
-    run = OctreeRunOnDevice(small_problem("cuda"), options, CpuDevice())
+    run = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice()])
     assert not np.isfinite(run.advance()["loss"])
 
 
@@ -102,7 +110,7 @@ def test_the_estimate_covers_the_peak_and_not_much_more() -> None:
 
 def test_a_fit_that_does_not_fit_is_refused_with_both_numbers() -> None:
     with pytest.raises(ResourceError, match=r"needs about .* GiB on the device, .* GiB are free"):
-        OctreeRunOnDevice(small_problem("cuda"), OPTIONS, CpuDevice(memory_bytes=1 << 16))
+        OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(memory_bytes=1 << 16)])
 
 
 @pytest.mark.parametrize(
@@ -114,9 +122,9 @@ def test_a_fit_that_does_not_fit_is_refused_with_both_numbers() -> None:
 )
 def test_what_has_no_kernel_is_refused(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(Exception, match=told):
-        OctreeRunOnDevice(small_problem("cuda"), replace(OPTIONS, **settings), CpuDevice())
+        OctreeRunOnDevice(small_problem("cuda"), replace(OPTIONS, **settings), [CpuDevice()])
 
 
 def test_another_backends_problem_is_refused() -> None:
     with pytest.raises(OptionError, match="cpu"):
-        OctreeRunOnDevice(small_problem(), OPTIONS, CpuDevice())
+        OctreeRunOnDevice(small_problem(), OPTIONS, [CpuDevice()])

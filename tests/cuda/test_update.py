@@ -10,7 +10,8 @@ from cases import needs_compiler, two_level_forest
 from on_cpu import CpuDevice
 
 from tomokit.cuda.field import FieldOnDevice, hyper_rows
-from tomokit.cuda.level import LevelOnDevice
+from tomokit.cuda.level import LevelOnDevice, mask_sums
+from tomokit.cuda.parts import split
 from tomokit.cuda.penalties import PenaltiesOnDevice
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.level import Level
@@ -77,15 +78,19 @@ def both(
     terms.append(last)
 
     host = LeafField(forest, start.copy(), activation, optimizer)
-    field = FieldOnDevice(device, host, optimizer)
-    on_device = PenaltiesOnDevice(device, regularizers, forest, inside, field.columns, field.blocks)
-    there = LevelOnDevice(device, Level(given, 1, given.geometry.kappa))
+    (part,) = split(forest, 1)
+    field = FieldOnDevice(device, host, optimizer, part)
+    on_device = PenaltiesOnDevice(device, regularizers, forest, part, None, field.columns, field.blocks)
+    plain = Level(given, 1, given.geometry.kappa)
+    there = LevelOnDevice(device, plain, part, mask_sums(plain))
     hyper = hyper_rows(optimizer, 0.5, 1, steps)
     views = np.array([2, 0])
     for step in range(steps):
         totals = np.zeros(2 + len(on_device.names))
-        pulls = on_device.evaluate(field.values, field.density, step, None, totals, 2)
-        there.step(field, views.astype(np.int32), views, pulls, hyper[step], totals)
+        pulls = on_device.evaluate(field.values, field.density, step, totals, 2)
+        chosen = views.astype(np.int32)
+        residual, partial = there.residual(field, chosen)
+        there.update(field, residual, partial, chosen, views, pulls, hyper[step], totals)
         if pulls.tv_step is not None:
             on_device.add_variation(totals, on_device.variation_slot(2))
     field.fetch(host)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tomokit.cuda.device import Device
 from tomokit.cuda.leaves import BLOCK_THREADS, LeavesOnDevice
+from tomokit.cuda.parts import Part
 from tomokit.cuda.penalties import PullsOnDevice
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.projector.vertex_footprint import KNOTS
@@ -29,16 +30,21 @@ class FieldOnDevice:
         What to start from; it stays as it is until :meth:`fetch`.
     optimizer : BlockOptimizer
         Its rule is the kernel's.
+    part : Part
+        The leaves that are fitted here.
 
     Attributes
     ----------
-    values, density : array of float32, shape (n_leaves, n, n, n)
+    forest : Forest
+        The part's own leaves.
+    values, density : array of float32, shape (n_leaves + n_ghosts, n, n, n)
+        Of the own leaves, then of the ghosts, of which only the layer beyond the cut is kept up to date.
     blocks : int
         Blocks of the update that share a leaf, each of which leaves a sum of total variation.
     """
 
-    def __init__(self, device: Device, leaves: LeafField, optimizer: BlockOptimizer) -> None:
-        self.device, self.forest = device, leaves.forest
+    def __init__(self, device: Device, leaves: LeafField, optimizer: BlockOptimizer, part: Part) -> None:
+        self.device, self.part, self.forest = device, part, part.forest
         self._kind, self._parameter = leaves.kind, leaves.parameter
         self.optimizer = optimizer
         n = leaves.forest.n
@@ -46,11 +52,13 @@ class FieldOnDevice:
         self.blocks = -(-n * n // self._columns)
         with device:
             xp = device.xp
-            self.values = xp.asarray(leaves.values)
+            held = np.concatenate([part.own, part.ghosts])
+            self.values = xp.asarray(_rows(leaves.values, held))
             self.density, self._spare = xp.empty_like(self.values), xp.empty_like(self.values)
-            self.state = {name: xp.asarray(array) for name, array in leaves.state.items()}
+            self.state = {name: xp.asarray(_rows(array, part.own)) for name, array in leaves.state.items()}
             kernel = device.load("leaf_activate", N=n, COLUMNS=self._columns)["leaf_activate"]
-            kernel(*self.grid, (self.values, self.density, self._kind, self._parameter))
+            grid = (self.blocks, held.size, 1)
+            kernel(grid, self.grid[1], (self.values, self.density, self._kind, self._parameter))
 
     @property
     def grid(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -98,11 +106,49 @@ class FieldOnDevice:
 
     def fetch(self, leaves: LeafField) -> None:
         """Bring everything back into the host's field."""
+        own = self.part.own
         with self.device:
-            leaves.values[...] = self.device.to_host(self.values)
-            leaves.density[...] = self.device.to_host(self.density)
+            leaves.values[own] = self.device.to_host(self.values[: own.size])
+            leaves.density[own] = self.device.to_host(self.density[: own.size])
             for name, array in self.state.items():
-                leaves.state[name][...] = self.device.to_host(array)
+                leaves.state[name][own] = self.device.to_host(array)
+
+    def layer(self, leaves: NDArray[np.int64], upper: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Values and densities of some own leaves on their lower or upper side along y, brought to the host."""
+        index, at = self.device.xp.asarray(leaves), self.forest.n - 1 if upper else 0
+        values, density = (self.device.to_host(array[index, :, :, at]) for array in (self.values, self.density))
+        return values, density
+
+    def put_layer(
+        self, ghosts: NDArray[np.int64], upper: bool, layer: tuple[NDArray[np.float32], NDArray[np.float32]]
+    ) -> None:
+        """The same of ghosts, by their place among the ghosts, from the host."""
+        xp = self.device.xp
+        index, at = xp.asarray(ghosts + self.part.own.size), self.forest.n - 1 if upper else 0
+        for array, new in zip((self.values, self.density), layer, strict=True):
+            array[index, :, :, at] = xp.asarray(new)
+
+
+def _rows(array: NDArray[np.float32], leaves: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some leaves of an array, which is not copied if they are all."""
+    return array if np.array_equal(leaves, np.arange(len(array))) else array[leaves]
+
+
+def exchange_layers(fields: list[FieldOnDevice]) -> None:
+    """Bring every ghost's layer beyond the cut up to date: parts follow each other along y."""
+    for part, field in enumerate(fields):
+        for other, upper in ((part - 1, True), (part + 1, False)):
+            if not 0 <= other < len(fields):
+                continue
+            source = fields[other]
+            found, ghosts, there = np.intersect1d(
+                field.part.ghosts, source.part.own, assume_unique=True, return_indices=True
+            )
+            if found.size:
+                with source.device:
+                    layer = source.layer(there, upper)
+                with field.device:
+                    field.put_layer(ghosts, upper, layer)
 
 
 def hyper_rows(optimizer: BlockOptimizer, rate: float, first_count: int, steps: int) -> NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tomokit.fit.options import OctreeOptions
 
 _FLOAT = 4
+_UNEVEN = 1.5
 _FLOATS_OF_A_LEAF = 50  # its place, and the faces around it
 
 
@@ -51,18 +53,21 @@ def device_bytes(shape: ProblemShape, options: OctreeOptions, masked: bool) -> i
     return int(total + max(_level_bytes(shape, options, layout, pixel, masked) for pixel in _pixels(options)))
 
 
-def check_fit(device: Device, shape: ProblemShape, options: OctreeOptions, masked: bool) -> None:
-    """Refuse a fit that does not fit.
+def check_fit(devices: Sequence[Device], shape: ProblemShape, options: OctreeOptions, masked: bool) -> None:
+    """Refuse a fit that does not fit, its parts on the devices being about alike.
 
     Raises
     ------
     ResourceError
         With the estimate and what is free.
     """
-    needed, free = device_bytes(shape, options, masked), device.free_bytes()
+    free = min(device.free_bytes() for device in devices) * len(devices)
+    # Parts are cut between roots, and each has a layer of the next and masks of its own.
+    needed = device_bytes(shape, options, masked or len(devices) > 1) * (1.0 if len(devices) == 1 else _UNEVEN)
     if needed > free:
+        where = "the device" if len(devices) == 1 else f"{len(devices)} devices"
         raise ResourceError(
-            f"the fit needs about {needed / 2**30:.2f} GiB on the device, {free / 2**30:.2f} GiB are free there",
+            f"the fit needs about {needed / 2**30:.2f} GiB on {where}, {free / 2**30:.2f} GiB are free there",
             field="--backend",
             remedy="give --backend cpu, a larger --bin, fewer max_leaves or a smaller n",
         )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.cuda.device import Device
+from tomokit.cuda.parts import Part
 from tomokit.octree import Forest
 from tomokit.octree.faces import shared_faces
 from tomokit.regularizers.boundary import Boundary
@@ -16,6 +17,7 @@ from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
 
 if TYPE_CHECKING:
+    from tomokit.cuda.cross_node import CrossNodeOnDevice
     from tomokit.fit.penalties import Weighted
 
 _SIDE_THREADS = 128  # as in boundary.cu
@@ -55,8 +57,11 @@ class PenaltiesOnDevice:
     regularizers : list of Weighted
         Those that :mod:`tomokit.cuda.support` does not refuse.
     forest : Forest
-    inside : ndarray of bool, shape (n_leaves,)
-        Leaves in the region of interest.
+        All leaves.
+    part : Part
+        Those that are here.
+    cross : CrossNodeOnDevice or None
+        The cross-node constraint, if it is among the regularizers.
     columns, blocks : int
         Of :class:`tomokit.cuda.field.FieldOnDevice`.
 
@@ -71,14 +76,16 @@ class PenaltiesOnDevice:
         device: Device,
         regularizers: list[Weighted],
         forest: Forest,
-        inside: NDArray[np.bool_],
+        part: Part,
+        cross: CrossNodeOnDevice | None,
         columns: int,
         blocks: int,
     ) -> None:
-        self.device, self.forest, self.regularizers = device, forest, regularizers
+        self.device, self.forest, self.regularizers = device, part.forest, regularizers
+        self.cross = cross
         self.names = [item.regularizer.name for item in regularizers]
         self._columns, self._blocks = columns, blocks
-        n, n_leaves = forest.n, forest.n_leaves
+        n, n_leaves = forest.n, part.forest.n_leaves
         self._side_blocks = -(-n * n // _SIDE_THREADS)
         self._arrays: dict[str, Any] = {}
         xp = device.xp
@@ -87,47 +94,28 @@ class PenaltiesOnDevice:
             for item in regularizers:
                 if isinstance(item.regularizer, TotalVariation):
                     share = item.regularizer.leaf_weights(forest) / (n * n * (n - 1.0))
-                    step = item.weight * item.options.every * share
+                    step = item.weight * item.options.every * share[part.own]
                     self._arrays["tv_step"] = xp.asarray(step.astype(np.float32))
                     self._arrays["variation"] = xp.empty((n_leaves, blocks), np.float32)
                 elif isinstance(item.regularizer, Boundary):
-                    found = side_faces(forest)
+                    found = side_faces(forest, part)
                     self._arrays |= {name: xp.asarray(array) for name, array in found.items()}
-                    self._n_faces = int(found["is_fine"].sum())
+                    self._n_faces = shared_faces(forest).n_faces
                     self._arrays["sides"] = xp.empty((n_leaves, 6, n, n), np.float32)
                     self._arrays["differences"] = xp.empty((n_leaves * 6, self._side_blocks), np.float32)
                     self._compare = device.load("boundary", N=n)["boundary_pull"]
-                elif isinstance(item.regularizer, CrossNode):
-                    from tomokit.cuda.cross_node import CrossNodeOnDevice
-
-                    self._cross = CrossNodeOnDevice(device, item.regularizer, forest, np.flatnonzero(inside))
             if any(self._is_raw(item) for item in regularizers):
-                self._arrays["extra_raw"] = xp.empty(forest.values_shape, np.float32)
+                self._arrays["extra_raw"] = xp.empty(part.forest.values_shape, np.float32)
                 self._local = device.load("local_penalty", N=n, COLUMNS=columns)["local_penalty"]
 
-    def draw(self, rng: np.random.Generator, first_step: int, steps: int) -> list[Any]:
-        """All that the next steps draw at random, in the order in which the CPU draws it; sent at once."""
-        drawn: list[Any] = [None] * steps
-        cross = [item for item in self.regularizers if isinstance(item.regularizer, CrossNode)]
-        for item in cross:
-            due = [s for s in range(steps) if (first_step + s) % item.options.every == 0]
-            partners = self._cross.draw(rng, len(due))
-            for row, step in enumerate(due):
-                drawn[step] = partners[row]
-        return drawn
-
-    def evaluate(
-        self, values: Any, density: Any, step: int, partner: Any, totals: Any, first_slot: int
-    ) -> PullsOnDevice:
-        """Everything that must be known before any leaf changes.
+    def evaluate(self, values: Any, density: Any, step: int, totals: Any, first_slot: int) -> PullsOnDevice:
+        """Everything that must be known before any leaf changes; the cross-node constraint is tabulated already.
 
         Parameters
         ----------
-        values, density : array of float32, shape (n_leaves, n, n, n)
+        values, density : array of float32, shape (n_leaves + n_ghosts, n, n, n)
         step : int
             Steps taken so far in the whole fit.
-        partner : array of int32 or None
-            Of this step, from :meth:`draw`.
         totals : array of float64
             Weighted penalties are added, from `first_slot` on; total variation of densities by :meth:`add_variation`.
         first_slot : int
@@ -153,10 +141,11 @@ class PenaltiesOnDevice:
                 else:
                     pulls.sides = self._arrays["sides"]
             else:
-                cross = self._cross
-                cross.tabulate(field, partner)
+                cross = self.cross
+                assert cross is not None
                 pulls.pair = Pair(cross.pair_of, cross.grid, cross.table, scale, raw)
-                self._add(cross.means, totals, scale, slot)
+                # The means are all parts'; the first one adds them.
+                self._add(cross.means, totals, scale if cross.is_first else 0.0, slot)
         return pulls
 
     def add_variation(self, totals: Any, slot: int) -> None:
@@ -198,13 +187,13 @@ class PenaltiesOnDevice:
         self._totals((1, 1, 1), (_TOTAL_THREADS, 1, 1), arguments)
 
 
-def side_faces(forest: Forest) -> dict[str, NDArray[Any]]:
-    """The faces on each side of each leaf, as ``boundary.cu`` takes them.
+def side_faces(forest: Forest, part: Part) -> dict[str, NDArray[Any]]:
+    """The faces on each side of a part's leaves, as ``boundary.cu`` takes them; ghosts are counted after them.
 
     Returns
     -------
     dict
-        ``faces_of`` (int32, shape (6 * n_leaves + 1,)): entries of side ``2 * axis + upper`` of a leaf; ``other`` and
+        ``faces_of`` (int32, shape (6 * n_own + 1,)): entries of side ``2 * axis + upper`` of a leaf; ``other`` and
         ``is_fine`` (int32), ``offset`` (float32, shape (n_entries, 2)), ``scales`` (float32), ordered by leaf, side and
         face.
     """
@@ -214,11 +203,15 @@ def side_faces(forest: Forest) -> dict[str, NDArray[Any]]:
     side = 2 * np.tile(faces.axis, 2) + np.repeat([1, 0], faces.n_faces)
     place = 6 * leaf + side
     order = np.lexsort((face, place))
-    face, leaf, place = face[order], leaf[order], place[order]
+    here = np.full(forest.n_leaves, -1, np.int64)
+    held = np.concatenate([part.own, part.ghosts])
+    here[held] = np.arange(held.size)
+    order = order[(here[leaf[order]] >= 0) & (here[leaf[order]] < part.own.size)]
+    face, leaf, place = face[order], leaf[order], 6 * here[leaf[order]] + side[order]
     is_fine = faces.fine[face] == leaf
     return {
-        "faces_of": np.searchsorted(place, np.arange(6 * forest.n_leaves + 1)).astype(np.int32),
-        "other": np.where(is_fine, faces.coarse[face], faces.fine[face]).astype(np.int32),
+        "faces_of": np.searchsorted(place, np.arange(6 * part.own.size + 1)).astype(np.int32),
+        "other": here[np.where(is_fine, faces.coarse[face], faces.fine[face])].astype(np.int32),
         "offset": faces.offset[face].astype(np.float32),
         "scales": faces.scale[face].astype(np.float32),
         "is_fine": is_fine.astype(np.int32),

@@ -24,7 +24,7 @@ class Octree:
             from tomokit.cuda.device import devices
             from tomokit.cuda.octree_run import OctreeRunOnDevice
 
-            return OctreeRunOnDevice(problem, options, devices()[0])
+            return OctreeRunOnDevice(problem, options, devices())
         from tomokit.fit.run import OctreeRun
 
         return OctreeRun(problem, options)
