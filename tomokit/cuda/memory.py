@@ -9,6 +9,7 @@ import numpy as np
 
 from tomokit.cuda.device import Device
 from tomokit.cuda.leaves import BLOCK_THREADS
+from tomokit.cuda.support import regularizers_of
 from tomokit.errors import ResourceError
 from tomokit.fit import setup
 from tomokit.fit.memory import Layout, footprint_sizes, lay_out
@@ -37,18 +38,18 @@ def device_bytes(shape: ProblemShape, options: OctreeOptions, masked: bool) -> i
         If an optimizer, a regularizer or an option of one is unknown.
     """
     layout = lay_out(shape, options)
-    field = _FLOAT * layout.leaves * options.n**3
+    field = _FLOAT * layout.leaves * layout.n**3
     remembered = sum(array.size for array in setup.make_optimizer(options).state_arrays((1,), np.float32).values())
     # Values, densities old and new, what the optimizer remembers.
     total = float(field * (3 + remembered))
     raw = False
-    for item in setup.make_all_regularizers(options):
+    for item in regularizers_of(options):
         if isinstance(item.regularizer, CrossNode):
             # Of each leaf and node: the fine cells, two counts, and the table's row of eight.
             total += layout.leaves * item.options.bins * (8 * FINE + 2 * _FLOAT + 8 * _FLOAT)
         else:
             raw = raw or item.options.space == "raw"
-            total += 6 * field / options.n if isinstance(item.regularizer, Boundary) else 0
+            total += 6 * field / layout.n if isinstance(item.regularizer, Boundary) else 0
     total += field if raw else 0
     return int(total + max(_level_bytes(shape, options, layout, pixel, masked) for pixel in _pixels(options)))
 
@@ -87,7 +88,7 @@ def _level_bytes(shape: ProblemShape, options: OctreeOptions, layout: Layout, pi
     tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + 3 * n_y) + 3 * layout.slabs)
     tables += layout.leaves * _FLOATS_OF_A_LEAF
     # The projection in each slab, the residual, and its contraction.
-    step = 2 * layout.slabs * views * n_u * options.n + views * n_u * n_y
+    step = 2 * layout.slabs * views * n_u * layout.n + views * n_u * n_y
     # Sums of blocks of vertices, of sides and of pixels.
-    sums = layout.leaves * (options.n**2 // (BLOCK_THREADS // options.n or 1) + 7) + views * n_u * n_y // 64
+    sums = layout.leaves * (layout.n**2 // (BLOCK_THREADS // layout.n or 1) + 7) + views * n_u * n_y // 64
     return _FLOAT * float(data + tables + step + sums)

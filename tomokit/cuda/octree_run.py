@@ -25,6 +25,8 @@ from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.pausing import EpochPaused, EpochSoFar
+from tomokit.octree import Forest
 from tomokit.octree.cover import inside
 from tomokit.octree.measures import Measures
 from tomokit.optimizers.block import BlockOptimizer
@@ -43,8 +45,15 @@ class _Share:
     device: Device
     part: Part
     field: FieldOnDevice
-    penalties: PenaltiesOnDevice
+    kept: PenaltiesOnDevice | None = None
+    made_for: Any = None
     level: LevelOnDevice | None = None
+
+    @property
+    def penalties(self) -> PenaltiesOnDevice:
+        """Those of the epoch."""
+        assert self.kept is not None
+        return self.kept
 
 
 class OctreeRunOnDevice(OctreeRun):
@@ -81,42 +90,48 @@ class OctreeRunOnDevice(OctreeRun):
         super().__init__(problem, options)
 
     def advance(self) -> dict[str, float]:
-        """One pass over all views, in the CPU's order and with its random numbers."""
-        options, n_views = self.options, self.problem.geometry.n_views
+        """One pass over all views, in the CPU's order with its random numbers; or the rest of one that was paused."""
+        options, so_far = self.options, self._so_far
         rate = options.decay if self.epoch >= options.epochs - options.decays else 1.0
-        rng = np.random.default_rng((self.problem.seed, self.epoch))
-        order = rng.permutation(n_views)
+        rng, order = self._generator()
+        if so_far.generator is not None:
+            rng.bit_generator.state = so_far.generator
         parts = np.array_split(order, -(-order.size // options.views_per_step))
         shares = self._on_devices()
+        self._set_penalties()
         self._set_level(self.coarse is not None and self.epoch < options.coarse_epochs)
-        drawn = self._draw(rng, len(parts))
+        names = shares[0].penalties.names
+        drawn = self._draw(rng, len(parts) - so_far.step)
+        begun = [so_far.squares, so_far.weight, 0.0, *(so_far.terms.get(name, 0.0) * len(parts) for name in names)]
         sent = []
-        for item in shares:
+        for i, item in enumerate(shares):
             with item.device:
                 put = item.device.xp.asarray
-                rows = hyper_rows(item.field.optimizer, rate, self.leaves.count + 1, len(parts))
-                totals = item.device.xp.zeros(_FIRST_PENALTY + len(item.penalties.names), np.float64)
+                rows = hyper_rows(item.field.optimizer, rate, self.leaves.count + 1, len(parts) - so_far.step)
+                totals = np.array(begun) * (i == 0 or np.arange(len(begun)) < _DENSITY)
                 partners = None if drawn is None else put(drawn)
-                sent.append((put(order.astype(np.int32)), put(rows), partners, totals))
-        begin = due = 0
-        for step, views in enumerate(parts):
+                sent.append((put(order.astype(np.int32)), put(rows), partners, put(totals)))
+        begin, due, first = sum(views.size for views in parts[: so_far.step]), 0, so_far.step
+        for step, views in enumerate(parts[first:]):
             now = slice(begin, begin + views.size)
             due = self._step_all(step, views, now, due, sent)
             begin = now.stop
             self._step += 1
             self.leaves.count += 1
-        found = self._sums([totals for _, _, _, totals in sent])
+            so_far.step += 1
+            if so_far.step < len(parts) and self.pause():
+                self._remember(self._sums([totals for *_, totals in sent]), names, len(parts), first)
+                raise EpochPaused
+        found = self._sums([totals for *_, totals in sent])
+        self._so_far = EpochSoFar()
         self.epoch += 1
         terms = {"data": float(found[_SQUARES]) / max(float(found[_WEIGHT]), 1.0), TotalVariation.name: 0.0}
-        for name, value in zip(shares[0].penalties.names, found[_FIRST_PENALTY:], strict=True):
+        for name, value in zip(names, found[_FIRST_PENALTY:], strict=True):
             terms[name] = float(value) / len(parts)
         terms = {"loss": sum(terms.values()), **terms}
         if not math.isfinite(found[_DENSITY]):
             terms |= {"loss": math.nan, "density": math.nan}
-        self._losses.append(terms["loss"])
-        if self.epoch in options.structure_epochs and math.isfinite(terms["loss"]):
-            self._restructure()
-        return {**terms, "leaves": float(self.leaves.forest.n_leaves)}
+        return self._end_epoch(terms)
 
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
         """Projections ``[tilt, u, y]`` of the present density, without exposure."""
@@ -127,7 +142,7 @@ class OctreeRunOnDevice(OctreeRun):
                 density = item.field.density[: item.part.own.size]
                 for view in range(geometry.n_views):
                     # A row is seen in one part; in the others it is zero.
-                    stack[view] += item.device.to_host(projector(density, view, self.problem.geometry.kappa))[0]
+                    stack[view] += item.device.to_host(projector(density, view, self.fine.kappa))[0]
         return stack
 
     def volume(self) -> NDArray[np.float32]:
@@ -138,7 +153,9 @@ class OctreeRunOnDevice(OctreeRun):
             self._fetch()
             return super().volume()
         shape = (g.n_u, self.problem.thickness_px, g.n_v)
-        return sample_volume(shares[0].device, shares[0].field.density, self.leaves.forest, shape)
+        volume = sample_volume(shares[0].device, shares[0].field.density, self.leaves.forest, shape)
+        volume *= np.float32(self.scales.unit)
+        return volume
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Forest, values, optimizer state, exposures, losses and remembered contributions; brought to the host."""
@@ -151,25 +168,58 @@ class OctreeRunOnDevice(OctreeRun):
         # What lies on the devices belongs to the leaves before; new arrays are sent when they are asked for.
         self._shares = []
 
+    def _move(self, forest: Forest) -> None:
+        self._fetch()  # the host resamples
+        super()._move(forest)
+
     def _on_devices(self) -> list[_Share]:
         if not self._shares:
             assert isinstance(self.optimizer, BlockOptimizer)
-            regularizers, forest = self.penalties.regularizers, self.leaves.forest
-            parts = split(forest, len(self.devices))
-            for number, (device, part) in enumerate(zip(self.devices, parts, strict=False)):
+            self._parts = split(self.leaves.forest, len(self.devices))
+            for device, part in zip(self.devices, self._parts, strict=False):
                 with device:
-                    field = FieldOnDevice(device, self.leaves, self.optimizer, part)
-                    cross = None
-                    for item in regularizers:
-                        if isinstance(item.regularizer, CrossNode):
-                            from tomokit.cuda.cross_node import CrossNodeOnDevice
-
-                            cross = CrossNodeOnDevice(device, item.regularizer, parts, number, self.inside)
-                    penalties = PenaltiesOnDevice(
-                        device, regularizers, forest, part, cross, field.columns, field.blocks
-                    )
-                self._shares.append(_Share(device, part, field, penalties))
+                    self._shares.append(_Share(device, part, FieldOnDevice(device, self.leaves, self.optimizer, part)))
         return self._shares
+
+    def _set_penalties(self) -> None:
+        """Have the regularizers of this epoch, made anew where they differ from those of the last."""
+        forest = self.leaves.forest
+        regularizers = self._penalties(self.epoch, forest).regularizers
+        key = [(item.regularizer.name, item.options, item.weight) for item in regularizers]
+        for number, item in enumerate(self._shares):
+            if item.made_for == key:
+                continue
+            cross = None
+            with item.device:
+                for chosen in regularizers:
+                    if isinstance(chosen.regularizer, CrossNode):
+                        from tomokit.cuda.cross_node import CrossNodeOnDevice
+
+                        cross = CrossNodeOnDevice(item.device, chosen.regularizer, self._parts, number, self.inside)
+                item.kept = None  # first, so that both are never there at once
+                item.kept = PenaltiesOnDevice(
+                    item.device, regularizers, forest, item.part, cross, item.field.columns, item.field.blocks
+                )
+            item.made_for = key
+
+    def _generator(self) -> tuple[np.random.Generator, NDArray[np.int64]]:
+        """The epoch's random numbers, and the order of its views, which is drawn first."""
+        rng = np.random.default_rng((self.problem.seed, self.epoch))
+        return rng, rng.permutation(self.problem.geometry.n_views)
+
+    def _remember(self, found: NDArray[np.float64], names: list[str], steps: int, first: int) -> None:
+        """Note the epoch so far, as the CPU does: it may go on from there too."""
+        so_far = self._so_far
+        so_far.squares, so_far.weight = float(found[_SQUARES]), float(found[_WEIGHT])
+        so_far.terms = {TotalVariation.name: 0.0}
+        so_far.terms |= {name: float(v) / steps for name, v in zip(names, found[_FIRST_PENALTY:], strict=True)}
+        rng, _ = self._generator()
+        if so_far.generator is not None:
+            rng.bit_generator.state = so_far.generator
+        taken = so_far.step - first
+        # Partners were drawn for the whole epoch; the generator is to be where these steps leave it.
+        self._draw(rng, taken, self._step - taken)
+        so_far.generator = dict(rng.bit_generator.state)
 
     def _set_level(self, coarse: bool) -> None:
         """Have the level that an epoch works on; the other one is let go."""
@@ -182,23 +232,25 @@ class OctreeRunOnDevice(OctreeRun):
                 item.level = LevelOnDevice(item.device, level, item.part, sums)
             item.level.send_exposure()
 
-    def _draw(self, rng: np.random.Generator, steps: int) -> NDArray[np.int32] | None:
-        """The partners of every evaluation of the cross-node constraint in the next steps."""
-        cross, every = self._shares[0].penalties.cross, self._every()
+    def _draw(self, rng: np.random.Generator, steps: int, first: int | None = None) -> NDArray[np.int32] | None:
+        """Partners for each evaluation of the cross-node constraint in so many steps, from now on or from `first`."""
+        cross = self._shares[0].penalties.cross
         if cross is None:
             return None
-        return cross.draw(rng, sum((self._step + step) % every == 0 for step in range(steps)))
+        begin, every = self._step if first is None else first, self._cross_options().every
+        return cross.draw(rng, sum((begin + step) % every == 0 for step in range(steps)))
 
-    def _every(self) -> int:
-        found = [item.options.every for item in self.penalties.regularizers if isinstance(item.regularizer, CrossNode)]
-        return int(found[0]) if found else 1
+    def _cross_options(self) -> Any:
+        regularizers = self._shares[0].penalties.regularizers
+        (found,) = (item.options for item in regularizers if isinstance(item.regularizer, CrossNode))
+        return found
 
     def _step_all(self, step: int, views: NDArray[np.int64], now: slice, due: int, sent: list[Any]) -> int:
         """One step on every device; returns how many of the partners that were drawn are used up."""
         shares = self._shares
         if len(shares) > 1:
             exchange_layers([item.field for item in shares])
-        if shares[0].penalties.cross is not None and self._step % self._every() == 0:
+        if shares[0].penalties.cross is not None and self._step % self._cross_options().every == 0:
             self._tabulate(due, sent)
             due += 1
         pulls: list[PullsOnDevice] = []
@@ -226,11 +278,7 @@ class OctreeRunOnDevice(OctreeRun):
         """Everything of the cross-node constraint that must be known before any leaf changes."""
         from tomokit.cuda.cross_node import share_counts
 
-        (raw,) = (
-            item.options.space == "raw"
-            for item in self.penalties.regularizers
-            if isinstance(item.regularizer, CrossNode)
-        )
+        raw = self._cross_options().space == "raw"
         found = []
         for item in self._shares:
             assert item.penalties.cross is not None
@@ -272,7 +320,7 @@ class OctreeRunOnDevice(OctreeRun):
             item.field.fetch(self.leaves)
 
     def _measure(self) -> Measures:
-        """Of the densities on the devices; the host's copies are brought up to date, since they are resampled next."""
+        """Of the densities on the devices."""
         from tomokit.cuda.measures import measure
 
         n_leaves = self.leaves.forest.n_leaves
@@ -280,5 +328,4 @@ class OctreeRunOnDevice(OctreeRun):
         for item in self._on_devices():
             found = measure(item.device, item.field.density[: item.part.own.size])
             error[item.part.own], largest[item.part.own] = found.error, found.density
-        self._fetch()
         return Measures(error, largest)

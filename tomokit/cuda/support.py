@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tomokit.fit import setup
+from tomokit.fit.penalties import Weighted, make_regularizers
+from tomokit.fit.weights import FOLLOW_NOISE
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.regularizers.boundary import Boundary
 from tomokit.regularizers.cross_node import CrossNode
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 
 MOST_BINS = 1024
 """Nodes of the cross-node constraint whose arrays fit into any device's shared memory."""
+
+
+def regularizers_of(options: OctreeOptions) -> list[Weighted]:
+    """All regularizers that a fit may have; those whose weight follows from the data with any weight."""
+    return make_regularizers(options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})
 
 
 def refusal(options: OctreeOptions) -> str | None:
@@ -28,7 +35,7 @@ def refusal(options: OctreeOptions) -> str | None:
     optimizer = setup.make_optimizer(options)
     if not isinstance(optimizer, BlockOptimizer):
         return f"optimizer {optimizer.name} has no CUDA kernel"
-    for item in setup.make_all_regularizers(options):
+    for item in regularizers_of(options):
         if type(item.regularizer) not in (TotalVariation, Boundary, CrossNode):
             return f"regularizer {item.regularizer.name} has no CUDA kernel"
         if isinstance(item.regularizer, CrossNode) and item.options.bins > MOST_BINS:

@@ -103,6 +103,11 @@ class OctreeRun:
         if not math.isfinite(float(self.leaves.density.sum(dtype=np.float64))):
             # The last step of the epoch may have spoilt what no term has seen yet.
             terms |= {"loss": math.nan, "density": math.nan}
+        return self._end_epoch(terms)
+
+    def _end_epoch(self, terms: dict[str, float]) -> dict[str, float]:
+        """Note the loss, and change the leaves where that is due."""
+        options = self.options
         self._losses.append(terms["loss"])
         if math.isfinite(terms["loss"]):
             if self.epoch == options.large_leaf_epochs:
