@@ -39,9 +39,14 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
     return bool(np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected))
 
 
-def test_every_epoch_is_the_cpus() -> None:
-    cpu, device = OctreeRun(small_problem(), OPTIONS), OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(3)])
-    for _ in range(OPTIONS.epochs):
+@pytest.mark.parametrize(
+    "options",
+    [OPTIONS, replace(OPTIONS, coarse_epochs=0, large_leaves=0.4, convex=0.7)],
+    ids=["coarse", "large"],
+)
+def test_every_epoch_is_the_cpus(options: OctreeOptions) -> None:
+    cpu, device = OctreeRun(small_problem(), options), OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(3)])
+    for _ in range(options.epochs):
         expected, found = cpu.advance(), device.advance()
         assert found.keys() == expected.keys()
         for name, value in expected.items():
