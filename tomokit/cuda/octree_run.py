@@ -225,9 +225,10 @@ class OctreeRunOnDevice(OctreeRun):
         """Have the level that an epoch works on; the other one is let go."""
         level = self.coarse if coarse else self.fine
         assert level is not None
-        sums = mask_sums(level)
+        sums = None
         for item in self._shares:
             if item.level is None or item.level.level is not level:
+                sums = mask_sums(level) if sums is None else sums
                 item.level = None  # first, so that both are never there at once
                 item.level = LevelOnDevice(item.device, level, item.part, sums)
             item.level.send_exposure()
