@@ -46,6 +46,27 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def sanitize(session: nox.Session) -> None:
+    """The CUDA kernels on the CPU under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    runtime = session.run("g++", "-print-file-name=libasan.so", external=True, silent=True)
+    environment = {
+        "TOMOKIT_SANITIZE": "1",
+        "LD_PRELOAD": str(runtime).strip(),
+        # Python keeps what it allocates; and the kernels' threads have stacks of their own.
+        "ASAN_OPTIONS": "detect_leaks=0,detect_stack_use_after_return=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    chosen = session.posargs or ["tests/cuda", "-k", "not nvrtc and not numba_kernels and not imports"]
+    session.run(sys.executable, "-m", "pytest", *chosen, env=environment)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Results and times on a GPU, as one table."""
+    session.run(sys.executable, "tests/benchmarks/gpu.py", *session.posargs)
+
+
+@nox.session
 def quality(session: nox.Session) -> None:
     """Quality of the reconstructions on data with a truth; takes long."""
     session.run(sys.executable, "tests/benchmarks/quality.py", *session.posargs)

@@ -13,13 +13,8 @@ from tomokit.run.backend import choose_backend, use_threads
 from tomokit.run.memory import available_bytes, check_disk, check_memory, peak_bytes, readable
 
 
-def test_auto_is_the_cpu_and_names_are_kept() -> None:
-    assert [choose_backend(name) for name in ("auto", "cpu", "reference")] == ["cpu", "cpu", "reference"]
-
-
-def test_cuda_is_refused_as_not_there() -> None:
-    with pytest.raises(ResourceError, match="--backend cpu"):
-        choose_backend("cuda")
+def test_names_are_kept() -> None:
+    assert [choose_backend(name) for name in ("cpu", "reference")] == ["cpu", "reference"]
 
 
 def test_an_unknown_backend_is_refused() -> None:

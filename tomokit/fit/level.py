@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,13 +39,7 @@ class Level:
     def projector(self, forest: Forest) -> LeafProjector:
         """The projector over `forest` (in fine pixels), kept until another forest comes."""
         if self._projector is None or self._forest is not forest:
-            x, z, y = forest.origin_px
-            scaled = replace(
-                forest,
-                origin_px=(x / self.pixel, z / self.pixel, y / self.pixel),
-                root_px=forest.root_px / self.pixel,
-            )
-            self._projector = LeafProjector(scaled, self.problem.geometry)
+            self._projector = LeafProjector(forest.in_pixels(self.pixel), self.problem.geometry)
             self._forest = forest
         return self._projector
 

@@ -30,7 +30,7 @@ _CROSS_NODE_BYTES = 32 * 8 + 2 * 8 + 8 * _FLOAT
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """How many leaves, slabs along y and groups of leaves there are at most, vertices along a leaf's edge, and the
     coarsest leaf's edge."""
 
@@ -56,7 +56,7 @@ def estimate_bytes(shape: ProblemShape, options: OctreeOptions) -> int:
     """
     optimizer = setup.make_optimizer(options)
     regularizers = make_regularizers(options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})
-    layout = _layout(shape, options)
+    layout = lay_out(shape, options)
     field = _FLOAT * layout.leaves * layout.n**3
     # Values, densities, what the optimizer remembers.
     fields = 2 + sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())
@@ -78,7 +78,14 @@ def estimate_bytes(shape: ProblemShape, options: OctreeOptions) -> int:
     return int(max(_start_bytes(shape), total + threads * _FLOAT * layout.n**3))
 
 
-def _layout(shape: ProblemShape, options: OctreeOptions) -> _Layout:
+def lay_out(shape: ProblemShape, options: OctreeOptions) -> Layout:
+    """The forest that a fit starts from, or the most that its structure updates may make of it.
+
+    Raises
+    ------
+    LeafBudgetError
+        As :func:`estimate_bytes`.
+    """
     try:
         forest = setup.make_forest(shape, options, FINEST_SPACING_PX)
     except LeafBudgetError:
@@ -87,16 +94,16 @@ def _layout(shape: ProblemShape, options: OctreeOptions) -> _Layout:
             raise
         narrow = ProblemShape(shape.n_views, shape.n_u, shape.n_y, shape.thickness_px)
         forest = setup.make_forest(narrow, options, FINEST_SPACING_PX)
-        return _Layout(options.max_leaves, options.max_leaves, options.max_leaves, forest.n, forest.root_px)
+        return Layout(options.max_leaves, options.max_leaves, options.max_leaves, forest.n, forest.root_px)
     found = find_slabs(forest)
     slabs, groups = len(found.slab), len(found.group)
     if not options.structure_epochs:
-        return _Layout(forest.n_leaves, slabs, groups, forest.n, forest.root_px)
+        return Layout(forest.n_leaves, slabs, groups, forest.n, forest.root_px)
     finest = 2**options.finer * slabs
-    return _Layout(options.max_leaves, finest, options.max_leaves // 8 + finest, forest.n, forest.root_px)
+    return Layout(options.max_leaves, finest, options.max_leaves // 8 + finest, forest.n, forest.root_px)
 
 
-def _regularizer_bytes(item: Weighted, layout: _Layout, n: int) -> float:
+def _regularizer_bytes(item: Weighted, layout: Layout, n: int) -> float:
     """What a regularizer keeps for the pass over the leaves, and makes on its way."""
     field = _FLOAT * layout.leaves * n**3
     if is_built_in(item.regularizer, TotalVariation) and item.options.space == "rho":
@@ -109,17 +116,22 @@ def _regularizer_bytes(item: Weighted, layout: _Layout, n: int) -> float:
     return 2 * field
 
 
-def _step_bytes(shape: ProblemShape, options: OctreeOptions, layout: _Layout, pixel: int) -> float:
+def _step_bytes(shape: ProblemShape, options: OctreeOptions, layout: Layout, pixel: int) -> float:
     """The projector's tables of all views, and what a step on some views takes, in pixels of so many fine ones."""
     n_u, n_y = -(-shape.n_u // pixel), -(-shape.n_y // pixel)
-    levels = options.coarser + 1 + (options.finer if options.structure_epochs else 0)
-    # The widest footprint is that of the coarsest vertices at 45 degrees.
-    taps = footprint_taps(math.pi / 4, layout.root_px / pixel / (layout.n - 1))
+    levels, taps = footprint_sizes(options, layout, pixel)
     tables = _FLOAT * shape.n_views * levels * 9 * (KNOTS + 1) * taps
     views = min(options.views_per_step, shape.n_views)
     rows = _FLOAT * views * (n_u + 2 * taps) * layout.n
     # Tables are made singly and then stacked. Residuals, and two more images where there is a mask.
     return 2 * tables + max(layout.groups, layout.slabs) * rows + _FLOAT * (views + 2) * n_u * n_y
+
+
+def footprint_sizes(options: OctreeOptions, layout: Layout, pixel: int) -> tuple[int, int]:
+    """Levels of leaves, and most detector columns that a vertex meets, in pixels of so many fine ones."""
+    levels = options.coarser + 1 + (options.finer if options.structure_epochs else 0)
+    # The widest footprint is that of the coarsest vertices at 45 degrees.
+    return levels, footprint_taps(math.pi / 4, layout.root_px / pixel / (layout.n - 1))
 
 
 def _start_bytes(shape: ProblemShape) -> float:

@@ -25,7 +25,7 @@ from tomokit.methods.pausing import EpochPaused, EpochSoFar, never
 from tomokit.octree import Forest
 from tomokit.octree.cover import inside
 from tomokit.octree.culling import seen, select
-from tomokit.octree.measures import Memory, measure
+from tomokit.octree.measures import Measures, Memory, measure
 from tomokit.octree.structure import plan_update
 from tomokit.projector.leaves import LeafProjector
 
@@ -36,12 +36,13 @@ class OctreeRun:
     Raises
     ------
     OptionError
-        If the problem asks for another backend than the CPU: the kernels are the CPU's, and the summary must not
-        say otherwise.
+        If the problem asks for another backend than the run's own: the summary must not say otherwise.
     """
 
+    backend = "cpu"
+
     def __init__(self, problem: Problem, options: OctreeOptions) -> None:
-        if problem.backend != "cpu":
+        if problem.backend != self.backend:
             raise OptionError(
                 f"the octree method has no {problem.backend} backend", field="--backend", remedy="choose cpu"
             )
@@ -102,6 +103,11 @@ class OctreeRun:
         if not math.isfinite(float(self.leaves.density.sum(dtype=np.float64))):
             # The last step of the epoch may have spoilt what no term has seen yet.
             terms |= {"loss": math.nan, "density": math.nan}
+        return self._end_epoch(terms)
+
+    def _end_epoch(self, terms: dict[str, float]) -> dict[str, float]:
+        """Note the loss, and change the leaves where that is due."""
+        options = self.options
         self._losses.append(terms["loss"])
         if math.isfinite(terms["loss"]):
             if self.epoch == options.large_leaf_epochs:
@@ -240,12 +246,16 @@ class OctreeRun:
         keep = seen(forest, self.problem.geometry, self.problem.mask)
         return select(forest, keep) if keep.any() else forest
 
+    def _measure(self) -> Measures:
+        """Of the present densities."""
+        return measure(self.leaves.density)
+
     def _restructure(self) -> None:
         """Change the octree by its integer program, if the loss has stalled."""
         if len(self._losses) < 2 or self._losses[-1] < self.options.structure_stall * self._losses[-2]:
             return
         forest = self.leaves.forest
-        contribution = measure(self.leaves.density).contribution(forest)
+        contribution = self._measure().contribution(forest)
         self.memory.record(forest, contribution)
         planned = plan_update(
             forest,

@@ -20,9 +20,20 @@ class Octree:
 
     def start(self, problem: Problem, options: OctreeOptions) -> Run:
         """Set up a run (see :class:`Method`)."""
+        if problem.backend == "cuda":
+            from tomokit.cuda.device import devices
+            from tomokit.cuda.octree_run import OctreeRunOnDevice
+
+            return OctreeRunOnDevice(problem, options, devices())
         from tomokit.fit.run import OctreeRun
 
         return OctreeRun(problem, options)
+
+    def refuses_cuda(self, options: OctreeOptions) -> str | None:
+        """Regularizers and optimizers of plugins have no kernels there."""
+        from tomokit.cuda.support import refusal
+
+        return refusal(options)
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: OctreeOptions) -> int:
         """What the forest, the optimizer and the regularizers take (see :class:`Method`)."""

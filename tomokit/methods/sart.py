@@ -84,6 +84,9 @@ class Sart:
         """Set up a run (see :class:`Method`)."""
         return SartRun(problem, options)
 
+    def refuses_cuda(self, options: SartOptions) -> None:
+        """Projections and their transpose have kernels there."""
+
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartOptions) -> int:
         """Density and direction; ray weights, twice where views are shifted along y (see :class:`Method`)."""
         return dense_bytes(problem_shape, options.margin, volumes=2, stacks=2, views=3)

@@ -71,6 +71,9 @@ class SartTv:
         """Set up a run (see :class:`Method`)."""
         return SartTvRun(problem, options)
 
+    def refuses_cuda(self, options: SartTvOptions) -> None:
+        """Projections and their transpose have kernels there."""
+
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartTvOptions) -> int:
         """Density, direction and dual; ray weights (see :class:`Method`)."""
         return dense_bytes(problem_shape, options.margin, volumes=5, stacks=1, views=3)

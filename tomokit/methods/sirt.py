@@ -64,6 +64,9 @@ class Sirt:
         """Set up a run (see :class:`Method`)."""
         return SirtRun(problem, options)
 
+    def refuses_cuda(self, options: SirtOptions) -> None:
+        """Projections and their transpose have kernels there."""
+
     def estimate_bytes(self, problem_shape: ProblemShape, options: SirtOptions) -> int:
         """Density, weights and direction; rays, residuals (see :class:`Method`)."""
         return dense_bytes(problem_shape, options.margin, volumes=3, stacks=3)

@@ -131,6 +131,9 @@ class Tv:
         """Set up a run (see :class:`Method`)."""
         return TvRun(problem, options)
 
+    def refuses_cuda(self, options: TvOptions) -> None:
+        """Projections and their transpose have kernels there."""
+
     def estimate_bytes(self, problem_shape: ProblemShape, options: TvOptions) -> int:
         """Density, point ahead, four duals and two at work; data dual and residuals (see :class:`Method`)."""
         from tomokit.methods.preconditioner import PROBES

@@ -69,6 +69,9 @@ class Wbp:
         """Set up a run (see :class:`Method`)."""
         return WbpRun(problem, options)
 
+    def refuses_cuda(self, options: WbpOptions) -> None:
+        """Projections and their transpose have kernels there."""
+
     def estimate_bytes(self, problem_shape: ProblemShape, options: WbpOptions) -> int:
         """Density and back-projection; filtered views and residuals (see :class:`Method`)."""
         return dense_bytes(problem_shape, 0.0, volumes=2, stacks=2, views=6)

@@ -113,3 +113,8 @@ class Forest:
         parents = np.unique(self.index[down] // 2, axis=0)
         level = np.concatenate([self.level[~down], np.full(len(parents), finest - 1, np.int32)])
         return replace(self, level=level, index=np.concatenate([self.index[~down], parents]))
+
+    def in_pixels(self, pixel: int) -> Forest:
+        """The same leaves with lengths in pixels of which one is `pixel` of the present ones."""
+        x, z, y = self.origin_px
+        return replace(self, origin_px=(x / pixel, z / pixel, y / pixel), root_px=self.root_px / pixel)

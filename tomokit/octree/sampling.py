@@ -1,9 +1,9 @@
 """The trilinear field on any regular lattice.
 
-A leaf owns the points from its lower faces (included) to its upper ones (excluded). A point on an upper face beyond
-which there is no leaf belongs to the lowest-numbered leaf that it touches, so that the field reaches to the end of the
-forest. Faces lie at whole numbers of the finest cubes, computed alike for both neighbours: no point is missed or
-written twice, and leaves can be filled in parallel with the same result at any number of threads.
+A leaf owns the points from its lower faces (included) to its upper ones (excluded), see :mod:`tomokit.octree.lattice`.
+A point on an upper face beyond which there is no leaf belongs to the lowest-numbered leaf that it touches, so that the
+field reaches to the end of the forest. No point is missed or written twice, and leaves can be filled in parallel with
+the same result at any number of threads.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
 from tomokit.octree.forest import Forest
+from tomokit.octree.lattice import lattice_boxes
 from tomokit.octree.lookup import find
-
-_ON_FACE = 1e-6
-"""Points this close to a face, in lattice steps, lie on it."""
 
 
 def sample(
@@ -70,16 +68,10 @@ def sample(
     if not ((step > 0).all() and (count >= 0).all()):
         raise InputError(f"a lattice of {tuple(count)} points with spacing {tuple(step)}", remedy="give positive ones")
     out = np.full((nx, nz, ny), fill, np.float32)
-    low, high = _bounds(forest)
-    first = np.clip(np.ceil((low - start) / step - _ON_FACE), 0, count).astype(np.int64)
-    stop = np.clip(np.ceil((high - start) / step - _ON_FACE), 0, count).astype(np.int64)
-    closed = np.clip(np.floor((high - start) / step + _ON_FACE) + 1, 0, count).astype(np.int64)
-    # Vertex coordinate of lattice point i: base + rate * i.
-    rate = step / forest.spacing_px[:, None]
-    base = (start - low) / forest.spacing_px[:, None]
+    boxes = lattice_boxes(forest, start, step, count)
     values = np.ascontiguousarray(values)
-    edge = np.flatnonzero((closed > stop).any(axis=1))
-    _fill_upper_faces(values, edge, first, stop, closed, base, rate, out)
+    first, stop, base, rate = boxes.first, boxes.stop, boxes.base, boxes.rate
+    _fill_upper_faces(values, boxes.on_upper_faces, first, stop, boxes.closed, base, rate, out)
     _fill_leaves(values, first, stop, base, rate, out)
     return out
 
@@ -129,16 +121,6 @@ def locate(forest: Forest, points: ArrayLike) -> NDArray[np.int64]:
             else:
                 touched = np.where(found >= 0, np.minimum(touched, found), touched)
     return np.where((owner < 0) & (touched < forest.n_leaves), touched, owner)
-
-
-def _bounds(forest: Forest) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower and upper corners; the same floating-point number for a face, whichever leaf it is computed from."""
-    finest = int(forest.level.max(initial=0))
-    edge = np.left_shift(1, finest - forest.level.astype(np.int64))[:, None]
-    unit = forest.root_px / (1 << finest)
-    low = forest.index.astype(np.int64) * edge
-    origin = np.asarray(forest.origin_px)
-    return origin + unit * low, origin + unit * (low + edge)
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import TiltGeometry
 from tomokit.projector import along_axis
+
+if TYPE_CHECKING:
+    from tomokit.cuda.dense import DenseInSlabs
 
 _ROWS_PER_ITEM = 512
 
@@ -29,7 +34,7 @@ class DenseProjector:
     n_x, n_y : int, optional
         Voxels across and along the tilt axis; the detector's columns and rows if not given.
     backend : str
-        ``"cpu"`` or ``"reference"``.
+        ``"cpu"``, ``"cuda"`` or ``"reference"``.
 
     Raises
     ------
@@ -47,8 +52,8 @@ class DenseProjector:
         n_y: int | None = None,
         backend: str = "cpu",
     ) -> None:
-        if backend not in ("cpu", "reference"):
-            raise OptionError(f"no backend {backend!r}", field="--backend", remedy="choose cpu or reference")
+        if backend not in ("cpu", "cuda", "reference"):
+            raise OptionError(f"no backend {backend!r}", field="--backend", remedy="choose cpu, cuda or reference")
         self.geometry = geometry
         self.backend = backend
         self.volume_shape = (
@@ -59,12 +64,14 @@ class DenseProjector:
         if min(self.volume_shape) < 1:
             raise InputError(f"volume of {self.volume_shape} voxels (x, z, y)")
         self.stack_shape = (geometry.n_views, geometry.n_u, geometry.n_v)
-        self.dtype: type[np.floating] = np.float32 if backend == "cpu" else np.float64
+        self.dtype: type[np.floating] = np.float64 if backend == "reference" else np.float32
         self._aligned_y = not geometry.shift_v_px.any() and self.volume_shape[2] == geometry.n_v
 
     def __call__(self, volume: NDArray[np.floating]) -> NDArray[np.floating]:
         """Line integrals ``[tilt, u, y]`` of a volume ``[x, z, y]``."""
         volume = self._checked(volume, self.volume_shape, "volume")
+        if self.backend == "cuda":
+            return self._on_devices.forward(volume)
         if self.backend == "reference":
             from tomokit.projector import reference
 
@@ -81,6 +88,8 @@ class DenseProjector:
     def T(self, stack: NDArray[np.floating]) -> NDArray[np.floating]:
         """Back-projection ``[x, z, y]`` of a stack ``[tilt, u, y]``: the transpose, not the inverse."""
         stack = self._checked(stack, self.stack_shape, "stack")
+        if self.backend == "cuda":
+            return self._on_devices.adjoint(stack)
         if not self._aligned_y:
             stack = along_axis.shift_rows(stack, -self.geometry.shift_v_px, self.volume_shape[2])
         if self.backend == "reference":
@@ -105,6 +114,14 @@ class DenseProjector:
         """
         rays = self(np.ones(self.volume_shape, self.dtype))
         return float(self.T(rays if weights is None else weights(rays)).max())
+
+    @cached_property
+    def _on_devices(self) -> DenseInSlabs:
+        """The same operator on the GPUs, tables sent when it is first used."""
+        from tomokit.cuda.dense import DenseInSlabs
+        from tomokit.cuda.device import devices
+
+        return DenseInSlabs(devices(), self.geometry, self.volume_shape)
 
     def _slabs(self) -> int:
         """Work items along y: one per 512 rows, more where a few views would leave threads idle."""

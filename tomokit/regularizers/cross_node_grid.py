@@ -23,12 +23,20 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-FINE = 32
-_PLACES = 4096
-_ONE = 1 << 40
+from tomokit.regularizers.cross_node_scalars import (
+    FINE,
+    HUGE,
+    ONE_SHIFT,
+    PLACES,
+    bends,
+    hermite,
+    lower_share,
+    pair_of,
+)
+
+_ONE = 1 << ONE_SHIFT
 _CHUNK = 512
 _LANES = 16
-_HUGE = 1e30
 _FLAGS = {"contract", "reassoc", "nsz"}
 
 
@@ -66,9 +74,9 @@ def _fine_places(values: Any, low: Any, inverse: Any, last: Any, cell: Any, pack
     half = real(0.5)
     for i in range(values.size):
         place = np.int32((values[i] - low) * inverse + half)
-        k = min(place // np.int32(_PLACES), last)
+        k = min(place // np.int32(PLACES), last)
         cell[i] = k
-        packed[i] = np.int32(place - k * np.int32(_PLACES))
+        packed[i] = np.int32(place - k * np.int32(PLACES))
 
 
 @njit(cache=True, error_model="numpy")
@@ -85,7 +93,7 @@ def count(values: Any, low: float, spacing: float, cells: Any) -> None:
         ``2**40`` for each value in the cell, plus its place there in 4096ths.
     """
     real = values.dtype.type
-    inverse = FINE * _PLACES / spacing
+    inverse = FINE * PLACES / spacing
     last = np.int32(cells.size - 1)
     # Neighbouring values are alike; by turns in two histograms they do not wait for one another.
     other = np.zeros(cells.size, np.int64)
@@ -106,22 +114,19 @@ def count(values: Any, low: float, spacing: float, cells: Any) -> None:
 def _add(at: float, weight: float, counts: Any) -> None:
     """Deposit `weight` at node `at` (fractional)."""
     k = min(int(at), counts.shape[0] - 2)
-    t = at - k
-    h01 = t * t * (3 - 2 * t)
+    h01, h10, h11 = hermite(at - k, np.float64)
     counts[k, 0] += weight * (1 - h01)
-    counts[k, 1] += weight * t * (1 - t) * (1 - t)
+    counts[k, 1] += weight * h10
     counts[k + 1, 0] += weight * h01
-    counts[k + 1, 1] -= weight * t * t * (1 - t)
+    counts[k + 1, 1] += weight * h11
 
 
 @njit(cache=True, error_model="numpy")
 def _pair_of(cell: int, packed: int, top: float) -> tuple[float, float, float]:
     """Half the number in a fine cell, and the two places, in nodes, at which it stands."""
     number = packed // _ONE
-    mean = cell + (packed - number * _ONE) / (number * float(_PLACES))
-    # At the ends less, such that both stay on the grid and the mean is kept.
-    spread = min(np.sqrt((number - 1) / (12.0 * number)), mean, max(FINE * top - mean, 0.0))
-    return 0.5 * number, (mean - spread) / FINE, min((mean + spread) / FINE, top)
+    places = packed - number * _ONE
+    return pair_of(np.float64(cell), np.float64(number), np.float64(places), np.float64(top), np.float64)
 
 
 @njit(cache=True, error_model="numpy")
@@ -169,11 +174,7 @@ def deposit_signs(cells: Any, cubic: Any, counts: Any) -> float:
             weight, lower, upper = _pair_of(cell, cells[cell], counts.shape[0] - 1.0)
             e_lower, e_upper = _cubic_at(cubic, lower), _cubic_at(cubic, upper)
             total += weight * (abs(e_lower) + abs(e_upper))
-            share = 0.5
-            if e_lower * e_upper < 0:
-                # The sign changes among the values: those below the root, if they are spread evenly.
-                root = e_lower / (e_lower - e_upper)
-                share += (root - 0.5) / np.sqrt(3.0)
+            share = lower_share(e_lower, e_upper, np.float64)
             _add(lower, 2 * weight * share * np.sign(e_lower), counts)
             _add(upper, 2 * weight * (1 - share) * np.sign(e_upper), counts)
     return total
@@ -194,11 +195,11 @@ def to_cubic(f: Any, slope: Any, factor: float, cubic: Any) -> None:
     """
     last = f.size - 1
     for k in range(last):
-        rise = f[k + 1] - f[k]
+        second, third = bends(f[k], slope[k], f[k + 1], slope[k + 1], np.float64)
         cubic[k, 0] = factor * f[k]
         cubic[k, 1] = factor * slope[k]
-        cubic[k, 2] = factor * (3 * rise - 2 * slope[k] - slope[k + 1])
-        cubic[k, 3] = factor * (slope[k] + slope[k + 1] - 2 * rise)
+        cubic[k, 2] = factor * second
+        cubic[k, 3] = factor * third
     cubic[last] = 0
 
 
@@ -229,7 +230,7 @@ def add_slopes(values: Any, low: Any, inverse: Any, table: Any, scale: Any, grad
     gradient : array like `values`, shape (P,), changed
     """
     real = values.dtype.type
-    one, two, three, huge = real(1), real(2), real(3), real(_HUGE)
+    one, two, three, huge = real(1), real(2), real(3), real(HUGE)
     step = scale * inverse / real(values.size)
     last = np.int32(table.shape[0] - 2)
     node, t, added = np.empty(_CHUNK, np.int32), np.empty(_CHUNK, real), np.empty(_CHUNK, real)

@@ -31,10 +31,10 @@ import numpy as np
 from numba import njit
 
 from tomokit.field.exponential import exp_of
+from tomokit.regularizers.cross_node_scalars import STEEPEST, pull_terms
 
 DOT, GAUSSIAN = 0, 1
 KERNELS = {"dot": DOT, "gaussian": GAUSSIAN}
-STEEPEST = 2.8
 
 _FLAGS = {"contract", "reassoc", "nsz", "nnan"}
 
@@ -165,12 +165,7 @@ def pull_table(
         for m in range(nodes):
             d = low_b + spacing_b * m - answer
             y = (constant - linear * m) * inverse
-            held = min(max(y, -steep_b), steep_b)
-            r = min(max(d * inverse, -steep_a), steep_a)
-            phi = 1.0 + y * d
-            by_a = r * (1.0 + phi) - y * rise
-            by_b = held * (1.0 + phi) + bend * d
-            by_both = held * by_a + inverse * (1.0 + phi) + r * (bend * d + held) - bend * rise
+            phi, by_a, by_b, by_both = pull_terms(d, y, inverse, bend, steep_a, steep_b, rise, np.float64)
             pull[m] += w[m] * (s0 * phi + s1 * by_a)
             pull_slope[m] += w[m] * (s0 * by_b + s1 * by_both)
     for m in range(nodes):

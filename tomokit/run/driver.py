@@ -74,7 +74,8 @@ def reconstruct(
     registry = get_registry()
     method = registry.get("method", request.method)()
     options = build_options(method.Options, request.options, f"method {request.method}")
-    backend = choose_backend(request.backend)
+    told: list[str] = []
+    backend = choose_backend(request.backend, method, options, told.append)
     reader = find_reader(request.stack)
     plan = make_plan(request, reader.shape(request.stack))
     check_outputs(request, going_on=resumed is not None)
@@ -94,7 +95,7 @@ def reconstruct(
     run = method.start(prepared.problem, options)
     used, settled = plugins_used(registry, request, options, reader), run.settled() if isinstance(run, Settled) else {}
     provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, settled)
-    warnings = [*prepared.warnings, *(() if resumed is None else resumed.warnings)]
+    warnings = [*told, *prepared.warnings, *(() if resumed is None else resumed.warnings)]
     checkpoints = _checkpoints(request, provenance, prepared, resumed, _Warner(warnings, progress))
     history = _start(run, resumed, checkpoints)
     progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, volume of {_size(plan)}")

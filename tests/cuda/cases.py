@@ -1,0 +1,50 @@
+"""Forests and geometries that the kernels' tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from on_cpu import COMPILER
+
+from tomokit.geometry import TiltGeometry
+from tomokit.methods.contract import Problem
+from tomokit.octree import Forest
+from tomokit.projector import DenseProjector
+
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no g++ to compile the kernels with")
+
+ANGLES = [-70.0, -45.0, -3.0, 0.0, 1e-4, 30.0, 60.0, 90.0, 135.0]
+
+
+def two_level_forest(n: int = 5) -> Forest:
+    """Three roots by two by two, one of them split, one of them missing."""
+    index = np.stack(np.meshgrid(range(3), range(2), range(2), indexing="ij"), -1).reshape(-1, 3)
+    children = index[4] * 2 + np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+    roots = np.delete(index, [4, 11], axis=0)
+    level = np.r_[np.zeros(len(roots)), np.ones(len(children))]
+    return Forest((-13.0, -8.0, -7.5), 8.0, (3, 2, 2), n, level, np.r_[roots, children])
+
+
+def geometry(n_u: int = 23, n_v: int = 14) -> TiltGeometry:
+    """Steep and flat views, with shifts."""
+    rng = np.random.default_rng(5)
+    return TiltGeometry(np.array(ANGLES), n_u, n_v, rng.normal(0, 1, len(ANGLES)), rng.normal(0, 1, len(ANGLES)))
+
+
+def small_problem(backend: str = "cpu", shape: tuple[int, int, int] = (12, 24, 20), views: int = 5) -> Problem:
+    """Balls in so many voxels ``(z, y, x)``, seen in a few masked and shifted views with noise, exposures fitted."""
+    rng = np.random.default_rng(8)
+    tilts = np.linspace(-55.0, 60.0, views)
+    nz, ny, nx = shape
+    seen = TiltGeometry(tilts, nx, ny, rng.normal(0, 0.7, views), rng.normal(0, 0.7, views))
+    x, z, y = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in (nx, nz, ny)), indexing="ij")
+    volume = sum(
+        ((x - a) ** 2 + (z - b) ** 2 + (y - c) ** 2 < 10).astype(float)
+        for a, b, c in ((-4, 1, 3), (5, -2, -6), (1, 2, 8))
+    )
+    projector = DenseProjector(seen, nz, backend="reference")
+    data = seen.kappa * projector(volume)
+    data = data / data.max() + rng.normal(0, 0.05, data.shape) + 0.2
+    mask = np.ones(data.shape, np.float32)
+    mask[:, 3:6, 10:13] = 0
+    return Problem(data.astype(np.float32), mask, seen, nz, fit_exposure=True, seed=4, backend=backend)

@@ -1,0 +1,56 @@
+"""Compile kernels for a real GPU without one: NVRTC from its wheel, which needs no driver."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+MOST_REGISTERS = 64
+"""Four blocks of 256 threads on a multiprocessor of 65536 registers."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What the assembler says of a kernel."""
+
+    registers: int
+    spilled_bytes: int
+    shared_bytes: int
+
+
+def compile_for(source: str, name: str, architecture: str) -> dict[str, Compiled]:
+    """Machine code for one architecture; its kernels by name.
+
+    Raises
+    ------
+    AssertionError
+        If the source is refused, with the compiler's message.
+    """
+    from cuda.bindings import nvrtc
+
+    def done(result: tuple) -> object:
+        error, *rest = result
+        assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS, error
+        return rest[0] if rest else None
+
+    program = done(nvrtc.nvrtcCreateProgram(source.encode(), f"{name}.cu".encode(), 0, [], []))
+    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v"]
+    (outcome,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
+    size = done(nvrtc.nvrtcGetProgramLogSize(program))
+    log = b" " * size
+    done(nvrtc.nvrtcGetProgramLog(program, log))
+    text = log.decode(errors="replace")
+    assert outcome == nvrtc.nvrtcResult.NVRTC_SUCCESS, text
+    assert done(nvrtc.nvrtcGetCUBINSize(program)) > 0
+    found = {}
+    for part in text.split("Compiling entry function '")[1:]:
+        spilled = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", part)
+        registers = re.search(r"Used (\d+) registers", part)
+        shared = re.search(r"(\d+) bytes smem", part)
+        assert spilled is not None, part
+        assert registers is not None, part
+        found[part.split("'")[0]] = Compiled(
+            int(registers[1]), int(spilled[1]) + int(spilled[2]), int(shared[1]) if shared else 0
+        )
+    return found

@@ -1,0 +1,120 @@
+"""Numba's kernels in its simulator; run by ``test_numba_kernels.py`` in a process of their own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+import pytest
+from cases import needs_compiler, small_problem, two_level_forest
+from numba import config
+from on_cpu import CpuDevice
+
+from tomokit.cuda.cross_node import CrossNodeOnDevice
+from tomokit.cuda.measures import measure
+from tomokit.cuda.parts import split
+from tomokit.fit.options import OctreeOptions
+from tomokit.fit.run import OctreeRun
+from tomokit.octree import Forest, measures
+from tomokit.regularizers import reference
+from tomokit.regularizers.contract import Field
+from tomokit.regularizers.cross_node import CrossNode, CrossNodeOptions
+
+assert config.ENABLE_CUDASIM
+
+
+def on_one(regularizer: CrossNode, forest: Forest, leaves: np.ndarray) -> CrossNodeOnDevice:
+    """The constraint between some leaves, all of them on one device."""
+    inside = np.isin(np.arange(forest.n_leaves), leaves)
+    return CrossNodeOnDevice(CpuDevice(), regularizer, split(forest, 1), 0, inside)
+
+
+@pytest.mark.parametrize("scale", [0.6, 2.5])
+@pytest.mark.parametrize("kernel", ["dot", "gaussian"])
+def test_tables_are_the_cpus(kernel: str, scale: float) -> None:
+    forest = two_level_forest(5)
+    values = np.random.default_rng(0).normal(0.3, scale, forest.values_shape).astype(np.float32)
+    inside = np.zeros(forest.n_leaves, bool)
+    inside[[1, 4, 6]] = True
+    regularizer = CrossNode(CrossNodeOptions(bins=24, kernel=kernel, bandwidth=0.4))
+    expected = regularizer.tabulate(Field(forest, values, inside, np.random.default_rng(3)))
+    device = on_one(regularizer, forest, np.flatnonzero(inside))
+    device.count(values)
+    device.tabulate(forest.n**3, device.draw(np.random.default_rng(3), 1)[0])
+    np.testing.assert_allclose(device.means.sum(), expected.value, rtol=1e-5)
+    np.testing.assert_allclose(device.grid, expected.grid, rtol=1e-6)
+    for part in (slice(0, 4), slice(4, 8)):
+        found, wanted = device.table[..., part], expected.table[..., part]
+        assert np.linalg.norm(found - wanted) < 1e-4 * np.linalg.norm(wanted)
+
+
+def test_the_penalty_is_the_quadratic_forms() -> None:
+    forest = two_level_forest(5)
+    values = np.random.default_rng(1).normal(0.3, 0.8, forest.values_shape).astype(np.float32)
+    leaves = np.array([0, 5])
+    regularizer = CrossNode(CrossNodeOptions(bins=64))
+    device = on_one(regularizer, forest, leaves)
+    device.count(values)
+    device.tabulate(forest.n**3, np.array([1, 0], np.int32))
+    expected, _ = reference.cross_node(values.astype(float), leaves, leaves[::-1], "dot", 1.0)
+    np.testing.assert_allclose(device.means.sum(), expected, rtol=2e-4)
+
+
+def test_a_value_that_is_no_number_is_told() -> None:
+    forest = two_level_forest(4)
+    values = np.random.default_rng(2).normal(size=forest.values_shape).astype(np.float32)
+    values[3, 1, 2, 1] = np.inf
+    regularizer = CrossNode(CrossNodeOptions(bins=16))
+    device = on_one(regularizer, forest, np.array([2, 3, 4]))
+    device.count(values)
+    device.tabulate(forest.n**3, np.array([0, 2, 1], np.int32))
+    np.testing.assert_array_equal(np.isnan(device.means), [False, True, True])
+
+
+def test_equal_values_are_taken() -> None:
+    forest = two_level_forest(4)
+    values = np.full(forest.values_shape, 0.25, np.float32)
+    values[1] = 0.5
+    regularizer = CrossNode(CrossNodeOptions(bins=16))
+    device = on_one(regularizer, forest, np.array([0, 1]))
+    device.count(values)
+    device.tabulate(forest.n**3, np.array([1, 0], np.int32))
+    np.testing.assert_allclose(device.means, 0.25, rtol=1e-5)
+    assert np.isfinite(device.table).all()
+
+
+def test_measures_are_the_cpus() -> None:
+    values = np.random.default_rng(4).normal(50, 0.5, (4, 3, 3, 3)).astype(np.float32)
+    values[2] *= -1
+    found, expected = measure(CpuDevice(), values), measures.measure(values)
+    np.testing.assert_allclose(found.error, expected.error, rtol=1e-4)
+    np.testing.assert_allclose(found.density, expected.density, rtol=1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_fit_with_all_of_it_is_the_cpus(count: int) -> None:
+    from tomokit.cuda.octree_run import OctreeRunOnDevice
+
+    settings = {"cnlc": {"weight": 1e-4, "bins": 16, "every": 2}, "tv": {"weight": 1e-3}, "boundary": {"weight": 1e-3}}
+    options = OctreeOptions(
+        epochs=3, coarse_epochs=1, n=6, leaf_px=12.0, coarser=0, finer=1, max_leaves=16, structure_epochs=(2,),
+        structure_stall=0.0, views_per_step=3, regularizers=settings,
+    )  # fmt: skip
+    cpu = OctreeRun(small_problem(), options)
+    devices = [CpuDevice(5 + i) for i in range(count)]
+    run = OctreeRunOnDevice(small_problem("cuda"), options, devices)
+    leaves = []
+    for _ in range(options.epochs):
+        leaves.append(cpu.leaves.forest.n_leaves)
+        expected, found = cpu.advance(), run.advance()
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=2e-3), name
+    assert leaves[-1] != leaves[0]
+    assert min(device.launches for device in devices) > 10
+    volume, wanted = run.volume(), cpu.volume()
+    assert np.linalg.norm(volume - wanted) < 5e-3 * np.linalg.norm(wanted)

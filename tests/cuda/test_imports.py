@@ -1,0 +1,58 @@
+"""What a bare CuPy environment needs: the CUDA path without Numba, Typer and h5py; and CuPy only for a device."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from cases import needs_compiler
+
+HERE = Path(__file__).parent
+
+BARE = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"numba", "llvmlite", "typer", "h5py", "mrcfile", "matplotlib", "cupy"}:
+            raise ImportError(f"{name} is not here")
+
+sys.meta_path.insert(0, Blocked())
+sys.path.insert(0, FOLDER)
+import numpy as np
+import tomokit.cuda.level
+from cases import two_level_forest
+from on_cpu import CpuDevice
+from tomokit.cuda.dense import DenseInSlabs
+from tomokit.cuda.leaves import LeavesOnDevice
+from tomokit.cuda.sampling import sample_volume
+from tomokit.geometry import TiltGeometry
+from tomokit.projector import DenseProjector
+
+views = TiltGeometry(np.array([-30.0, 10.0]), 11, 9)
+volume = np.random.default_rng(0).random((11, 5, 9), np.float32)
+exact = DenseProjector(views, 5, backend="reference")(volume)
+found = DenseInSlabs([CpuDevice()], views, volume.shape).forward(volume)
+assert np.allclose(found, exact, atol=1e-4)
+forest = two_level_forest(4)
+density = np.ones(forest.values_shape, np.float32)
+assert LeavesOnDevice(CpuDevice(), forest, views)(density).max() > 5
+assert sample_volume(CpuDevice(), density, forest, (7, 5, 6)).max() == 1
+try:
+    from tomokit.cuda.device import CudaDevice
+    CudaDevice(0)
+except Exception as error:
+    assert type(error).__name__ == "ResourceError", error
+    assert "cupy cannot be imported" in str(error)
+else:
+    raise AssertionError("a device without cupy")
+print("bare")
+"""
+
+
+@needs_compiler
+def test_the_cuda_path_runs_without_numba_typer_and_h5py() -> None:
+    source = BARE.replace("FOLDER", repr(str(HERE)))
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "bare", done.stderr[-3000:]

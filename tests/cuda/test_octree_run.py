@@ -1,0 +1,153 @@
+"""A whole fit on the tests' device: the same as on the CPU, repeatable, refused where it cannot be done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import needs_compiler, small_problem
+from on_cpu import CpuDevice
+
+from tomokit.cuda.memory import device_bytes
+from tomokit.cuda.octree_run import OctreeRunOnDevice
+from tomokit.errors import InputError, OptionError, ResourceError
+from tomokit.fit.options import OctreeOptions
+from tomokit.fit.run import OctreeRun
+from tomokit.methods.contract import ProblemShape
+from tomokit.methods.pausing import EpochPaused
+from tomokit.metrics import psnr
+
+pytestmark = needs_compiler
+
+OPTIONS = OctreeOptions(
+    epochs=3, coarse_epochs=1, n=6, leaf_px=10.0, coarser=1, views_per_step=2, margin=0.3, max_leaves=40
+)  # fmt: skip
+
+
+def fit(device: CpuDevice, options: OctreeOptions = OPTIONS, epochs: int = 3) -> OctreeRunOnDevice:
+    """So many epochs."""
+    run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
+    for _ in range(epochs):
+        run.advance()
+    return run
+
+
+def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
+    """Relative distance."""
+    return bool(np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [OPTIONS, replace(OPTIONS, coarse_epochs=0, large_leaves=0.4, convex=0.7)],
+    ids=["coarse", "large"],
+)
+def test_every_epoch_is_the_cpus(options: OctreeOptions) -> None:
+    cpu, device = OctreeRun(small_problem(), options), OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(3)])
+    for _ in range(options.epochs):
+        expected, found = cpu.advance(), device.advance()
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=1e-3), name
+        assert close(device.exposure(), cpu.exposure(), 1e-3)
+    assert device.epoch == cpu.epoch == 3
+    volume, wanted = device.volume(), cpu.volume()
+    assert close(volume, wanted, 3e-3)
+    assert psnr(volume, wanted) > 45
+    held = replace(small_problem().geometry, tilt_deg=small_problem().geometry.tilt_deg + 3)
+    assert close(device.predict(held), cpu.predict(held), 1e-3)
+
+
+def test_the_same_bits_in_any_order_of_threads() -> None:
+    first, second = fit(CpuDevice(1), epochs=2), fit(CpuDevice(2), epochs=2)
+    for name, array in first.arrays().items():
+        np.testing.assert_array_equal(array, second.arrays()[name], err_msg=name)
+
+
+def test_stop_and_go_on_gives_the_same_bits() -> None:
+    whole, half = fit(CpuDevice(4)), fit(CpuDevice(5), epochs=1)
+    rest = OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(6)])
+    rest.restore(1, {name: array.copy() for name, array in half.arrays().items()})
+    for _ in range(2):
+        rest.advance()
+    for name, array in whole.arrays().items():
+        np.testing.assert_array_equal(array, rest.arrays()[name], err_msg=name)
+    with pytest.raises(InputError):
+        rest.restore(1, {})
+
+
+def test_a_pause_within_an_epoch_changes_nothing() -> None:
+    whole, paused = fit(CpuDevice(4), epochs=2), OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(5)])
+    paused.advance()
+    rest = paused
+    for seed in (6, 7):
+        rest.pause = lambda: True
+        with pytest.raises(EpochPaused):
+            rest.advance()
+        state = {name: array.copy() for name, array in rest.arrays().items()}
+        rest = OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(seed)])
+        rest.restore(1, state)
+    terms = rest.advance()
+    assert terms["loss"] == pytest.approx(whole._losses[-1], rel=1e-9)
+    for name in ("values", "optimizer_mean_square", "exposure_fine"):
+        np.testing.assert_array_equal(rest.arrays()[name], whole.arrays()[name], err_msg=name)
+
+
+def test_the_cpu_goes_on_from_a_state_of_the_device() -> None:
+    begun, cpu = fit(CpuDevice(4), epochs=1), OctreeRun(small_problem(), OPTIONS)
+    cpu.restore(1, begun.arrays())
+    begun.advance()
+    cpu.advance()
+    assert close(cpu.volume(), begun.volume(), 3e-3)
+
+
+def test_what_ceases_to_be_a_number_is_told() -> None:
+    options = replace(OPTIONS, coarse_epochs=0, optimizer="sgd", optimizers={"sgd": {"lr": 1e35}})
+    run = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice()])
+    assert not np.isfinite(run.advance()["loss"])
+
+
+def test_nothing_is_fetched_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = CpuDevice()
+    run = fit(device, epochs=1)
+    fetched: list[tuple[int, ...]] = []
+    to_host = device.to_host
+    monkeypatch.setattr(device, "to_host", lambda array: fetched.append(array.shape) or to_host(array))
+    before = device.launches
+    run.advance()
+    assert device.launches - before > 10
+    # The sums, and the exposures of the views.
+    assert fetched == [(5,), (5,)]
+
+
+def test_the_estimate_covers_the_peak_and_not_much_more() -> None:
+    for settings in ({}, {"optimizer": "adam", "coarse_epochs": 3}, {"regularizers": {"tv": {"space": "raw"}}}):
+        options, device = replace(OPTIONS, **settings), CpuDevice()
+        fit(device, options)
+        problem = small_problem()
+        estimate = device_bytes(ProblemShape.of(problem), options, masked=True)
+        assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes, settings
+
+
+def test_a_fit_that_does_not_fit_is_refused_with_both_numbers() -> None:
+    with pytest.raises(ResourceError, match=r"needs about .* GiB on the device, .* GiB are free"):
+        OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(memory_bytes=1 << 16)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"regularizers": {"cnlc": {"bins": 2048}}}, "2048 nodes"),
+        ({"regularizers": {"nothing": {}}}, "nothing"),
+    ],
+)
+def test_what_has_no_kernel_is_refused(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(Exception, match=told):
+        OctreeRunOnDevice(small_problem("cuda"), replace(OPTIONS, **settings), [CpuDevice()])
+
+
+def test_another_backends_problem_is_refused() -> None:
+    with pytest.raises(OptionError, match="cpu"):
+        OctreeRunOnDevice(small_problem(), OPTIONS, [CpuDevice()])

@@ -1,0 +1,177 @@
+"""The pass over the leaves, run by g++, against the CPU's, whose gradient is tested against finite differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from cases import needs_compiler, two_level_forest
+from on_cpu import CpuDevice
+
+from tomokit.cuda.field import FieldOnDevice, hyper_rows
+from tomokit.cuda.level import LevelOnDevice, mask_sums
+from tomokit.cuda.parts import split
+from tomokit.cuda.penalties import PenaltiesOnDevice
+from tomokit.fit.leaf_field import LeafField
+from tomokit.fit.level import Level
+from tomokit.fit.penalties import Penalties, Weighted
+from tomokit.geometry import TiltGeometry
+from tomokit.methods.contract import Problem
+from tomokit.octree import Forest
+from tomokit.optimizers.block import BlockOptimizer
+from tomokit.optimizers.rules import Adam, AdamOptions, Rmsprop, RmspropOptions, Sgd, SgdOptions
+from tomokit.regularizers.boundary import Boundary, BoundaryOptions
+from tomokit.regularizers.tv import TotalVariation, TotalVariationOptions
+
+pytestmark = needs_compiler
+
+SGD = Sgd(SgdOptions(lr=1.0, momentum=0.0))
+
+
+def jumping_forest(n: int) -> Forest:
+    """Leaves of three levels, the finest beside the coarsest: a face with a jump of two."""
+    index = np.array([[0, 0, 0], [0, 0, 1]])
+    halves = np.array([[2, 0, 0]]) + np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+    quarters = 2 * halves[0] + np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+    level = np.r_[np.zeros(2), np.ones(7), np.full(8, 2)]
+    return Forest((-8.0, -4.0, -8.0), 8.0, (2, 1, 2), n, level, np.r_[index, halves[1:], quarters])
+
+
+def problem(seed: int = 3) -> Problem:
+    """Three masked views, exposures fitted."""
+    rng = np.random.default_rng(seed)
+    shape = (3, 19, 21)
+    views = TiltGeometry(np.array([-55.0, -10.0, 35.0]), 19, 21, rng.normal(size=3), rng.normal(size=3))
+    mask = (rng.random(shape) > 0.2).astype(np.float32)
+    return Problem(rng.random(shape).astype(np.float32), mask, views, 8, fit_exposure=True)
+
+
+def both(
+    forest: Forest,
+    regularizers: list[Weighted],
+    optimizer: BlockOptimizer = SGD,
+    steps: int = 1,
+    activation: str = "squareplus",
+    data: bool = True,
+) -> tuple[LeafField, LeafField, dict[str, float], dict[str, float]]:
+    """The same steps on the CPU and on the tests' device: fields, and the terms of the last step."""
+    rng = np.random.default_rng(1)
+    start = rng.random(forest.values_shape, dtype=np.float32)
+    # Equal neighbours too: there the penalties have a kink.
+    start[0, 1:3] = start[0, 0]
+    given = problem()
+    if not data:
+        given = Problem(given.projections, np.zeros_like(given.mask), given.geometry, given.thickness_px)
+    fields, terms = [], []
+    cpu, device = LeafField(forest, start.copy(), activation, optimizer), CpuDevice(7)
+    level = Level(given, 1, given.geometry.kappa)
+    penalties = Penalties(regularizers)
+    if penalties.needs_sides:
+        cpu.keep_sides()
+    inside = np.ones(forest.n_leaves, bool)
+    for step in range(steps):
+        pulls = penalties.evaluate(cpu, inside, np.random.default_rng(0), step)
+        squares, weight, tv = level.step(cpu, np.array([2, 0]), pulls, 0.5)
+    last = {"squares": squares, "weight": weight, "tv": tv, **pulls.terms}
+    fields.append(cpu)
+    terms.append(last)
+
+    host = LeafField(forest, start.copy(), activation, optimizer)
+    (part,) = split(forest, 1)
+    field = FieldOnDevice(device, host, optimizer, part)
+    on_device = PenaltiesOnDevice(device, regularizers, forest, part, None, field.columns, field.blocks)
+    plain = Level(given, 1, given.geometry.kappa)
+    there = LevelOnDevice(device, plain, part, mask_sums(plain))
+    hyper = hyper_rows(optimizer, 0.5, 1, steps)
+    views = np.array([2, 0])
+    for step in range(steps):
+        totals = np.zeros(2 + len(on_device.names))
+        pulls = on_device.evaluate(field.values, field.density, step, totals, 2)
+        chosen = views.astype(np.int32)
+        residual, partial = there.residual(field, chosen)
+        there.update(field, residual, partial, chosen, views, pulls, hyper[step], totals)
+        if pulls.tv_step is not None:
+            on_device.add_variation(totals, on_device.variation_slot(2))
+    field.fetch(host)
+    there.fetch_exposure()
+    np.testing.assert_allclose(there.level.exposure, level.exposure, atol=1e-6)
+    fields.append(host)
+    terms.append(dict(zip(["squares", "weight", *on_device.names], totals, strict=True)))
+    return fields[0], fields[1], terms[0], terms[1]
+
+
+def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+    """Relative distance, and the same entries."""
+    assert np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
+    large = np.abs(expected) > 1e-3 * np.abs(expected).max()
+    assert (np.sign(found[large]) == np.sign(expected[large])).all()
+
+
+def _change(field: LeafField, like: LeafField) -> np.ndarray:
+    """What the steps changed."""
+    rng = np.random.default_rng(1)
+    start = rng.random(field.values.shape, dtype=np.float32)
+    start[0, 1:3] = start[0, 0]
+    before = LeafField(like.forest, start, like.activation, SGD)
+    return field.values.astype(float) - before.values
+
+
+@pytest.mark.parametrize("n", [4, 7])
+@pytest.mark.parametrize("forest", [two_level_forest, jumping_forest])
+def test_the_gradient_of_the_data_term(n: int, forest: Callable[[int], Forest]) -> None:
+    # So large a step that the values it starts from do not hide the gradient.
+    cpu, device, terms, found = both(forest(n), [], Sgd(SgdOptions(lr=1e5, momentum=0.0)), activation="identity")
+    close(_change(device, cpu), _change(cpu, cpu), 2e-5)
+    np.testing.assert_allclose(found["squares"], terms["squares"], rtol=2e-5)
+    assert found["weight"] == terms["weight"]
+
+
+@pytest.mark.parametrize("variant", ["anisotropic", "isotropic", "huber", "concave"])
+@pytest.mark.parametrize("measure", ["leaf", "volume"])
+def test_total_variation(variant: str, measure: str) -> None:
+    options = TotalVariationOptions(variant=variant, measure=measure)
+    regularizers = [Weighted(TotalVariation(options), options, 0.7)]
+    cpu, device, terms, found = both(two_level_forest(5), regularizers, data=False)
+    close(_change(device, cpu), _change(cpu, cpu), 1e-4)
+    np.testing.assert_allclose(found["tv"], terms["tv"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("n", [4, 7])
+@pytest.mark.parametrize("forest", [two_level_forest, jumping_forest])
+def test_boundary_consistency(n: int, forest: Callable[[int], Forest]) -> None:
+    options = BoundaryOptions()
+    cpu, device, terms, found = both(forest(n), [Weighted(Boundary(options), options, 5.0)], data=False)
+    close(_change(device, cpu), _change(cpu, cpu), 1e-4)
+    np.testing.assert_allclose(found["boundary"], terms["boundary"], rtol=1e-5)
+
+
+def test_penalties_on_raw_values() -> None:
+    tv, sides = TotalVariationOptions(space="raw"), BoundaryOptions(space="raw")
+    regularizers = [Weighted(TotalVariation(tv), tv, 0.7), Weighted(Boundary(sides), sides, 3.0)]
+    for chosen in (regularizers, regularizers[::-1]):
+        cpu, device, terms, found = both(jumping_forest(5), chosen, data=False)
+        close(_change(device, cpu), _change(cpu, cpu), 1e-4)
+        np.testing.assert_allclose(found["tv"], terms["tv"], rtol=1e-5)
+        np.testing.assert_allclose(found["boundary"], terms["boundary"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["squareplus", "softplus", "identity"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD,
+        Sgd(SgdOptions(lr=0.5, momentum=0.8)),
+        Rmsprop(RmspropOptions(lr=0.02, eps=1e-8)),
+        Adam(AdamOptions(lr=0.02)),
+    ],
+)
+def test_steps_of_everything(optimizer: BlockOptimizer, activation: str) -> None:
+    tv, sides = TotalVariationOptions(every=2), BoundaryOptions()
+    regularizers = [Weighted(TotalVariation(tv), tv, 0.05), Weighted(Boundary(sides), sides, 0.05)]
+    cpu, device, terms, found = both(two_level_forest(5), regularizers, optimizer, 3, activation)
+    close(_change(device, cpu), _change(cpu, cpu), 2e-4)
+    np.testing.assert_allclose(device.density, cpu.density, rtol=2e-4, atol=2e-5)
+    for name, array in cpu.state.items():
+        np.testing.assert_allclose(device.state[name], array, rtol=2e-3, atol=1e-4 * np.abs(array).max())
+    np.testing.assert_allclose(found["squares"], terms["squares"], rtol=1e-4)

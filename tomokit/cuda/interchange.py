@@ -1,0 +1,14 @@
+"""CuPy's arrays as Numba's kernels take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import cuda
+
+
+def for_numba(array: Any) -> Any:
+    """The same memory, without waiting for it: CuPy and Numba both launch on the default stream, in turn."""
+    if hasattr(array, "__cuda_array_interface__"):
+        return cuda.as_cuda_array(array, sync=False)
+    return array

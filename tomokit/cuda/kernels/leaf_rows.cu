@@ -1,0 +1,139 @@
+// Between y-vertices of slabs and detector rows: the prediction with its residual, and the transpose.
+//
+// In each level a detector row v of a view lies in at most one slab s, between its vertices j and j + 1 at the part p
+// of their distance; row_slab (-1: none), row_vertex and row_part [t, level, v] say so. The prediction is
+//
+//     P[t, u, v] = kappa sum_level (1 - p) A[s, t, u, j] + p A[s, t, u, j + 1],
+//
+// and r = P + b - d the residual to the data d with the exposure b as it was last. The exposure that fits best is b'
+// = b - c, c = (sum m r) / (sum m) over the view, and what is left is sum m (r - c)^2 = sum m r^2 - c sum m r; taking
+// the last b off first keeps this difference from cancelling. Sums go from threads to warps to blocks in single
+// precision and over blocks in double, always in the same order.
+//
+// The transpose of the interpolation, with the residual's mask and factor applied on the way,
+//
+//     B[s, t, u, j] = factor sum_v m (r - c) ([row_vertex = j] (1 - p) + [row_vertex = j - 1] p),
+//
+// is a gather too: a thread owns (s, t, u, j) and reads the rows within one spacing of its vertex.
+//
+// Defines: N, vertices along an edge. `chosen` lists the views of the step.
+
+#define THREADS 256
+
+__device__ inline float sum_of_block(float value) {
+    __shared__ float of_warp[THREADS / 32];
+    for (int step = 16; step > 0; step /= 2) value += __shfl_down_sync(0xffffffffu, value, step);
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
+    __syncthreads();
+    float total = 0.0f;
+    for (int w = 0; w < THREADS / 32; ++w) total += of_warp[w];
+    return total;
+}
+
+// Without `data` it writes the prediction alone. Grid: blocks of (u, v), views.
+extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
+    const float* __restrict__ projected, const int* __restrict__ row_slab, const int* __restrict__ row_vertex,
+    const float* __restrict__ row_part, const int* __restrict__ chosen, const float* __restrict__ data,
+    const float* __restrict__ mask, const double* __restrict__ exposure, float* __restrict__ residual,
+    float* __restrict__ partial, float kappa, int n_levels, int n_u, int n_v) {
+    const int t = chosen[blockIdx.y];
+    const long long pixel = (long long)blockIdx.x * THREADS + threadIdx.x, pixels = (long long)n_u * n_v;
+    float weighted = 0.0f, square = 0.0f;
+    if (pixel < pixels) {
+        const int u = (int)(pixel / n_v), v = (int)(pixel - (long long)u * n_v);
+        float sum = 0.0f;
+        for (int level = 0; level < n_levels; ++level) {
+            const long long row = ((long long)t * n_levels + level) * n_v + v;
+            const int slab = row_slab[row];
+            if (slab < 0) continue;
+            const long long of_slab = ((long long)slab * gridDim.y + blockIdx.y) * n_u + u;
+            const float* line = projected + of_slab * N + row_vertex[row];
+            sum += line[0] + row_part[row] * (line[1] - line[0]);
+        }
+        float value = kappa * sum;
+        if (data != nullptr) {
+            const long long at = t * pixels + pixel;
+            value -= data[at] - (float)exposure[t];
+            weighted = mask == nullptr ? value : mask[at] * value;
+            square = weighted * value;
+        }
+        residual[blockIdx.y * pixels + pixel] = value;
+    }
+    if (data == nullptr) return;
+    weighted = sum_of_block(weighted);
+    square = sum_of_block(square);
+    if (threadIdx.x == 0) {
+        float* mine = partial + 2 * ((long long)blockIdx.y * gridDim.x + blockIdx.x);
+        mine[0] = weighted;
+        mine[1] = square;
+    }
+}
+
+// Sums of the views of a step: `offset` [step] is c, `exposure` the new b, `totals` += (sum m (r - c)^2, sum m). One
+// block.
+extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_exposure(
+    const float* __restrict__ partial, const int* __restrict__ chosen, const double* __restrict__ mask_sum,
+    double* __restrict__ exposure, float* __restrict__ offset, double* __restrict__ totals, int n_chosen, int blocks,
+    int fit_exposure) {
+    __shared__ double weighted_of[THREADS], square_of[THREADS];
+    for (int step = 0; step < n_chosen; ++step) {
+        double weighted = 0.0, square = 0.0;
+        for (int b = threadIdx.x; b < blocks; b += THREADS) {
+            weighted += partial[2 * ((long long)step * blocks + b)];
+            square += partial[2 * ((long long)step * blocks + b) + 1];
+        }
+        weighted_of[threadIdx.x] = weighted;
+        square_of[threadIdx.x] = square;
+        __syncthreads();
+        for (int half = THREADS / 2; half > 0; half /= 2) {
+            if ((int)threadIdx.x < half) {
+                weighted_of[threadIdx.x] += weighted_of[threadIdx.x + half];
+                square_of[threadIdx.x] += square_of[threadIdx.x + half];
+            }
+            __syncthreads();
+        }
+        if (threadIdx.x == 0) {
+            const int t = chosen[step];
+            const bool fitted = fit_exposure && mask_sum[t] > 0.0;
+            const double c = fitted ? weighted_of[0] / mask_sum[t] : 0.0;
+            offset[step] = (float)c;
+            exposure[t] -= c;
+            const double left = square_of[0] - c * weighted_of[0];
+            totals[0] += left < 0.0 ? 0.0 : left;  // what is not a number stays so
+            totals[1] += mask_sum[t];
+        }
+        __syncthreads();
+    }
+}
+
+// A block is N x as many columns as fit; rows [slab, t, (first, end)], those that the slab owns; lower [slab, t],
+// where its vertex 0 lies among the rows; spacing by slab. Grid: blocks of u, views, slabs.
+extern "C" __global__ void leaf_contract(
+    const float* __restrict__ residual, const int* __restrict__ rows, const float* __restrict__ lower,
+    const float* __restrict__ spacing, const int* __restrict__ slab_level, const int* __restrict__ row_vertex,
+    const float* __restrict__ row_part, const int* __restrict__ chosen, const float* __restrict__ mask,
+    const float* __restrict__ offset, float* __restrict__ contracted, float factor, int n_levels, int n_views, int n_u,
+    int n_v) {
+    const int slab = blockIdx.z, t = chosen[blockIdx.y];
+    const int j = threadIdx.x, u = blockIdx.x * blockDim.y + threadIdx.y;
+    if (u >= n_u) return;
+    const long long of_slab = (long long)slab * n_views + t;
+    const float at = lower[of_slab] + j * spacing[slab];
+    // A row more on either side, lest rounding lose one; the comparison of vertices below decides.
+    const int begin = max(rows[2 * of_slab], (int)floorf(at - spacing[slab]) - 1);
+    const int end = min(rows[2 * of_slab + 1], (int)ceilf(at + spacing[slab]) + 2);
+    const long long row = ((long long)t * n_levels + slab_level[slab]) * n_v;
+    const float* line = residual + ((long long)blockIdx.y * n_u + u) * n_v;
+    const float* weight = mask == nullptr ? nullptr : mask + ((long long)t * n_u + u) * n_v;
+    const float c = offset == nullptr ? 0.0f : offset[blockIdx.y];
+    float sum = 0.0f;
+    for (int v = begin; v < end; ++v) {
+        const int vertex = row_vertex[row + v];
+        const float part = row_part[row + v];
+        const float share = vertex == j ? 1.0f - part : (vertex == j - 1 ? part : 0.0f);
+        const float value = weight == nullptr ? line[v] - c : weight[v] * (line[v] - c);
+        sum += share * value;
+    }
+    contracted[(((long long)slab * gridDim.y + blockIdx.y) * n_u + u) * N + j] = factor * sum;
+}

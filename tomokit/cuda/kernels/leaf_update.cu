@@ -1,0 +1,132 @@
+// The backward pass: one thread owns one vertex, and takes it through the whole step.
+//
+// With B the contracted residual, which carries the data term's factor (leaf_rows.cu), and the weights of
+// footprint.cuh,
+//
+//     g = sum_t sum_tap w_t(tap; i, k) B[slab, t, u0(i, k) + tap, j]                      data
+//       + tv_step[leaf] dTV/drho                                                          variation.cuh, by density
+//       + pull of the leaf's sides                                                        boundary.cu
+//       + scale (sign(e) e'(rho) / P + G(rho))                          cross-node constraint, see below
+//     g <- g s'(v)  + the same of penalties on raw values                                 activation.cuh
+//     v <- optimizer(v, g),  rho <- s(v)                                                  optimizer.cuh
+//
+// Neighbours read the old densities while others write new ones, so density goes from one array to another, and the
+// two change places after each step; v and what the optimizer remembers are nobody else's and change in place.
+// Nothing is added to by two threads.
+//
+// A block owns COLUMNS vertex columns of one leaf, its threads run along j: B is read in whole rows, which neighbouring
+// columns share. Weights of a column are computed once for each view and read from shared memory.
+//
+// The cross-node constraint answers a value by a function of that value alone, tabulated on a grid over the leaf's
+// range: with c the row of `pair_table` at the place of the value, t the part of a spacing beyond it, e = c0 + t (c1
+// + t (c2 + t c3)), e' = (c1 + t (2 c2 + 3 t c3)) / spacing, and G likewise from c4 .. c7
+// (tomokit/regularizers/cross_node_grid.py).
+//
+// Defines: N, KNOTS, PAD (footprint.cuh); COLUMNS. A block is N x COLUMNS threads.
+
+#include "footprint.cuh"
+#include "activation.cuh"
+#include "optimizer.cuh"
+#include "variation.cuh"
+#include "sides.cuh"
+
+// grid: lowest node and spacing; table: rows of eight.
+__device__ inline float pair_slope(
+    float value, const float* __restrict__ grid, const float* __restrict__ table, int bins) {
+    const float inverse = 1.0f / grid[1];
+    const float at = fmaxf((value - grid[0]) * inverse, 0.0f);
+    const int node = min((int)at, bins - 2);
+    const float t = fminf(at - node, 1.0f);
+    const float* c = table + 8 * node;
+    const float e = c[0] + t * (c[1] + t * (c[2] + t * c[3]));
+    const float slope = inverse / (N * N * N) * (c[1] + t * (2.0f * c[2] + t * 3.0f * c[3]));
+    return c[4] + t * (c[5] + t * (c[6] + t * c[7])) + (e > 0.0f ? slope : (e < 0.0f ? -slope : 0.0f));
+}
+
+// Grid: blocks of columns, leaves. variation_of [leaf, block of columns]: the sum of total variation, before the step.
+extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
+    float* __restrict__ values, const float* __restrict__ density, float* __restrict__ new_density,
+    float* __restrict__ first, float* __restrict__ second, const int* __restrict__ slab_of,
+    const double* __restrict__ corner, const int* __restrict__ levels, const double* __restrict__ spacing,
+    const double* __restrict__ views, const double* __restrict__ reaches, const int* __restrict__ tap_count,
+    const float* __restrict__ tables, const int* __restrict__ chosen, const float* __restrict__ contracted,
+    const float* __restrict__ tv_step, const float* __restrict__ pull, const int* __restrict__ pair_of,
+    const float* __restrict__ pair_grid, const float* __restrict__ pair_table, const float* __restrict__ extra_raw,
+    const float* __restrict__ hyper, float* __restrict__ variation_of, int n_chosen, int n_levels, int n_u,
+    int tv_variant, float tv_delta, int bins, float pair_scale, int pair_raw, int activation, float parameter,
+    int optimizer) {
+    __shared__ float weights[COLUMNS][PAD];
+    __shared__ int firsts[COLUMNS];
+    __shared__ float variations[COLUMNS][N];
+    const int leaf = blockIdx.y, level = levels[leaf], j = threadIdx.x;
+    const int thread = threadIdx.y * N + threadIdx.x, column = blockIdx.x * COLUMNS + threadIdx.y;
+    const int i = column / N, k = column % N;
+    const bool mine = column < N * N;
+    const double h = spacing[level];
+    float g = 0.0f;
+    for (int step = 0; step < n_chosen; ++step) {
+        const int t = chosen[step], taps = tap_count[t * n_levels + level];
+        const double cosine = views[3 * t], sine = views[3 * t + 1];
+        const double base = corner[2 * leaf] * cosine - corner[2 * leaf + 1] * sine + views[3 * t + 2];
+        const double whole = floor(base);
+        const float lead = (float)(base - whole), reach = (float)reaches[t * n_levels + level];
+        const float step_x = (float)(h * cosine), step_z = (float)(-h * sine);
+        __syncthreads();
+        for (int entry = thread; entry < COLUMNS * PAD; entry += N * COLUMNS) {
+            const int own = entry / PAD, tap = entry % PAD, at = blockIdx.x * COLUMNS + own;
+            if (at >= N * N) continue;
+            const int own_i = at / N, own_k = at % N;
+            const float q = lead + own_i * step_x + own_k * step_z - reach, below = floorf(q);
+            const int u0 = (int)whole + (int)below + 1, u = u0 + tap;
+            const bool met = tap < taps && u >= 0 && u < n_u;
+            const float* table = table_of(tables, t, level, n_levels, own_i, own_k);
+            weights[own][tap] = met ? table_weight(table, q - below, tap) : 0.0f;
+            if (tap == 0) firsts[own] = u0;
+        }
+        __syncthreads();
+        if (!mine) continue;
+        const long long row = ((long long)slab_of[leaf] * n_chosen + step) * n_u + firsts[threadIdx.y];
+        for (int tap = 0; tap < taps; ++tap) {
+            const float weight = weights[threadIdx.y][tap];
+            if (weight != 0.0f) g += weight * contracted[(row + tap) * N + j];
+        }
+    }
+    const int inside = column * N + j;
+    const long long at = (long long)leaf * (N * N * N) + inside;
+    float variation = 0.0f;
+    if (mine) {
+        const float* block = density + (long long)leaf * (N * N * N);
+        if (tv_step != nullptr) {
+            const Variation tv = variation_at(block, i, k, j, tv_variant, tv_delta);
+            variation = tv.value;
+            g += tv_step[leaf] * tv.slope;
+        }
+        if (pull != nullptr) g += side_pull(pull + (long long)leaf * 6 * N * N, i, k, j);
+        const int pair = pair_of == nullptr ? -1 : pair_of[leaf];
+        const float v = values[at];
+        const float asked = pair < 0 ? 0.0f
+            : pair_scale * pair_slope(pair_raw ? v : block[inside], pair_grid + 2 * pair,
+                                      pair_table + (long long)pair * bins * 8, bins);
+        if (!pair_raw) g += asked;
+        g *= activation_slope(activation, parameter, v);
+        if (pair_raw) g += asked;
+        if (extra_raw != nullptr) g += extra_raw[at];
+        const float updated = optimize(optimizer, hyper, v, g, first, second, at);
+        values[at] = updated;
+        new_density[at] = activate(activation, parameter, updated);
+    }
+    if (tv_step == nullptr) return;  // the same in the whole grid
+    variations[threadIdx.y][j] = variation;
+    __syncthreads();
+    if (thread < COLUMNS) {
+        float sum = 0.0f;
+        for (int other = 0; other < N; ++other) sum += variations[thread][other];
+        variations[thread][0] = sum;
+    }
+    __syncthreads();
+    if (thread == 0) {
+        float sum = 0.0f;
+        for (int own = 0; own < COLUMNS; ++own) sum += variations[own][0];
+        variation_of[(long long)leaf * gridDim.x + blockIdx.x] = sum;
+    }
+}

@@ -1,0 +1,40 @@
+// Total variation or boundary pulls as a gradient array of its own, where they act on raw values: the fused pass
+// (leaf_update.cu) changes these in place, so that nobody may read a neighbour's there.
+//
+//     gradient[v] (+)= tv_step[leaf] dTV/dv + pull of the sides
+//
+// Defines: N; COLUMNS. A block is N x COLUMNS threads.
+
+#include "variation.cuh"
+#include "sides.cuh"
+
+// Without tv_step only the pull is added. Grid: blocks of columns, leaves. variation_of as in leaf_update.
+extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) local_penalty(
+    const float* __restrict__ field, const float* __restrict__ tv_step, const float* __restrict__ pull,
+    float* __restrict__ gradient, float* __restrict__ variation_of, int tv_variant, float tv_delta, int add) {
+    __shared__ float variations[COLUMNS][N];
+    const int leaf = blockIdx.y, j = threadIdx.x, column = blockIdx.x * COLUMNS + threadIdx.y;
+    const int i = column / N, k = column % N, thread = threadIdx.y * N + threadIdx.x;
+    float variation = 0.0f;
+    if (column < N * N) {
+        const long long at = (long long)leaf * (N * N * N) + column * N + j;
+        float g = add ? gradient[at] : 0.0f;
+        if (tv_step != nullptr) {
+            const Variation tv = variation_at(field + (long long)leaf * (N * N * N), i, k, j, tv_variant, tv_delta);
+            variation = tv.value;
+            g += tv_step[leaf] * tv.slope;
+        }
+        if (pull != nullptr) g += side_pull(pull + (long long)leaf * 6 * N * N, i, k, j);
+        gradient[at] = g;
+    }
+    if (tv_step == nullptr) return;
+    variations[threadIdx.y][j] = variation;
+    __syncthreads();
+    if (thread == 0) {
+        float sum = 0.0f;
+        for (int own = 0; own < COLUMNS; ++own) {
+            for (int other = 0; other < N; ++other) sum += variations[own][other];
+        }
+        variation_of[(long long)leaf * gridDim.x + blockIdx.x] = sum;
+    }
+}

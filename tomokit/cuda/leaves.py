@@ -1,0 +1,188 @@
+"""The projector over leaf grids on a device: the launches of a step's data term."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tomokit.cuda.device import Device
+from tomokit.errors import InputError
+from tomokit.geometry import TiltGeometry, centre
+from tomokit.octree import Forest
+from tomokit.projector.leaves import LeafProjector
+from tomokit.projector.vertex_footprint import KNOTS
+
+BLOCK_THREADS = 256
+_SHARED_FLOATS = 8192  # of the 48 KiB that any device gives a block, two thirds
+
+
+class LeavesOnDevice:
+    """Line integrals in pixels of a trilinear density on leaves, and their transpose, between arrays on a device.
+
+    The tables, slabs and rows are those of :class:`tomokit.projector.leaves.LeafProjector`, made on the host and sent
+    once.
+
+    Parameters
+    ----------
+    device : Device
+    forest : Forest
+    geometry : TiltGeometry
+
+    Attributes
+    ----------
+    n_slabs : int
+    arrays : dict
+        What the kernels read, by name: see ``leaf_project.cu`` and ``leaf_rows.cu``.
+    """
+
+    def __init__(self, device: Device, forest: Forest, geometry: TiltGeometry) -> None:
+        self.device, self.forest, self.geometry = device, forest, geometry
+        made = LeafProjector(forest, geometry)
+        self.pad, self.n_levels = made.pad, made.tables.shape[1]
+        self.n_slabs = len(made.slabs.slab)
+        n = forest.n
+        most = _most_inside(made, geometry)
+        units = max(1, min(BLOCK_THREADS, _SHARED_FLOATS // most) // n)
+        self._units, self._columns = units, max(1, BLOCK_THREADS // n)
+        first = np.searchsorted(made.slabs.slab_of, np.arange(self.n_slabs + 1))
+        shift = geometry.shift_u_px + centre(geometry.n_u)
+        tilt = geometry.tilt_rad
+        host = {
+            "corner": np.ascontiguousarray(made.corner[:, :2]),
+            "slab_first": first.astype(np.int32),
+            "slab_level": made.slabs.slab[:, 0].astype(np.int32),
+            "slab_of": made.slabs.slab_of.astype(np.int32),
+            "level": forest.level,
+            "spacing": made.size / (n - 1),
+            "views": np.ascontiguousarray(np.stack([np.cos(tilt), np.sin(tilt), shift], axis=1)),
+            "reach": made.reach,
+            "taps": made.taps.astype(np.int32),
+            "tables": made.tables,
+            **row_tables(made, geometry),
+        }
+        with device:
+            self.arrays = {name: device.xp.asarray(array) for name, array in host.items()}
+            footprint = {"N": n, "KNOTS": KNOTS, "PAD": self.pad}
+            self._project = device.load("leaf_project", **footprint, UNITS=units, MOST=most)["leaf_project"]
+            self._rows = device.load("leaf_rows", N=n)
+
+    def chosen(self, views: ArrayLike | None) -> Any:
+        """Indices of views as the kernels take them; all if None."""
+        index = np.arange(self.geometry.n_views) if views is None else np.atleast_1d(views)
+        return self.device.xp.asarray(index.astype(np.int32))
+
+    def project(self, density: Any, chosen: Any) -> Any:
+        """``A[slab, view, u, j]`` of a density ``[leaf, x, z, y]``, in the y-vertices of each slab."""
+        if density.shape != self.forest.values_shape:
+            raise InputError(f"values of shape {density.shape}, expected {self.forest.values_shape}")
+        a, g, n = self.arrays, self.geometry, self.forest.n
+        projected = self.device.xp.empty((self.n_slabs, chosen.size, g.n_u, n), np.float32)
+        self._project(
+            (-(-g.n_u // self._units), chosen.size, self.n_slabs), (n, self._units, 1),
+            (density, a["corner"], a["slab_first"], a["slab_level"], a["spacing"], a["views"], a["reach"], a["taps"],
+             a["tables"], chosen, projected, self.n_levels, g.n_u),
+        )  # fmt: skip
+        return projected
+
+    def residual(
+        self,
+        projected: Any,
+        chosen: Any,
+        kappa: float,
+        data: Any = None,
+        mask: Any = None,
+        exposure: Any = None,
+    ) -> tuple[Any, Any]:
+        """Rows of the prediction, less data and last exposure where these are given; and sums of its blocks.
+
+        Returns
+        -------
+        residual : array of float32, shape (n, n_u, n_y)
+        partial : array of float32, shape (n, n_blocks, 2), or None
+            Sums of ``m r`` and ``m r^2``.
+        """
+        a, g, xp = self.arrays, self.geometry, self.device.xp
+        residual = xp.empty((chosen.size, g.n_u, g.n_v), np.float32)
+        blocks = -(-g.n_u * g.n_v // BLOCK_THREADS)
+        partial = None if data is None else xp.empty((chosen.size, blocks, 2), np.float32)
+        self._rows["leaf_residual"](
+            (blocks, chosen.size, 1), (BLOCK_THREADS, 1, 1),
+            (projected, a["row_slab"], a["row_vertex"], a["row_part"], chosen, data, mask, exposure, residual, partial,
+             kappa, self.n_levels, g.n_u, g.n_v),
+        )  # fmt: skip
+        return residual, partial
+
+    def fit_exposure(self, partial: Any, chosen: Any, mask_sum: Any, exposure: Any, totals: Any, fitted: bool) -> Any:
+        """Solve for exposures, add to the totals; returns what is still to be subtracted from each view's residual."""
+        offset = self.device.xp.empty(chosen.size, np.float32)
+        arguments = (partial, chosen, mask_sum, exposure, offset, totals, chosen.size, partial.shape[1], int(fitted))
+        self._rows["leaf_exposure"]((1, 1, 1), (BLOCK_THREADS, 1, 1), arguments)
+        return offset
+
+    def contract(self, residual: Any, chosen: Any, factor: float = 1.0, mask: Any = None, offset: Any = None) -> Any:
+        """``B[slab, view, u, j]``: ``factor m (r - offset)`` gathered on each slab's y-vertices."""
+        a, g, n = self.arrays, self.geometry, self.forest.n
+        contracted = self.device.xp.empty((self.n_slabs, chosen.size, g.n_u, n), np.float32)
+        self._rows["leaf_contract"](
+            (-(-g.n_u // self._columns), chosen.size, self.n_slabs), (n, self._columns, 1),
+            (residual, a["slab_rows"], a["slab_lower"], a["slab_spacing"], a["slab_level"], a["row_vertex"],
+             a["row_part"], chosen, mask, offset, contracted, factor, self.n_levels, g.n_views, g.n_u, g.n_v),
+        )  # fmt: skip
+        return contracted
+
+    def __call__(self, density: Any, views: ArrayLike | None = None, kappa: float = 1.0) -> Any:
+        """`kappa` times the line integrals ``[tilt, u, y]`` of a density ``[leaf, x, z, y]``, of some views or all."""
+        with self.device:
+            chosen = self.chosen(views)
+            return self.residual(self.project(density, chosen), chosen, kappa)[0]
+
+
+def row_tables(made: LeafProjector, geometry: TiltGeometry) -> dict[str, NDArray[Any]]:
+    """Where each detector row lies among the slabs of each level, decided once, in double precision.
+
+    Returns
+    -------
+    dict
+        ``row_slab``, ``row_vertex`` (int32), ``row_part`` (float32), shape (n_views, n_levels, n_v): the slab, -1 if
+        none, the vertex below and the part of a spacing beyond it. ``slab_rows`` (int32, shape (n_slabs, n_views, 2)):
+        the rows of each slab, first and one past the last. ``slab_lower`` (float32, shape (n_slabs, n_views)) and
+        ``slab_spacing``: its vertices in rows.
+    """
+    n, n_v = made.forest.n, geometry.n_v
+    n_slabs, n_levels = len(made.slabs.slab), made.tables.shape[1]
+    shape = (geometry.n_views, n_levels, n_v)
+    slab_of_row, vertex, part = np.full(shape, -1, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+    rows = np.zeros((n_slabs, geometry.n_views, 2), np.int32)
+    lower = np.zeros((n_slabs, geometry.n_views))
+    middle = centre(n_v) + geometry.shift_v_px
+    for s, (level, along) in enumerate(made.slabs.slab):
+        edge, h = made.size[level], made.size[level] / (n - 1)
+        start = made.forest.origin_px[2] + along * edge
+        lower[s] = start + middle
+        for t in range(geometry.n_views):
+            # As the CPU's kernels write it, so that both give a row on a face to the same slab.
+            first = max(0, math.ceil(start + centre(n_v) + geometry.shift_v_px[t]))
+            end = min(n_v, math.ceil(start + edge + centre(n_v) + geometry.shift_v_px[t]))
+            rows[s, t] = first, max(first, end)
+            v = np.arange(first, max(first, end))
+            position = np.maximum((v - centre(n_v) - geometry.shift_v_px[t] - start) / h, 0.0)
+            below = np.minimum(position.astype(np.int64), n - 2)
+            slab_of_row[t, level, v], vertex[t, level, v], part[t, level, v] = s, below, position - below
+    return {
+        "row_slab": slab_of_row,
+        "row_vertex": vertex,
+        "row_part": part,
+        "slab_rows": rows,
+        "slab_lower": lower.astype(np.float32),
+        "slab_spacing": (made.size[made.slabs.slab[:, 0]] / (n - 1)).astype(np.float32),
+    }
+
+
+def _most_inside(made: LeafProjector, geometry: TiltGeometry) -> int:
+    """Most vertices of a line, along the axis that the rays cross steeply, within reach of one detector column."""
+    across = np.maximum(np.abs(np.cos(geometry.tilt_rad)), np.abs(np.sin(geometry.tilt_rad)))
+    step = across[:, None] * (made.size / (made.forest.n - 1))[None, :]
+    return int(np.floor(2 * made.reach / step).max()) + 1

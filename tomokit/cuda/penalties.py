@@ -1,0 +1,218 @@
+"""The regularizers of a fit on a device: launches before the pass over the leaves, and what the pass is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.cuda.device import Device
+from tomokit.cuda.parts import Part
+from tomokit.octree import Forest
+from tomokit.octree.faces import shared_faces
+from tomokit.regularizers.boundary import Boundary
+from tomokit.regularizers.cross_node import CrossNode
+from tomokit.regularizers.tv import TotalVariation
+
+if TYPE_CHECKING:
+    from tomokit.cuda.cross_node import CrossNodeOnDevice
+    from tomokit.fit.penalties import Weighted
+
+_SIDE_THREADS = 128  # as in boundary.cu
+_TOTAL_THREADS = 256  # as in totals.cu
+
+
+@dataclass
+class Pair:
+    """The cross-node constraint's tables: row of each leaf, grids, cubics, factor, and whether of raw values."""
+
+    pair_of: Any
+    grid: Any
+    table: Any
+    scale: float
+    raw: bool
+
+
+@dataclass
+class PullsOnDevice:
+    """What ``leaf_update.cu`` adds to the data term's gradient; None for what there is not."""
+
+    tv_step: Any = None
+    tv_variant: int = 0
+    tv_delta: float = 1.0
+    variation: Any = None
+    sides: Any = None
+    pair: Pair | None = None
+    extra_raw: Any = None
+
+
+class PenaltiesOnDevice:
+    """The regularizers on the leaves of one forest.
+
+    Parameters
+    ----------
+    device : Device
+    regularizers : list of Weighted
+        Those that :mod:`tomokit.cuda.support` does not refuse.
+    forest : Forest
+        All leaves.
+    part : Part
+        Those that are here.
+    cross : CrossNodeOnDevice or None
+        The cross-node constraint, if it is among the regularizers.
+    columns, blocks : int
+        Of :class:`tomokit.cuda.field.FieldOnDevice`.
+
+    Attributes
+    ----------
+    names : list of str
+        The penalties, in the order of their sums among the totals.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        regularizers: list[Weighted],
+        forest: Forest,
+        part: Part,
+        cross: CrossNodeOnDevice | None,
+        columns: int,
+        blocks: int,
+    ) -> None:
+        self.device, self.forest, self.regularizers = device, part.forest, regularizers
+        self.cross = cross
+        self.names = [item.regularizer.name for item in regularizers]
+        self._columns, self._blocks = columns, blocks
+        n, n_leaves = forest.n, part.forest.n_leaves
+        self._side_blocks = -(-n * n // _SIDE_THREADS)
+        self._arrays: dict[str, Any] = {}
+        xp = device.xp
+        with device:
+            self._totals = device.load("totals")["add_total"]
+            for item in regularizers:
+                if isinstance(item.regularizer, TotalVariation):
+                    share = item.regularizer.leaf_weights(forest) / (n * n * (n - 1.0))
+                    step = item.weight * item.options.every * share[part.own]
+                    self._arrays["tv_step"] = xp.asarray(step.astype(np.float32))
+                    self._arrays["variation"] = xp.empty((n_leaves, blocks), np.float32)
+                elif isinstance(item.regularizer, Boundary):
+                    found = side_faces(forest, part)
+                    self._arrays |= {name: xp.asarray(array) for name, array in found.items()}
+                    self._n_faces = shared_faces(forest).n_faces
+                    self._arrays["sides"] = xp.empty((n_leaves, 6, n, n), np.float32)
+                    self._arrays["differences"] = xp.empty((n_leaves * 6, self._side_blocks), np.float32)
+                    self._compare = device.load("boundary", N=n)["boundary_pull"]
+            if any(self._is_raw(item) for item in regularizers):
+                self._arrays["extra_raw"] = xp.empty(part.forest.values_shape, np.float32)
+                self._local = device.load("local_penalty", N=n, COLUMNS=columns)["local_penalty"]
+
+    def evaluate(self, values: Any, density: Any, step: int, totals: Any, first_slot: int) -> PullsOnDevice:
+        """Everything that must be known before any leaf changes; the cross-node constraint is tabulated already.
+
+        Parameters
+        ----------
+        values, density : array of float32, shape (n_leaves + n_ghosts, n, n, n)
+        step : int
+            Steps taken so far in the whole fit.
+        totals : array of float64
+            Weighted penalties are added, from `first_slot` on; total variation of densities by :meth:`add_variation`.
+        first_slot : int
+        """
+        pulls = PullsOnDevice()
+        for slot, item in enumerate(self.regularizers, first_slot):
+            if step % item.options.every:
+                continue
+            scale = item.weight * item.options.every
+            raw = item.options.space == "raw"
+            field = values if raw else density
+            if isinstance(item.regularizer, TotalVariation):
+                pulls.tv_variant, pulls.tv_delta = item.regularizer.variant, item.options.delta
+                if raw:
+                    self._add_raw(field, pulls, variation=True)
+                    self.add_variation(totals, slot)
+                else:
+                    pulls.tv_step, pulls.variation = self._arrays["tv_step"], self._arrays["variation"]
+            elif isinstance(item.regularizer, Boundary):
+                self._pull_sides(field, scale, totals, slot)
+                if raw:
+                    self._add_raw(field, pulls, variation=False)
+                else:
+                    pulls.sides = self._arrays["sides"]
+            else:
+                cross = self.cross
+                assert cross is not None
+                pulls.pair = Pair(cross.pair_of, cross.grid, cross.table, scale, raw)
+                # The means are all parts'; the first one adds them.
+                self._add(cross.means, totals, scale if cross.is_first else 0.0, slot)
+        return pulls
+
+    def add_variation(self, totals: Any, slot: int) -> None:
+        """Add the weighted total variation that the pass over the leaves, or the one over raw values, has left."""
+        self._add(self._arrays["variation"], totals, 1.0, slot, self._arrays["tv_step"])
+
+    def variation_slot(self, first_slot: int) -> int:
+        """Where total variation is among the totals."""
+        return first_slot + self.names.index(TotalVariation.name)
+
+    @staticmethod
+    def _is_raw(item: Weighted) -> bool:
+        return item.options.space == "raw" and not isinstance(item.regularizer, CrossNode)
+
+    def _pull_sides(self, field: Any, scale: float, totals: Any, slot: int) -> None:
+        a, n = self._arrays, self.forest.n
+        share = scale / max(self._n_faces * n * n, 1)
+        self._compare(
+            (self._side_blocks, 6, self.forest.n_leaves), (_SIDE_THREADS, 1, 1),
+            (field, a["faces_of"], a["other"], a["offset"], a["scales"], a["is_fine"], a["sides"], a["differences"],
+             share),
+        )  # fmt: skip
+        self._add(a["differences"], totals, share, slot)
+
+    def _add_raw(self, field: Any, pulls: PullsOnDevice, variation: bool) -> None:
+        """Add the gradient of total variation, or else of the sides, to that by raw values."""
+        a = self._arrays
+        grid, block = (self._blocks, self.forest.n_leaves, 1), (self.forest.n, self._columns, 1)
+        self._local(
+            grid, block,
+            (field, a["tv_step"] if variation else None, None if variation else a["sides"], a["extra_raw"],
+             a["variation"] if variation else None, pulls.tv_variant, pulls.tv_delta, int(pulls.extra_raw is not None)),
+        )  # fmt: skip
+        pulls.extra_raw = a["extra_raw"]
+
+    def _add(self, partial: Any, totals: Any, factor: float, slot: int, weight: Any = None) -> None:
+        per_entry = 1 if partial.ndim == 1 else partial.shape[1]
+        arguments = (partial, weight, totals, factor, slot, partial.shape[0], per_entry)
+        self._totals((1, 1, 1), (_TOTAL_THREADS, 1, 1), arguments)
+
+
+def side_faces(forest: Forest, part: Part) -> dict[str, NDArray[Any]]:
+    """The faces on each side of a part's leaves, as ``boundary.cu`` takes them; ghosts are counted after them.
+
+    Returns
+    -------
+    dict
+        ``faces_of`` (int32, shape (6 * n_own + 1,)): entries of side ``2 * axis + upper`` of a leaf; ``other`` and
+        ``is_fine`` (int32), ``offset`` (float32, shape (n_entries, 2)), ``scales`` (float32), ordered by leaf, side and
+        face.
+    """
+    faces = shared_faces(forest)
+    face = np.tile(np.arange(faces.n_faces), 2)
+    leaf = np.concatenate([faces.below, faces.above]).astype(np.int64)
+    side = 2 * np.tile(faces.axis, 2) + np.repeat([1, 0], faces.n_faces)
+    place = 6 * leaf + side
+    order = np.lexsort((face, place))
+    here = np.full(forest.n_leaves, -1, np.int64)
+    held = np.concatenate([part.own, part.ghosts])
+    here[held] = np.arange(held.size)
+    order = order[(here[leaf[order]] >= 0) & (here[leaf[order]] < part.own.size)]
+    face, leaf, place = face[order], leaf[order], 6 * here[leaf[order]] + side[order]
+    is_fine = faces.fine[face] == leaf
+    return {
+        "faces_of": np.searchsorted(place, np.arange(6 * part.own.size + 1)).astype(np.int32),
+        "other": here[np.where(is_fine, faces.coarse[face], faces.fine[face])].astype(np.int32),
+        "offset": faces.offset[face].astype(np.float32),
+        "scales": faces.scale[face].astype(np.float32),
+        "is_fine": is_fine.astype(np.int32),
+    }

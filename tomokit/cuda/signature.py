@@ -1,0 +1,125 @@
+"""What a kernel takes, read from its source, and the check of what it is given.
+
+A driver copies arguments by their size and believes every pointer: a double where the kernel has a float, or an array
+of the wrong type, gives wrong numbers without a word. So each launch is compared with the declaration in the source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_TYPES: dict[str, Any] = {
+    "float": np.float32,
+    "double": np.float64,
+    "int": np.int32,
+    "long long": np.int64,
+    "float4": np.float32,
+}
+_KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)')
+_PARAMETER = re.compile(r"^(const )?(float4|float|double|int|long long)\s*(\*)?\s*(?:__restrict__ )?(\w+)$")
+_COMMENT = re.compile(r"//[^\n]*")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a kernel.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        Its type as in the source, without ``const`` and ``*``.
+    is_array : bool
+    is_written : bool
+        Whether it is an array that is not ``const``.
+    """
+
+    name: str
+    kind: str
+    is_array: bool
+    is_written: bool
+
+    @property
+    def dtype(self) -> Any:
+        """The NumPy type of the scalar, or of the array's elements."""
+        return _TYPES[self.kind]
+
+
+Signature = tuple[Parameter, ...]
+
+
+def signatures(source: str) -> dict[str, Signature]:
+    """The kernels that a source declares, by name.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is of a kind that launches here do not have.
+    """
+    found = {}
+    for name, inside in _KERNEL.findall(_COMMENT.sub("", source)):
+        parameters = []
+        for part in inside.split(","):
+            match = _PARAMETER.match(" ".join(part.split()))
+            if match is None:
+                raise ValueError(f"kernel {name}: cannot read {part.strip()!r}")
+            const, kind, star, own = match.groups()
+            parameters.append(Parameter(own, kind, bool(star), bool(star) and not const))
+        found[name] = tuple(parameters)
+    return found
+
+
+def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any]) -> list[Any]:
+    """The arguments as a launch takes them.
+
+    Parameters
+    ----------
+    kernel : str
+        Name, for messages.
+    signature : tuple of Parameter
+    arguments : sequence
+        Arrays, numbers, or None for an array that the kernel can do without.
+
+    Returns
+    -------
+    list
+        Arrays as they are, numbers as NumPy scalars of the declared type, None as a null pointer (``numpy.uintp(0)``).
+
+    Raises
+    ------
+    TypeError
+        If the number of arguments, the type of one, or the layout of an array is not as declared.
+    ValueError
+        If a whole number does not fit its type.
+    """
+    if len(arguments) != len(signature):
+        raise TypeError(f"kernel {kernel} takes {len(signature)} arguments, not {len(arguments)}")
+    return [_checked(kernel, parameter, value) for parameter, value in zip(signature, arguments, strict=True)]
+
+
+def _checked(kernel: str, parameter: Parameter, value: Any) -> Any:
+    where = f"kernel {kernel}, {parameter.name}"
+    if parameter.is_array:
+        if value is None:
+            return np.uintp(0)
+        if not hasattr(value, "flags") or not hasattr(value, "shape"):
+            raise TypeError(f"{where}: {type(value).__name__} instead of an array of {parameter.kind}")
+        if value.dtype != parameter.dtype:
+            raise TypeError(f"{where}: an array of {value.dtype} instead of {parameter.kind}")
+        if not value.flags.c_contiguous:
+            raise TypeError(f"{where}: an array that is not C-contiguous")
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{where}: {type(value).__name__} instead of {parameter.kind}")
+    if issubclass(parameter.dtype, np.integer):
+        if not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{where}: {value!r} instead of {parameter.kind}")
+        limits = np.iinfo(parameter.dtype)
+        if not limits.min <= value <= limits.max:
+            raise ValueError(f"{where}: {value} does not fit {parameter.kind}")
+    return parameter.dtype(value)
