@@ -74,7 +74,12 @@ def test_estimate_is_an_upper_bound_and_no_more_than_twice_the_peak(name, sizes)
 @pytest.mark.parametrize("changes", OCTREE.values(), ids=OCTREE)
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 def test_the_same_of_the_octree(changes, sizes):
-    check("octree", sizes, {"n": 24, **changes}, 0.5)
+    check("octree", sizes, {"n": 24, "spacing_px": 1.0, **changes}, 0.5)
+
+
+def test_before_the_noise_is_known_the_finest_octree_is_counted():
+    """Vertices lie 0.8 to 1 px apart: up to twice as many."""
+    check("octree", SIZES["usual"], {"n": 24}, 0.25)
 
 
 def test_structure_updates_are_counted_with_all_leaves_that_they_may_make():

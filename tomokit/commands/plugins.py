@@ -61,14 +61,17 @@ def check_plugin(
     """
     from tomokit.errors import PluginError
     from tomokit.plugin.manager import get_registry
-    from tomokit.plugin.settings import parse_settings
+    from tomokit.plugin.settings import merge, parse_settings
+    from tomokit.run.config import default_options
     from tomokit.testing.checks import run_checks
     from tomokit.testing.registered import checks_of, find_checkable
 
     options = parse_settings(set_ or [])
     lines, results, failed = [], [], 0
     for entry in find_checkable(get_registry(), name, kind):
-        outcomes = run_checks(checks_of(entry, options, seed))
+        # As `reconstruct` would run it.
+        preset = default_options(entry.name) if entry.kind == "method" else {}
+        outcomes = run_checks(checks_of(entry, merge(preset, options), seed))
         failed += sum(outcome.problem is not None for outcome in outcomes)
         checks = [{"check": outcome.name, "problem": outcome.problem} for outcome in outcomes]
         results.append({key: getattr(entry, key) for key in ("name", "kind", "origin", "version")} | {"checks": checks})

@@ -50,6 +50,12 @@ def read_preset(name: str) -> dict[str, Any]:
     return read_toml(PRESETS / f"{name}.toml")
 
 
+def default_options(method: str) -> dict[str, Any]:
+    """Options that the preset ``default`` sets for a method: those of its own, nothing for others."""
+    preset = read_preset("default")
+    return dict(preset.get("options", {})) if preset.get("method") == method else {}
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """The layer of a configuration file; relative paths in it start from its folder.
 
