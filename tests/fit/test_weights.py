@@ -49,6 +49,11 @@ def test_a_fine_lattice_is_for_little_noise(problem: Problem) -> None:
     assert FINEST_SPACING_PX < spacings[2] < 1.0 == spacings[3] == spacings[4]
 
 
+def test_a_specimen_that_fills_the_field_is_not_taken_for_pieces(problem: Problem) -> None:
+    alone, crowded = Scales.of(problem), Scales.of(replace(problem, fit_exposure=True))
+    assert crowded.concave_delta() > 4 * alone.concave_delta()
+
+
 def test_projections_that_are_all_alike_give_a_unit_all_the_same(problem: Problem) -> None:
     scales = Scales.of(replace(problem, projections=np.zeros_like(problem.projections)))
     assert scales.unit == 1.0

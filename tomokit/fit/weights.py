@@ -20,7 +20,7 @@ FINEST_SPACING_PX = 0.8
 
 _NOISE_RANGE = 6.18  # from 0.1 to 99.9 percent of white noise, in standard deviations
 _LEAST_SIGNAL = 0.3  # of the contrast: where it is all noise, the noise does not say how much it hides
-_SHARP, _NOISY = 0.7, 4.0
+_SHARP, _NOISY, _CROWDED = 0.7, 4.0, 8.0
 _LITTLE, _WIDER = 0.035, 8.0
 
 
@@ -42,6 +42,8 @@ class Scales:
     kappa : float
         Projection per line integral of density in pixels.
     n_views : int
+    crowded : bool
+        Whether the specimen fills the field, so that exposures are fitted.
     """
 
     unit: float
@@ -50,6 +52,7 @@ class Scales:
     pixels: float
     kappa: float
     n_views: int
+    crowded: bool = False
 
     @classmethod
     def of(cls, problem: Problem, unit: float | None = None) -> Scales:
@@ -77,6 +80,7 @@ class Scales:
             max(pixels, 1.0),
             kappa,
             problem.geometry.n_views,
+            problem.fit_exposure,
         )
 
     def total_variation_weight(self, forest: Forest) -> float:
@@ -101,7 +105,13 @@ class Scales:
 
     def concave_delta(self) -> float:
         """What an edge costs at most under the concave total variation, in this unit: less than a typical
-        contrast where there is little noise, more where noise must not pass for edges."""
+        contrast where there is little noise, more where noise must not pass for edges.
+
+        A specimen that fills the field is not made of pieces of constant density, and what is spared as an edge there
+        is single vertices of noise: the penalty stays nearly convex.
+        """
+        if self.crowded:
+            return _CROWDED
         return _SHARP + _NOISY * self.relative_noise
 
     def defaults(self, forest: Forest, strength: float) -> dict[str, dict[str, Any]]:
