@@ -130,3 +130,32 @@ def check_declaration(kind: str, cls: type) -> None:
             raise CheckError(f"the option `{field.name}` has no default")
         if not re.search(r"\w", str(field.metadata.get("help", ""))):
             raise CheckError(f"the option `{field.name}` has no help: make it with tomokit.plugin.options.option")
+
+
+class Declaration:
+    """The first check of every kind, and the options that the others are done with.
+
+    Parameters
+    ----------
+    kind : str
+        ``"method"``, ``"regularizer"`` or ``"optimizer"``.
+    cls : type
+        The class that is registered.
+    options : dataclass instance, mapping or None
+        See :func:`make_options`.
+
+    Attributes
+    ----------
+    check : Check
+    options : dataclass instance or None
+        None until the check has passed.
+    """
+
+    def __init__(self, kind: str, cls: type, options: Any) -> None:
+        self._kind, self._cls, self._given = kind, cls, options
+        self.options: Any = None
+        self.check = Check("it is declared as its hook asks", self._run)
+
+    def _run(self) -> None:
+        check_declaration(self._kind, self._cls)
+        self.options = make_options(self._cls, self._given)

@@ -13,7 +13,7 @@ from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem, ProblemShape, Run
 from tomokit.projector import DenseProjector
-from tomokit.testing.checks import Check, CheckError, check_declaration, demand, make_options
+from tomokit.testing.checks import Check, CheckError, Declaration, demand
 from tomokit.testing.series import Specimen, small_specimen
 
 
@@ -57,16 +57,11 @@ def method_checks(
     cls: type, options: Any = None, specimen: Specimen | None = None, error: float = 0.9, prediction: float = 0.1
 ) -> Iterator[Check]:
     """The checks of :func:`check_method`, one by one; after a wrong declaration there are no more."""
-    declared = []
-
-    def declaration() -> None:
-        check_declaration("method", cls)
-        declared.append(make_options(cls, options))
-
-    yield Check("it is declared as its hook asks", declaration)
-    if not declared:
+    declaration = Declaration("method", cls, options)
+    yield declaration.check
+    if declaration.options is None:
         return
-    subject = _Subject(cls, declared[0], specimen or small_specimen())
+    subject = _Subject(cls, declaration.options, specimen or small_specimen())
     yield Check("it says how much memory it takes", subject.memory)
     yield Check("it reconstructs", lambda: subject.reconstructs(error))
     yield Check("its prediction is that of its volume", lambda: subject.predicts(prediction))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.optimizers.contract import State
-from tomokit.testing.checks import Check, CheckError, check_declaration, demand, make_options
+from tomokit.testing.checks import Check, CheckError, Declaration, demand
 from tomokit.testing.threads import numbers_of_threads
 
 _SHAPE = (3, 5, 5, 5)
@@ -45,16 +45,11 @@ def check_optimizer(cls: type, options: Any = None, *, seed: int = 0) -> list[st
 
 def optimizer_checks(cls: type, options: Any = None, seed: int = 0) -> Iterator[Check]:
     """The checks of :func:`check_optimizer`, one by one; after a wrong declaration there are no more."""
-    declared = []
-
-    def declaration() -> None:
-        check_declaration("optimizer", cls)
-        declared.append(make_options(cls, options))
-
-    yield Check("it is declared as its hook asks", declaration)
-    if not declared:
+    declaration = Declaration("optimizer", cls, options)
+    yield declaration.check
+    if declaration.options is None:
         return
-    subject = _Subject(cls, declared[0], seed)
+    subject = _Subject(cls, declaration.options, seed)
     yield Check("it remembers arrays by name", subject.state)
     yield Check("it changes values in place, and only them and its state", subject.in_place)
     yield Check("its first step goes downhill", subject.downhill)

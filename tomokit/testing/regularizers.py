@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tomokit.octree import Forest
 from tomokit.regularizers.contract import Field
-from tomokit.testing.checks import Check, CheckError, check_declaration, demand, make_options
+from tomokit.testing.checks import Check, CheckError, Declaration, demand
 from tomokit.testing.derivative import STEP
 from tomokit.testing.gradients import check_gradient
 from tomokit.testing.threads import numbers_of_threads
@@ -73,16 +73,11 @@ def regularizer_checks(
     forest: Forest | None = None,
 ) -> Iterator[Check]:
     """The checks of :func:`check_regularizer`, one by one; after a wrong declaration there are no more."""
-    declared = []
-
-    def declaration() -> None:
-        check_declaration("regularizer", cls)
-        declared.append(make_options(cls, options))
-
-    yield Check("it is declared as its hook asks", declaration)
-    if not declared:
+    declaration = Declaration("regularizer", cls, options)
+    yield declaration.check
+    if declaration.options is None:
         return
-    subject = _Subject(cls, declared[0], forest or two_level_forest(), seed)
+    subject = _Subject(cls, declaration.options, forest or two_level_forest(), seed)
     yield Check("its value is a number", subject.value)
     yield Check("it adds its gradient times the scale, and zero weight does nothing", subject.adds)
     yield Check("it leaves the field alone", subject.field_alone)
