@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tomokit.errors import InputError, OptionError
-from tomokit.octree.cover import LeafBudgetError, Region, choose_leaf_px, cover, divide_thickness, inside
+from tomokit.octree.cover import LeafBudgetError, Region, cover, inside
 from tomokit.octree.faces import is_balanced
+from tomokit.octree.leaf_size import choose_leaf_px, divide_thickness
 from tomokit.octree.lookup import check_disjoint
 from tomokit.octree.sampling import locate
 

@@ -12,7 +12,8 @@ from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.methods.dense_run import margin_px
 from tomokit.methods.noise import contrast
 from tomokit.octree import Forest
-from tomokit.octree.cover import Region, choose_leaf_px, cover, divide_thickness
+from tomokit.octree.cover import Region, cover
+from tomokit.octree.leaf_size import choose_leaf_px, divide_thickness
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.optimizers.contract import Optimizer
 from tomokit.plugin.manager import get_registry

@@ -17,16 +17,11 @@ from numpy.typing import NDArray
 from tomokit.errors import OptionError
 from tomokit.octree.forest import Forest
 
-_SLACK = 1e-9
-_NEARLY = 1.03
+SLACK = 1e-9  # how far sizes may be off a whole number of leaves
 
 
 class LeafBudgetError(OptionError):
     """A ``max_leaves`` that is smaller than what the tree needs."""
-
-
-_COMFORTABLE = 31  # spacings to a leaf's edge: its arrays stay in cache, and few vertices are stored twice
-_MOST_VERTICES = 42
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def cover(
     LeafBudgetError
         If it takes more leaves than `max_leaves`.
     """
-    _check(margin_px, n, coarser)
+    check_sizes(margin_px, n, coarser)
     if not leaf_px > 0:
         raise OptionError(f"{leaf_px} is not positive", field="leaf_px")
     layout = _layout(region, margin_px, leaf_px, coarser)
@@ -137,127 +132,34 @@ def cover(
     )
 
 
-def choose_leaf_px(
-    region: Region, margin_px: float, n: int, max_leaves: int, coarser: int = 1, spacing_px: float = 1.0
-) -> float:
-    """The smallest leaf such that :func:`cover` takes at most `max_leaves`, but for a few per cent.
-
-    Numbers of leaves change only where an extent (of the region, or with its margin) is a whole number of leaves, so
-    only those sizes are tried, from the smallest up. Of those within 3 % of the smallest that fits, the one with the
-    fewest leaves is taken: a slab of 308 px is covered by 3 leaves of 102.7 px, but by 4 of 102.5 px.
-
-    Parameters
-    ----------
-    region, margin_px, n, coarser
-        As for :func:`cover`.
-    max_leaves : int
-        The most leaves allowed.
-    spacing_px : float
-        Vertices need not lie closer than this, so that leaves never get smaller than ``(n - 1) * spacing_px``.
-
-    Returns
-    -------
-    float
-        Edge of the leaves in detector pixels, at most the region's longest side.
-
-    Raises
-    ------
-    LeafBudgetError
-        If no size will do.
-    """
-    _check(margin_px, n, coarser)
-    longest = max(region.extent_px)
-    smallest = min((n - 1) * spacing_px, longest)
-    extents = (*region.extent_px, region.n_u + 2 * margin_px)
-    smallest = max(smallest, _least_size(region, max_leaves))
-    sizes = {extent / k for extent in extents for k in range(1, int(extent / smallest + _SLACK) + 1)}
-    sizes = {size for size in sizes if size <= longest} | {smallest, longest}
-    needed = 0
-    fitting: list[tuple[int, float]] = []
-    for size in sorted(sizes):
-        if fitting and size > _NEARLY * fitting[0][1]:
-            break
-        needed = _layout(region, margin_px, size, coarser).n_leaves
-        if needed <= max_leaves:
-            fitting.append((needed, size))
-    if fitting:
-        return min(fitting)[1]
-    raise LeafBudgetError(
-        f"{max_leaves} leaves are allowed, the coarsest cover takes {needed} (leaves of {longest:.4g} px)",
-        field="max_leaves",
-        remedy=f"allow at least {needed}",
-    )
-
-
-def divide_thickness(
-    region: Region, margin_px: float, max_leaves: int, coarser: int, spacing_px: float
-) -> tuple[int, float]:
-    """Vertices and edge of leaves of which a whole number makes the thickness, so that no leaf reaches out of it.
-
-    Density beyond the slab explains what views see as well as density in it does: a field that may lie there is worse
-    in the slab.
-
-    Parameters
-    ----------
-    region, margin_px, coarser
-        As for :func:`cover`.
-    max_leaves : int
-        The most leaves allowed.
-    spacing_px : float
-        Between vertices; more where `max_leaves` does not allow it with at most 42 vertices an edge.
-
-    Returns
-    -------
-    n : int
-        Vertices along a leaf's edge.
-    leaf_px : float
-        Edge of the leaves in detector pixels.
-
-    Raises
-    ------
-    LeafBudgetError
-        If not even leaves as thick as the slab, or as the longest side of a deeper region, are few enough.
-    """
-    _check(margin_px, 2, coarser)
-    smallest = max(_COMFORTABLE * spacing_px, _least_size(region, max_leaves))
-    for k in range(max(1, round(region.thickness_px / smallest)), 0, -1):
-        leaf = region.thickness_px / k
-        if _layout(region, margin_px, leaf, coarser).n_leaves <= max_leaves:
-            return min(max(round(leaf / spacing_px) + 1, 4), _MOST_VERTICES), leaf
-    # A slab thinner than the leaves that are allowed: they reach out of it.
-    return _MOST_VERTICES, choose_leaf_px(region, margin_px, _MOST_VERTICES, max_leaves, coarser, spacing_px)
-
-
 def inside(forest: Forest, region: Region) -> NDArray[np.bool_]:
     """Leaves that overlap the region of interest (touching it with a face is not enough), shape (n_leaves,)."""
     low = forest.corner_px
     high = low + forest.size_px[:, None]
     half = np.asarray(region.extent_px) / 2
-    slack = _SLACK * (half.max() + forest.root_px)
+    slack = SLACK * (half.max() + forest.root_px)
     return ((low < half - slack) & (high > slack - half)).all(axis=1)
 
 
-def _check(margin_px: float, n: int, coarser: int) -> None:
+def count_leaves(region: Region, margin_px: float, leaf_px: float, coarser: int) -> int:
+    """Leaves that :func:`cover` takes with leaves of `leaf_px` pixels; parameters as there."""
+    return _layout(region, margin_px, leaf_px, coarser).n_leaves
+
+
+def check_sizes(margin_px: float, n: int, coarser: int) -> None:
+    """Refuse what :func:`cover` cannot take.
+
+    Raises
+    ------
+    OptionError
+        Naming the option.
+    """
     if not margin_px >= 0:
         raise OptionError(f"{margin_px} is negative", field="margin_px", remedy="give 0 or more")
     if n < 2:
         raise OptionError(f"{n} vertices an edge", field="n", remedy="give at least 2")
     if not 0 <= coarser <= 10:
         raise OptionError(f"{coarser} coarser levels", field="coarser", remedy="give 0 to 10")
-
-
-def _least_size(region: Region, max_leaves: int) -> float:
-    """A size, by bisection, below which the region alone takes more than `max_leaves` leaves."""
-    # No cover has fewer leaves than its volume takes; a long thin region takes far more.
-    low = (math.prod(region.extent_px) / max(max_leaves, 1)) ** (1 / 3) * (1 - _SLACK)
-    high = max(region.extent_px)
-    while high > low * (1 + _SLACK):
-        middle = math.sqrt(low * high)
-        if math.prod(max(1, math.ceil(extent / middle - _SLACK)) for extent in region.extent_px) <= max_leaves:
-            high = middle
-        else:
-            low = middle
-    return low
 
 
 def _blocks(start: int, cells: int, edge: int) -> range:
@@ -267,7 +169,7 @@ def _blocks(start: int, cells: int, edge: int) -> range:
 
 def _layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _Layout:
     """The cover with the fewest leaves over all placements of the roots; of equals, the first placement."""
-    nx, nz, ny = (max(1, math.ceil(extent / leaf_px - _SLACK)) for extent in region.extent_px)
+    nx, nz, ny = (max(1, math.ceil(extent / leaf_px - SLACK)) for extent in region.extent_px)
     reach = (region.n_u / 2 + margin_px) / leaf_px - nx / 2
     edges = [1 << up for up in range(coarser + 1)]
     placements = range(edges[-1])
@@ -292,7 +194,7 @@ def _layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _
 def _side(position: int, reach: float, largest: int) -> list[tuple[int, int]]:
     """Blocks from the region's end outwards: distance and edge, each aligned and at most twice the one before."""
     found, at, edge = [], 0, 1
-    while at < reach - _SLACK:
+    while at < reach - SLACK:
         edge = min(2 * edge, largest)
         while (position + at) % edge:
             edge //= 2

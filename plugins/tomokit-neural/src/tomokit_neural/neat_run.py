@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tomokit.errors import InputError
 from tomokit.methods.contract import Problem
 from tomokit.octree import Forest
-from tomokit.octree.cover import Region, choose_leaf_px, cover
+from tomokit.octree.cover import Region, cover
+from tomokit.octree.leaf_size import choose_leaf_px
 from tomokit.octree.measures import Memory
 from tomokit.octree.structure import plan_update
 from tomokit_neural.adam import Adam
