@@ -136,6 +136,11 @@ def test_a_concave_penalty_begins_as_the_isotropic_one(problem: Problem) -> None
     assert (after(3, "concave") != after(3, "isotropic")).any()
 
 
+def test_priors_that_begin_after_the_convex_epochs_are_fitted(problem: Problem) -> None:
+    run = finish(OctreeRun(problem, options(convex=0.5, convex_strength=0.0)), 2)
+    assert run.advance()["boundary"] > 0
+
+
 def test_structure_updates_refine_where_something_is(problem: Problem) -> None:
     run = OctreeRun(
         problem,

@@ -17,6 +17,8 @@ from tomokit.projector.vertex_footprint import KNOTS
 if TYPE_CHECKING:
     from tomokit.fit.leaf_field import LeafField
 
+_STRIDE = 1 << 16
+_SUM_THREADS = 256  # as in totals.cu
 _ADAM = 2  # as in optimizer.cuh and tomokit.optimizers.kernel
 
 
@@ -39,6 +41,8 @@ class FieldOnDevice:
         The part's own leaves.
     values, density : array of float32, shape (n_leaves + n_ghosts, n, n, n)
         Of the own leaves, then of the ghosts, of which only the layer beyond the cut is kept up to date.
+    columns : int
+        Vertex columns of one block of the update.
     blocks : int
         Blocks of the update that share a leaf, each of which leaves a sum of total variation.
     """
@@ -48,27 +52,22 @@ class FieldOnDevice:
         self._kind, self._parameter = leaves.kind, leaves.parameter
         self.optimizer = optimizer
         n = leaves.forest.n
-        self._columns = max(1, BLOCK_THREADS // n)
-        self.blocks = -(-n * n // self._columns)
+        self.columns = max(1, BLOCK_THREADS // n)
+        self.blocks = -(-n * n // self.columns)
         with device:
             xp = device.xp
             held = np.concatenate([part.own, part.ghosts])
             self.values = xp.asarray(_rows(leaves.values, held))
             self.density, self._spare = xp.empty_like(self.values), xp.empty_like(self.values)
             self.state = {name: xp.asarray(_rows(array, part.own)) for name, array in leaves.state.items()}
-            kernel = device.load("leaf_activate", N=n, COLUMNS=self._columns)["leaf_activate"]
+            kernel = device.load("leaf_activate", N=n, COLUMNS=self.columns)["leaf_activate"]
             grid = (self.blocks, held.size, 1)
             kernel(grid, self.grid[1], (self.values, self.density, self._kind, self._parameter))
 
     @property
     def grid(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """Grid and block of kernels that take a thread for each vertex."""
-        return (self.blocks, self.forest.n_leaves, 1), (self.forest.n, self._columns, 1)
-
-    @property
-    def columns(self) -> int:
-        """Vertex columns of one block."""
-        return self._columns
+        return (self.blocks, self.forest.n_leaves, 1), (self.forest.n, self.columns, 1)
 
     def update(self, a: LeavesOnDevice, contracted: Any, chosen: Any, pulls: PullsOnDevice, hyper: Any) -> None:
         """One optimizer step on all leaves (``leaf_update.cu``).
@@ -85,7 +84,7 @@ class FieldOnDevice:
         hyper : array of float32, shape (7,)
             A row of :func:`hyper_rows`.
         """
-        kernel = self.device.load("leaf_update", N=self.forest.n, KNOTS=KNOTS, PAD=a.pad, COLUMNS=self._columns)
+        kernel = self.device.load("leaf_update", N=self.forest.n, KNOTS=KNOTS, PAD=a.pad, COLUMNS=self.columns)
         o, arrays, pair = self.optimizer, a.arrays, pulls.pair
         kernel["leaf_update"](
             *self.grid,
@@ -103,6 +102,22 @@ class FieldOnDevice:
             ),
         )  # fmt: skip
         self.density, self._spare = self._spare, self.density
+
+    def add_density(self, totals: Any, slot: int) -> None:
+        """Add the sum of all own densities, by which one that is not finite is seen.
+
+        Parameters
+        ----------
+        totals : array of float64, changed
+        slot : int
+            Where it is added.
+        """
+        density = self.density[: self.part.own.size]
+        blocks = -(-density.size // _STRIDE)
+        partial = self.device.xp.empty(blocks, np.float32)
+        kernels, block = self.device.load("totals"), (_SUM_THREADS, 1, 1)
+        kernels["sum_blocks"]((blocks, 1, 1), block, (density, partial, density.size, _STRIDE))
+        kernels["add_total"]((1, 1, 1), block, (partial, None, totals, 1.0, slot, blocks, 1))
 
     def fetch(self, leaves: LeafField) -> None:
         """Bring everything back into the host's field."""

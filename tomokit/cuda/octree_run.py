@@ -34,8 +34,6 @@ from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
 
 _SQUARES, _WEIGHT, _DENSITY, _FIRST_PENALTY = 0, 1, 2, 3  # slots of the totals
-_STRIDE = 1 << 16
-_SUM_THREADS = 256  # as in totals.cu
 
 
 @dataclass
@@ -91,15 +89,12 @@ class OctreeRunOnDevice(OctreeRun):
 
     def advance(self) -> dict[str, float]:
         """One pass over all views, in the CPU's order with its random numbers; or the rest of one that was paused."""
-        options, so_far = self.options, self._so_far
-        rate = options.decay if self.epoch >= options.epochs - options.decays else 1.0
-        rng, order = self._generator()
-        if so_far.generator is not None:
-            rng.bit_generator.state = so_far.generator
-        parts = np.array_split(order, -(-order.size // options.views_per_step))
+        rate, so_far = self._rate(), self._so_far
+        rng, parts = self._draws()
+        order = np.concatenate(parts)
         shares = self._on_devices()
         self._set_penalties()
-        self._set_level(self.coarse is not None and self.epoch < options.coarse_epochs)
+        self._set_level()
         names = shares[0].penalties.names
         drawn = self._draw(rng, len(parts) - so_far.step)
         begun = [so_far.squares, so_far.weight, 0.0, *(so_far.terms.get(name, 0.0) * len(parts) for name in names)]
@@ -182,12 +177,11 @@ class OctreeRunOnDevice(OctreeRun):
         return self._shares
 
     def _set_penalties(self) -> None:
-        """Have the regularizers of this epoch, made anew where they differ from those of the last."""
+        """Have the regularizers of this epoch, made anew where they are not those of the last."""
         forest = self.leaves.forest
-        regularizers = self._penalties(self.epoch, forest).regularizers
-        key = [(item.regularizer.name, item.options, item.weight) for item in regularizers]
+        regularizers = self._present_penalties().regularizers
         for number, item in enumerate(self._shares):
-            if item.made_for == key:
+            if item.made_for is regularizers:
                 continue
             cross = None
             with item.device:
@@ -200,12 +194,7 @@ class OctreeRunOnDevice(OctreeRun):
                 item.kept = PenaltiesOnDevice(
                     item.device, regularizers, forest, item.part, cross, item.field.columns, item.field.blocks
                 )
-            item.made_for = key
-
-    def _generator(self) -> tuple[np.random.Generator, NDArray[np.int64]]:
-        """The epoch's random numbers, and the order of its views, which is drawn first."""
-        rng = np.random.default_rng((self.problem.seed, self.epoch))
-        return rng, rng.permutation(self.problem.geometry.n_views)
+            item.made_for = regularizers
 
     def _remember(self, found: NDArray[np.float64], names: list[str], steps: int, first: int) -> None:
         """Note the epoch so far, as the CPU does: it may go on from there too."""
@@ -213,18 +202,15 @@ class OctreeRunOnDevice(OctreeRun):
         so_far.squares, so_far.weight = float(found[_SQUARES]), float(found[_WEIGHT])
         so_far.terms = {TotalVariation.name: 0.0}
         so_far.terms |= {name: float(v) / steps for name, v in zip(names, found[_FIRST_PENALTY:], strict=True)}
-        rng, _ = self._generator()
-        if so_far.generator is not None:
-            rng.bit_generator.state = so_far.generator
+        rng, _ = self._draws()
         taken = so_far.step - first
         # Partners were drawn for the whole epoch; the generator is to be where these steps leave it.
         self._draw(rng, taken, self._step - taken)
         so_far.generator = dict(rng.bit_generator.state)
 
-    def _set_level(self, coarse: bool) -> None:
+    def _set_level(self) -> None:
         """Have the level that an epoch works on; the other one is let go."""
-        level = self.coarse if coarse else self.fine
-        assert level is not None
+        level = self._level()
         sums = None
         for item in self._shares:
             if item.level is None or item.level.level is not level:
@@ -296,7 +282,7 @@ class OctreeRunOnDevice(OctreeRun):
         found = []
         for item, own in zip(self._shares, totals, strict=True):
             with item.device:
-                self._add_density(item, own)
+                item.field.add_density(own, _DENSITY)
                 found.append(item.device.to_host(own))
         assert self._shares[0].level is not None
         with self._shares[0].device:
@@ -304,16 +290,6 @@ class OctreeRunOnDevice(OctreeRun):
         whole = np.sum(found, axis=0)
         whole[[_SQUARES, _WEIGHT]] = found[0][[_SQUARES, _WEIGHT]]
         return np.asarray(whole)
-
-    @staticmethod
-    def _add_density(item: _Share, totals: Any) -> None:
-        """Add the sum of all densities, by which one that is not finite is seen."""
-        density = item.field.density[: item.part.own.size]
-        blocks = -(-density.size // _STRIDE)
-        partial = item.device.xp.empty(blocks, np.float32)
-        kernels, block = item.device.load("totals"), (_SUM_THREADS, 1, 1)
-        kernels["sum_blocks"]((blocks, 1, 1), block, (density, partial, density.size, _STRIDE))
-        kernels["add_total"]((1, 1, 1), block, (partial, None, totals, 1.0, _DENSITY, blocks, 1))
 
     def _fetch(self) -> None:
         """Bring the host's field up to date."""

@@ -61,6 +61,7 @@ class OctreeRun:
         self.memory = Memory()
         self._losses: list[float] = []
         self._step = 0
+        self._made: tuple[tuple[Forest, bool], Penalties] | None = None
         self.pause: Callable[[], bool] = never
         self._so_far = EpochSoFar()
         forest = self._first_forest()
@@ -73,17 +74,10 @@ class OctreeRun:
 
         Where a term ceases to be a number the pass ends there, so that what is returned tells which it was.
         """
-        options = self.options
-        penalties = self._penalties(self.epoch, self.leaves.forest)
-        level = self.coarse if self.coarse is not None and self.epoch < options.coarse_epochs else self.fine
-        rate = options.decay if self.epoch >= options.epochs - options.decays else 1.0
-        rng = np.random.default_rng((self.problem.seed, self.epoch))
-        order = rng.permutation(self.problem.geometry.n_views)
-        so_far = self._so_far
-        if so_far.generator is not None:
-            rng.bit_generator.state = so_far.generator
-        steps = -(-order.size // options.views_per_step)
-        for views in np.array_split(order, steps)[so_far.step :]:
+        penalties, level, rate, so_far = self._present_penalties(), self._level(), self._rate(), self._so_far
+        rng, batches = self._draws()
+        steps = len(batches)
+        for views in batches[so_far.step :]:
             pulls = penalties.evaluate(self.leaves, self.inside, rng, self._step)
             s, w, tv = level.step(self.leaves, views, pulls, rate)
             so_far.squares, so_far.weight = so_far.squares + s, so_far.weight + w
@@ -221,6 +215,30 @@ class OctreeRun:
     def _field(self, forest: Forest, density: NDArray[np.float32]) -> LeafField:
         return LeafField(forest, density, self.options.activation, self.optimizer, self.options.bend)
 
+    def _level(self) -> Level:
+        """The level of the pyramid that this epoch is fitted on."""
+        return self.coarse if self.coarse is not None and self.epoch < self.options.coarse_epochs else self.fine
+
+    def _rate(self) -> float:
+        """Factor of the learning rate in this epoch."""
+        options = self.options
+        return options.decay if self.epoch >= options.epochs - options.decays else 1.0
+
+    def _draws(self) -> tuple[np.random.Generator, list[NDArray[np.int64]]]:
+        """This epoch's random numbers, from where a pause left them, and the views of each of its steps."""
+        rng = np.random.default_rng((self.problem.seed, self.epoch))
+        order = rng.permutation(self.problem.geometry.n_views)
+        if self._so_far.generator is not None:
+            rng.bit_generator.state = self._so_far.generator
+        return rng, np.array_split(order, -(-order.size // self.options.views_per_step))
+
+    def _present_penalties(self) -> Penalties:
+        """The regularizers of this epoch; the same, with what they keep, while neither forest nor phase changes."""
+        key = (self.leaves.forest, self.epoch < self.options.convex_epochs)
+        if self._made is None or self._made[0][0] is not key[0] or self._made[0][1] != key[1]:
+            self._made = (key, self._penalties(self.epoch, key[0]))
+        return self._made[1]
+
     def _penalties(self, epoch: int, forest: Forest) -> Penalties:
         """The regularizers of an epoch: weights that follow the noise follow the forest too."""
         options = self.options
@@ -232,7 +250,8 @@ class OctreeRun:
         """Go on with these leaves."""
         self.leaves = leaves
         self.inside = inside(leaves.forest, self.region)
-        if self._penalties(self.epoch, leaves.forest).needs_sides:
+        # By the last epoch: weights may be zero before, in the convex ones.
+        if self._penalties(self.epochs - 1, leaves.forest).needs_sides:
             leaves.keep_sides()
 
     def _move(self, forest: Forest) -> None:
