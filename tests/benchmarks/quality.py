@@ -2,8 +2,9 @@
 
     python tests/benchmarks/quality.py [--methods sart-tv,tv] [--noise 0.02,0.05,0.2] [--seeds 101,102] [--set k=v]
 
-Without --seeds the data set ``shells-a`` beside the repository is used; with them, phantoms of ``tomokit simulate`` of
-the same size, by whose seeds nothing was chosen. Each reconstruction is what ``tomokit reconstruct`` does.
+Without --seeds the data set ``shells-a`` beside the repository is used; with them, phantoms of the same size: those of
+``tomokit simulate`` or, with --overlapping, simpler ones like ``shells-a``. Each reconstruction is what
+``tomokit reconstruct`` does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from overlapping_shells import overlapping_shells
 
 from tomokit.data import TiltSeries, Volume
 from tomokit.geometry import TiltGeometry
@@ -37,13 +39,18 @@ def shells(noise: float) -> tuple[TiltSeries, Volume, float]:
     return TiltSeries(noisy.astype(np.float32), geometry), read_volume(folder / "truth.mrc"), VOXELS_PER_UNIT
 
 
-def cases(noises: list[float], seeds: list[int]) -> Iterator[tuple[str, float, TiltSeries, Volume, float]]:
+def cases(
+    noises: list[float], seeds: list[int], overlapping: bool
+) -> Iterator[tuple[str, float, TiltSeries, Volume, float]]:
     """Name, noise, series, truth and scale of every case."""
     for noise in noises:
         if not seeds:
             yield ("shells-a", noise, *shells(noise))
         for seed in seeds:
-            series, truth = simulate_series((64, 256, 256), parse_tilts("-70:69.5:1.5"), noise, seed)
+            if overlapping:
+                series, truth = overlapping_shells(seed, noise)
+            else:
+                series, truth = simulate_series((64, 256, 256), parse_tilts("-70:69.5:1.5"), noise, seed)
             yield (f"seed {seed}", noise, series, truth, 1.0)
 
 
@@ -53,13 +60,14 @@ def main() -> None:
     parser.add_argument("--methods", default="wbp,sirt,sart-tv,tv,octree")
     parser.add_argument("--noise", default="0.02,0.05,0.2")
     parser.add_argument("--seeds", default="")
+    parser.add_argument("--overlapping", action="store_true", help="the seeds are of phantoms like shells-a")
     parser.add_argument("--preset", help="default: the one named default")
     parser.add_argument("--set", action="append", default=[], help="an option of the method, as on the command line")
     arguments = parser.parse_args()
     noises = [float(word) for word in arguments.noise.split(",")]
     seeds = [int(word) for word in arguments.seeds.split(",") if word]
     print(f"{'case':<12}{'noise':>6}  {'method':<9}{'PSNR dB':>8}{'SSIM':>7}{'seconds':>9}", flush=True)
-    for name, noise, series, truth, scale in cases(noises, seeds):
+    for name, noise, series, truth, scale in cases(noises, seeds, arguments.overlapping):
         with tempfile.TemporaryDirectory() as folder:
             stack, angles = Path(folder) / "tilts.mrc", Path(folder) / "tilts.tlt"
             write_stack(stack, series)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tomokit.errors import InputError
 from tomokit.octree.cover import Region, cover
 from tomokit.octree.reference import evaluate, vertices
-from tomokit.octree.sampling import locate, sample, sample_volume
+from tomokit.octree.sampling import locate, sample, sample_means, sample_volume
 
 
 def _points(x, z, y):
@@ -58,6 +58,25 @@ def test_linear_functions_are_reproduced_and_ones_add_up_to_one(grow, seed, n):
     plane = sample((vertices(forest) @ slope).astype(np.float32), forest, *arguments, fill=np.nan)
     lattice = [start[axis] + step[axis] * np.arange(12 + axis) for axis in range(3)]
     np.testing.assert_allclose(plane.ravel(), _points(*lattice) @ slope, atol=3e-5)
+
+
+def test_means_are_those_of_eight_points_of_each_box(grow):
+    forest = grow(3, n=4)
+    values = np.random.default_rng(0).standard_normal(forest.values_shape)
+    start, step, count = np.array(forest.origin_px) - 0.3, np.array([0.7, 0.9, 0.8]), (9, 8, 11)
+    arguments = [item for axis in range(3) for item in (start[axis], step[axis], count[axis])]
+    # In a lattice twice as fine each box has two points along each axis, a quarter from its faces.
+    fine = [start[axis] + step[axis] * (np.arange(2 * count[axis]) / 2 - 0.25) for axis in range(3)]
+    points = evaluate(values, forest, _points(*fine)).reshape(9, 2, 8, 2, 11, 2)
+    np.testing.assert_allclose(sample_means(values, forest, *arguments), points.mean((1, 3, 5)), atol=2e-6)
+
+
+def test_voxels_of_two_vertices_have_their_mean():
+    forest = cover(Region(8, 8, 8), 0, 9, 8)
+    values = np.zeros(forest.values_shape)
+    values[:, ::2, ::2, ::2] = 8  # in the middle of cubes of eight vertices, whose mean is 1
+    assert forest.spacing_px.max() == 1
+    np.testing.assert_allclose(sample_means(values, forest, -2, 2, 3, -2, 2, 3, -2, 2, 3), 1, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=40)

@@ -141,7 +141,7 @@ class OctreeRunOnDevice(OctreeRun):
         return stack
 
     def volume(self) -> NDArray[np.float32]:
-        """The density sampled at voxel centres, ``[x, z, y]``."""
+        """Mean density in voxels, ``[x, z, y]``."""
         g, shares = self.problem.geometry, self._on_devices()
         if len(shares) > 1:
             # Points on a cut belong to one of two parts.

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from tomokit.cuda.device import Device
 from tomokit.octree import Forest
-from tomokit.octree.lattice import Boxes, lattice_boxes
+from tomokit.octree.lattice import OCTANTS, Boxes, lattice_boxes
 
 _LANES, _ROWS = 32, 8  # as in sample.cu
 _BLOCKS_PER_BOX = 64
 
 
 def sample_volume(device: Device, values: Any, forest: Forest, shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """The field at the centres of a tomogram's voxels, one a detector pixel, brought to the host in slabs of x.
+    """The field's means over a tomogram's voxels, one a detector pixel, brought to the host in slabs of x.
 
     Parameters
     ----------
@@ -33,11 +33,16 @@ def sample_volume(device: Device, values: Any, forest: Forest, shape: tuple[int,
         ``[x, z, y]``; 0 outside all leaves.
     """
     out = np.empty(shape, np.float32)
-    slab = max(1, min(shape[0], int(device.free_bytes() // 2 // (4 * shape[1] * shape[2]))))
+    slab = max(1, min(shape[0], int(device.free_bytes() // 3 // (4 * shape[1] * shape[2]))))
     for begin in range(0, shape[0], slab):
         part = (min(slab, shape[0] - begin), *shape[1:])
         start = np.array([begin - (shape[0] - 1) / 2, -(shape[1] - 1) / 2, -(shape[2] - 1) / 2])
-        out[begin : begin + part[0]] = device.to_host(sample(device, values, forest, start, np.ones(3), part))
+        with device:
+            total = device.xp.zeros(part, np.float32)
+            for octant in OCTANTS:
+                total += sample(device, values, forest, start + np.array(octant), np.ones(3), part)
+            total *= np.float32(1 / len(OCTANTS))
+            out[begin : begin + part[0]] = device.to_host(total)
     return out
 
 

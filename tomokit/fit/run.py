@@ -120,7 +120,7 @@ class OctreeRun:
         return stack
 
     def volume(self) -> NDArray[np.float32]:
-        """The density sampled at voxel centres, ``[x, z, y]``."""
+        """Mean density in voxels, ``[x, z, y]``."""
         from tomokit.octree.sampling import sample_volume
 
         geometry = self.problem.geometry

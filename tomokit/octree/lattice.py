@@ -6,12 +6,16 @@ finest cubes, computed alike for both neighbours: no point is missed or owned tw
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree.forest import Forest
+
+OCTANTS = tuple(itertools.product((-0.25, 0.25), repeat=3))
+"""Centres ``(x, z, y)`` of a voxel's octants, in voxels from its own: a voxel's mean is taken over them."""
 
 _ON_FACE = 1e-6
 """Points this close to a face, in lattice steps, lie on it."""

@@ -5,8 +5,9 @@ with ``margin_px`` voxels of margin on either side along x, raised to ``least`` 
 ``"octree"``: arrays ``forest...`` (see :mod:`tomokit.octree.state`) and ``values``, turned to densities at the vertices
 by ``activation`` with ``parameter`` and multiplied by ``scale``. In both cases then times ``units_scale``.
 
-Points are told in voxels of the tomogram: its voxel (i, k, j) lies at i, k, j along x, z, y. Between voxel centres the
-density is trilinear, between them and the faces of the volume constant, and 0 outside.
+Points are told in voxels of the tomogram: its voxel (i, k, j) lies at i, k, j along x, z, y. Of ``voxels`` the density is
+trilinear between their centres, constant between them and the faces of the volume, and 0 outside. Of an ``octree`` a
+value is the mean over a cube as large as the lattice is wide.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def _interpolated(
 
 
 class _Leaves:
-    """The field of an octree."""
+    """The field of an octree, as means over cubes about the points."""
 
     def __init__(self, state: State, recipe: dict[str, Any]) -> None:
         from tomokit.field.activation import KINDS, activate_block
@@ -161,9 +162,9 @@ class _Leaves:
         self._centre = tuple((size - 1) / 2 for size in recipe["shape_xzy"])
 
     def sample(self, start: Triple, step: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
-        from tomokit.octree.sampling import sample
+        from tomokit.octree.sampling import sample_means
 
         x, z, y = (at - centre for at, centre in zip(start, self._centre, strict=True))
-        found = sample(self._density, self._forest, x, step, count[0], z, step, count[1], y, step, count[2])
+        found = sample_means(self._density, self._forest, x, step, count[0], z, step, count[1], y, step, count[2])
         found *= self._scale
         return found
