@@ -1,4 +1,4 @@
-"""Regularizers of plugins in a fit on the tests' device: what they are given, that they get their way, what is refused."""
+"""Regularizers of plugins in a fit on the tests' device: what they get, that they get their way, what is refused."""
 
 from __future__ import annotations
 

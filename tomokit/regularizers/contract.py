@@ -74,8 +74,8 @@ class Regularizer(Protocol):
 
     Two more functions are for fits on a GPU (`--backend cuda`), and both may be absent:
 
-    - ``refuses_cuda(options)``: None if ``value_and_gradient`` takes fields whose ``device`` is given, or a short clause
-      that says why not. Without it the answer is no.
+    - ``refuses_cuda(options)``: None if ``value_and_gradient`` takes fields whose ``device`` is given, or a short
+      clause that says why not. Without it the answer is no.
     - ``cuda_bytes(options, n_leaves, n)``: most bytes that it holds on the device beyond values and gradient. Without
       it twice the field is counted.
     """
