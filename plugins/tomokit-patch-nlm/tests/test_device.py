@@ -10,8 +10,10 @@ import tomokit_patch_nlm.device as on_device
 from tomokit_patch_nlm.device import SOURCE, device_bytes
 from tomokit_patch_nlm.regularizer import PatchNlm, PatchNlmOptions
 
+from tomokit.cuda.device import use_devices
 from tomokit.octree import Forest
 from tomokit.regularizers.contract import Field
+from tomokit.testing import check_regularizer
 from tomokit.testing.trees import random_field, single_leaf, two_level_forest, without_leaf
 
 on_cpu = pytest.importorskip("on_cpu", reason="the repository's tests are not there")
@@ -58,6 +60,12 @@ def test_it_is_the_cpus(forest: Forest, options: dict, rough: bool) -> None:
     assert np.linalg.norm(there - gradient) < 1e-4 * np.linalg.norm(gradient)
     assert ((there != 0) == (gradient != 0)).mean() > 0.99
     assert drawn == state
+
+
+@pytest.mark.parametrize("options", [{}, {"space": "raw", "search": 1, "offsets": 13}], ids=["default", "raw"])
+def test_it_can_be_trusted_on_a_device(options: dict) -> None:
+    with use_devices([on_cpu.CpuDevice()]):
+        assert "it gives on a GPU what it gives on the CPU" in check_regularizer(PatchNlm, options)
 
 
 def test_batches_and_the_order_of_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +123,18 @@ def test_the_kernels_compile_within_their_registers(n: int, architecture: str) -
     for name, compiled in found.items():
         assert compiled.spilled_bytes == 0, name
         assert compiled.registers <= MOST_REGISTERS, name
+
+
+def test_no_instruction_is_in_double_precision() -> None:
+    pytest.importorskip("cuda.bindings.nvrtc", reason="no NVRTC: pip install 'tomokit[cuda-check]'")
+    from nvrtc import ptx_of
+
+    from tomokit.cuda.source import source_text
+
+    source = source_text(SOURCE, {"N": 42, "MARGIN": 4})
+    assert ".f64" not in ptx_of(source, "patches", "compute_90")
+    # Doubles would be seen.
+    assert ".f64" in ptx_of(source.replace("value += s * alike", "value += 1.1 * s * alike"), "patches", "compute_90")
 
 
 def test_a_fit_with_it_is_the_cpus() -> None:
