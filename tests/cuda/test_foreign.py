@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from cases import needs_compiler, small_problem
+from cases import Drawing, DrawingOptions, needs_compiler, small_problem
 from on_cpu import CpuDevice
 
 from tomokit.cuda.memory import device_bytes
@@ -20,9 +20,7 @@ from tomokit.fit.run import OctreeRun
 from tomokit.methods.contract import ProblemShape
 from tomokit.methods.pausing import EpochPaused
 from tomokit.plugin.manager import get_registry
-from tomokit.plugin.options import option
 from tomokit.plugin.registry import Entry
-from tomokit.regularizers.contract import Field
 
 pytestmark = needs_compiler
 
@@ -31,48 +29,16 @@ OPTIONS = OctreeOptions(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class PullOptions:
-    """Options of :class:`Pull`."""
-
-    weight: float = option(0.0, "Weight.", minimum=0.0)
-    every: int = option(1, "Every so many steps.", minimum=1)
-    space: str = option("rho", "What it acts on.", choices=("rho", "raw"))
-    held: bool = option(False, "Whether it does without a GPU.")
-
-
-class Pull:
-    """Half the mean squared distance from a constant, over leaves that are drawn: written for any kind of array."""
-
-    name: ClassVar[str] = "pull"
-    summary: ClassVar[str] = "towards a constant, for tests"
-    Options: ClassVar[type] = PullOptions
-    seen: ClassVar[list[Field]] = []
-
-    def __init__(self, options: PullOptions) -> None:
-        self.options = options
-
-    def refuses_cuda(self, options: PullOptions) -> str | None:
-        return "its option held says so" if options.held else None
-
-    def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> Any:
-        Pull.seen.append(field)
-        for leaf in field.rng.permutation(field.forest.n_leaves)[: field.forest.n_leaves // 2]:
-            gradient[leaf] += np.float32(scale / field.values.size) * (field.values[leaf] - np.float32(0.5))
-        away = field.values - np.float32(0.5)
-        return (away * away).sum(dtype=np.float64) / (2 * away.size)
-
-
-class Small(Pull):
+class Small(Drawing):
     """The same, which says that it holds nothing."""
 
     name: ClassVar[str] = "small"
 
-    def cuda_bytes(self, options: PullOptions, n_leaves: int, n: int) -> int:
+    def cuda_bytes(self, options: DrawingOptions, n_leaves: int, n: int) -> int:
         return 0
 
 
-class HostOnly(Pull):
+class HostOnly(Drawing):
     """A regularizer that knows nothing of devices."""
 
     name: ClassVar[str] = "host-only"
@@ -83,14 +49,14 @@ class HostOnly(Pull):
 def plugins() -> Iterator[None]:
     """All of them, registered for one test."""
     get_registry.cache_clear()
-    for regularizer in (Pull, Small, HostOnly):
+    for regularizer in (Drawing, Small, HostOnly):
         get_registry().add(Entry.of("regularizer", regularizer, "tests", "0"))
-    Pull.seen.clear()
+    Drawing.seen.clear()
     yield
     get_registry.cache_clear()
 
 
-def with_pull(name: str = "pull", **settings: Any) -> OctreeOptions:
+def with_it(name: str = "drawing", **settings: Any) -> OctreeOptions:
     """The options with a plugin's regularizer among them."""
     return replace(OPTIONS, regularizers={name: {"weight": 10.0, **settings}})
 
@@ -98,10 +64,10 @@ def with_pull(name: str = "pull", **settings: Any) -> OctreeOptions:
 @pytest.mark.parametrize(
     "regularizers",
     [
-        {"pull": {"weight": 10.0}},
-        {"pull": {"weight": 10.0, "space": "raw", "every": 2}},
-        {"pull": {"weight": 5.0}, "small": {"weight": 5.0}, "tv": {"space": "raw"}},
-        {"boundary": {"space": "raw", "weight": 1e-3}, "pull": {"weight": 5.0, "space": "raw"}},
+        {"drawing": {"weight": 10.0}},
+        {"drawing": {"weight": 10.0, "space": "raw", "every": 2}},
+        {"drawing": {"weight": 5.0}, "small": {"weight": 5.0}, "tv": {"space": "raw"}},
+        {"boundary": {"space": "raw", "weight": 1e-3}, "drawing": {"weight": 5.0, "space": "raw"}},
     ],
     ids=["rho", "raw", "two", "with raw ones"],
 )
@@ -123,10 +89,10 @@ def test_a_fit_with_one_is_the_cpus(regularizers: dict[str, Any]) -> None:
 
 def test_it_is_given_the_device_and_whole_fields() -> None:
     device = CpuDevice()
-    run = OctreeRunOnDevice(small_problem("cuda"), with_pull(), [device])
+    run = OctreeRunOnDevice(small_problem("cuda"), with_it(), [device])
     run.advance()
-    assert {field.step for field in Pull.seen} == {0, 1, 2}
-    for field in Pull.seen:
+    assert {field.step for field in Drawing.seen} == {0, 1, 2}
+    for field in Drawing.seen:
         assert field.device is device
         assert field.xp is device.xp
         assert field.values.dtype == np.float32
@@ -137,7 +103,7 @@ def test_it_is_given_the_device_and_whole_fields() -> None:
 
 def test_nothing_is_fetched_within_an_epoch_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
     device = CpuDevice()
-    run = OctreeRunOnDevice(small_problem("cuda"), with_pull(), [device])
+    run = OctreeRunOnDevice(small_problem("cuda"), with_it(), [device])
     run.advance()
     fetched: list[tuple[int, ...]] = []
     to_host = device.to_host
@@ -148,7 +114,7 @@ def test_nothing_is_fetched_within_an_epoch_with_one(monkeypatch: pytest.MonkeyP
 
 
 def test_a_pause_within_an_epoch_draws_the_same() -> None:
-    options = with_pull(every=2)
+    options = with_it(every=2)
     whole, paused = (OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(seed)]) for seed in (4, 5))
     whole.advance()
     whole.advance()
@@ -169,7 +135,7 @@ def test_a_pause_within_an_epoch_draws_the_same() -> None:
 
 def test_a_fit_with_one_stays_on_the_first_device() -> None:
     devices = [CpuDevice(1), CpuDevice(2)]
-    run = OctreeRunOnDevice(small_problem("cuda", (12, 40, 20)), with_pull(), devices)
+    run = OctreeRunOnDevice(small_problem("cuda", (12, 40, 20)), with_it(), devices)
     run.advance()
     assert devices[0].launches > 0
     assert devices[1].launches == 0
@@ -177,7 +143,7 @@ def test_a_fit_with_one_stays_on_the_first_device() -> None:
 
 @pytest.mark.parametrize("space", ["rho", "raw"])
 def test_the_estimate_counts_what_it_says(space: str) -> None:
-    device, options = CpuDevice(), with_pull("small", space=space)
+    device, options = CpuDevice(), with_it("small", space=space)
     run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
     run.advance()
     run.advance()
@@ -186,17 +152,17 @@ def test_the_estimate_counts_what_it_says(space: str) -> None:
     assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes
     # One that says nothing is counted as two fields.
     field = 4 * run.leaves.forest.n_leaves * 6**3
-    assert device_bytes(shape, with_pull(space=space), masked=True) >= estimate + 2 * field
+    assert device_bytes(shape, with_it(space=space), masked=True) >= estimate + 2 * field
 
 
 def test_what_has_no_path_is_refused_with_the_reason() -> None:
     for options, told in (
-        (with_pull("host-only"), "regularizer host-only has no path on a GPU"),
-        (with_pull(held=True), "regularizer pull cannot be used on a GPU: its option held says so"),
+        (with_it("host-only"), "regularizer host-only has no path on a GPU"),
+        (with_it(held=True), "regularizer drawing cannot be used on a GPU: its option held says so"),
     ):
         assert refusal(options) == told
         with pytest.raises(OptionError, match=told):
             OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice()])
-    assert refusal(with_pull()) is None
+    assert refusal(with_it()) is None
     # One of weight zero is not in the fit.
-    assert refusal(with_pull("host-only", weight=0.0)) is None
+    assert refusal(with_it("host-only", weight=0.0)) is None
