@@ -73,7 +73,8 @@ def with_it(name: str = "drawing", **settings: Any) -> OctreeOptions:
 )
 def test_a_fit_with_one_is_the_cpus(regularizers: dict[str, Any]) -> None:
     options = replace(OPTIONS, regularizers=regularizers)
-    cpu, device = OctreeRun(small_problem(), options), OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(3)])
+    cpu = OctreeRun(small_problem(), options)
+    device = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(3)])
     for _ in range(options.epochs):
         expected, found = cpu.advance(), device.advance()
         assert found.keys() == expected.keys()
@@ -81,6 +82,7 @@ def test_a_fit_with_one_is_the_cpus(regularizers: dict[str, Any]) -> None:
             assert found[name] == pytest.approx(value, rel=1e-3), name
     wanted = cpu.volume()
     assert np.linalg.norm(device.volume() - wanted) < 3e-3 * np.linalg.norm(wanted)
+    assert {(field.device is None, field.xp is np) for field in Drawing.seen} == {(True, True), (False, False)}
     plain = OctreeRun(small_problem(), OPTIONS)
     plain.advance()
     plain.advance()

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tomokit_patch_nlm.device as on_device
-from tomokit_patch_nlm.device import SOURCE, device_bytes
+from tomokit_patch_nlm.device import SOURCES, device_bytes
 from tomokit_patch_nlm.regularizer import PatchNlm, PatchNlmOptions
 
 from tomokit.cuda.device import use_devices
 from tomokit.octree import Forest
 from tomokit.regularizers.contract import Field
-from tomokit.testing import check_regularizer
+from tomokit.testing.devices import DeviceSubject
 from tomokit.testing.trees import random_field, single_leaf, two_level_forest, without_leaf
 
 on_cpu = pytest.importorskip("on_cpu", reason="the repository's tests are not there")
@@ -64,8 +64,9 @@ def test_it_is_the_cpus(forest: Forest, options: dict, rough: bool) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"space": "raw", "search": 1, "offsets": 13}], ids=["default", "raw"])
 def test_it_can_be_trusted_on_a_device(options: dict) -> None:
+    # The check of check_regularizer that has to do with devices; the others are done on the CPU.
     with use_devices([on_cpu.CpuDevice()]):
-        assert "it gives on a GPU what it gives on the CPU" in check_regularizer(PatchNlm, options)
+        DeviceSubject(PatchNlm, PatchNlmOptions(**options), two_level_forest(), 0, 1e-5).check()
 
 
 def test_batches_and_the_order_of_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +119,9 @@ def test_the_kernels_compile_within_their_registers(n: int, architecture: str) -
 
     from tomokit.cuda.source import source_text
 
-    found = compile_for(source_text(SOURCE, {"N": n, "MARGIN": 4}), "patches", architecture)
+    found = {}
+    for source in SOURCES:
+        found |= compile_for(source_text(source, {"N": n, "MARGIN": 4}), source.stem, architecture)
     assert set(found) == {"take_blocks", "compare", "pull", "collect", "hand_back"}
     for name, compiled in found.items():
         assert compiled.spilled_bytes == 0, name
@@ -131,8 +134,9 @@ def test_no_instruction_is_in_double_precision() -> None:
 
     from tomokit.cuda.source import source_text
 
-    source = source_text(SOURCE, {"N": 42, "MARGIN": 4})
-    assert ".f64" not in ptx_of(source, "patches", "compute_90")
+    for path in SOURCES:
+        source = source_text(path, {"N": 42, "MARGIN": 4})
+        assert ".f64" not in ptx_of(source, path.stem, "compute_90")
     # Doubles would be seen.
     assert ".f64" in ptx_of(source.replace("value += s * alike", "value += 1.1 * s * alike"), "patches", "compute_90")
 

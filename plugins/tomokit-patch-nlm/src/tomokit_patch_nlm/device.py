@@ -1,4 +1,4 @@
-"""The penalty on a GPU: what the kernels of ``patches.cu`` need of a forest, and their launches."""
+"""The penalty on a GPU: what the kernels of ``halo.cu`` and ``patches.cu`` need of a forest, and their launches."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
-from tomokit.plugin.cuda import Device
+from tomokit.plugin.cuda import Device, Kernel
 from tomokit_patch_nlm.halo import Owners, find_owners
 
-SOURCE = Path(__file__).with_name("patches.cu")
-_THREADS, _WIDE, _HIGH = 256, 32, 8  # as in patches.cu
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("halo.cu", "patches.cu"))
+_THREADS, _WIDE, _HIGH = 256, 32, 8  # as there
 _AT_ONCE = 8  # offsets
 _FLOAT = 4
 _WORK_BYTES = 128 << 20
@@ -44,7 +44,9 @@ class PatchesOnDevice:
         self._extent = owners.owner.shape
         self._places = [put(owners.owner), put(owners.cube.astype(np.int32)), put(owners.cubes.astype(np.int32))]
         self._leaves, self._sources = put(leaves.astype(np.int32)), [put(source_of), put(source)]
-        self._kernels = device.load(SOURCE, N=forest.n, MARGIN=margin)
+        self._kernels: dict[str, Kernel] = {}
+        for source_file in SOURCES:
+            self._kernels |= device.load(source_file, N=forest.n, MARGIN=margin)
         self.n_inside = leaves.size
 
     def add(self, values: Any, offsets: NDArray[np.int64], bandwidth: float, factor: float, gradient: Any) -> Any:
