@@ -62,7 +62,9 @@ def test_it_is_the_cpus(forest: Forest, options: dict, rough: bool) -> None:
     assert drawn == state
 
 
-@pytest.mark.parametrize("options", [{}, {"space": "raw", "search": 1, "offsets": 13}], ids=["default", "raw"])
+@pytest.mark.parametrize(
+    "options", [{"offsets": 3}, {"space": "raw", "search": 1, "offsets": 2}], ids=["default", "raw"]
+)
 def test_it_can_be_trusted_on_a_device(options: dict) -> None:
     # The check of check_regularizer that has to do with devices; the others are done on the CPU.
     with use_devices([on_cpu.CpuDevice()]):
@@ -150,27 +152,30 @@ def test_a_fit_with_it_is_the_cpus() -> None:
     from tomokit.plugin.manager import get_registry
     from tomokit.plugin.registry import Entry
 
+    def options(**settings: object) -> OctreeOptions:
+        return OctreeOptions(
+            epochs=3, large_leaves=0.4, n=6, leaf_px=10.0, coarser=1, max_leaves=40, views_per_step=2, margin=0.3,
+            regularizers={"patch_nlm": {"offsets": 3, **settings}},
+        )  # fmt: skip
+
     get_registry.cache_clear()
     try:
         if "patch-nlm" not in get_registry().names("regularizer"):
             get_registry().add(Entry.of("regularizer", PatchNlm, "tests", "0"))
-        volumes = []
-        for settings in ({"weight": 50.0, "every": 2}, {"weight": 50.0, "space": "raw", "search": 2}, {"weight": 0.0}):
-            options = OctreeOptions(
-                epochs=3, large_leaves=0.4, n=6, leaf_px=10.0, coarser=1, max_leaves=40, views_per_step=2, margin=0.3,
-                regularizers={"patch_nlm": settings},
-            )  # fmt: skip
-            cpu = OctreeRun(small_problem(), options)
-            run = OctreeRunOnDevice(small_problem("cuda"), options, [on_cpu.CpuDevice(4)])
-            for _ in range(options.epochs):
+        without = OctreeRun(small_problem(), options(weight=0.0))
+        for _ in range(3):
+            without.advance()
+        plain = without.volume()
+        for chosen in (options(weight=50.0, every=2), options(weight=50.0, space="raw", search=2)):
+            cpu = OctreeRun(small_problem(), chosen)
+            run = OctreeRunOnDevice(small_problem("cuda"), chosen, [on_cpu.CpuDevice(4)])
+            for _ in range(3):
                 expected, found = cpu.advance(), run.advance()
                 assert found.keys() == expected.keys()
                 for name, value in expected.items():
                     assert found[name] == pytest.approx(value, rel=2e-3), name
-            volume, wanted = run.volume(), cpu.volume()
-            assert np.linalg.norm(volume - wanted) < 1e-3 * np.linalg.norm(wanted)
-            volumes.append(wanted)
-        for other in volumes[:2]:
-            assert np.linalg.norm(other - volumes[2]) > 0.02 * np.linalg.norm(volumes[2])
+            wanted = cpu.volume()
+            assert np.linalg.norm(run.volume() - wanted) < 1e-3 * np.linalg.norm(wanted)
+            assert np.linalg.norm(wanted - plain) > 0.02 * np.linalg.norm(plain)
     finally:
         get_registry.cache_clear()
