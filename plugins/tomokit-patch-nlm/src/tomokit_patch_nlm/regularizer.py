@@ -26,7 +26,7 @@ class PatchNlmOptions:
     every: int = option(4, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
     space: str = option("rho", "What it acts on: densities, or raw values.", choices=("rho", "raw"))
     bandwidth: float = option(
-        0.3, "Root mean square distance of two patches at which they count as different, in units of the values.",
+        0.1, "Root mean square distance of two patches at which they count as different, in units of the values.",
         minimum=1e-6,
     )  # fmt: skip
     search: int = option(3, "Half-width of the search window, in vertices of the leaf.", minimum=1, maximum=8)
