@@ -33,17 +33,23 @@ class PatchesOnDevice:
         Leaves that are summed over.
     margin : int
         The largest offset that will be asked for, and one more.
+    offsets : int
+        How many will be asked for at a time.
     """
 
-    def __init__(self, device: Device, forest: Forest, inside: NDArray[np.bool_], margin: int) -> None:
+    def __init__(self, device: Device, forest: Forest, inside: NDArray[np.bool_], margin: int, offsets: int) -> None:
         self.device, self.forest, self.inside, self.margin = device, forest, inside.copy(), margin
         leaves = np.flatnonzero(inside)
         owners = find_owners(forest)
-        source_of, source = sources(forest, owners, leaves, margin)
+        reached, source = sources(forest, owners, leaves, margin)
+        self._batch = batch_of(forest.n, margin, min(_AT_ONCE, offsets), leaves.size)
         put = device.xp.asarray
         self._extent = owners.owner.shape
         self._places = [put(owners.owner), put(owners.cube.astype(np.int32)), put(owners.cubes.astype(np.int32))]
-        self._leaves, self._sources = put(leaves.astype(np.int32)), [put(source_of), put(source)]
+        self._leaves, self._source = put(leaves.astype(np.int32)), put(source)
+        self._targets = [
+            put(targets(reached, source, begin, begin + self._batch)) for begin in range(0, leaves.size, self._batch)
+        ]
         self._kernels: dict[str, Kernel] = {}
         for source_file in SOURCES:
             self._kernels |= device.load(source_file, N=forest.n, MARGIN=margin)
@@ -68,7 +74,7 @@ class PatchesOnDevice:
         """
         xp, n, n_offsets, k = self.device.xp, self.forest.n, len(offsets), self._kernels
         edge, wide, at_once = n + 2 * self.margin, n + 2, min(_AT_ONCE, n_offsets)
-        batch = batch_of(n, self.margin, at_once, self.n_inside)
+        batch = self._batch
         blocks, present, slopes = (xp.empty((batch, edge, edge, edge), np.float32) for _ in range(3))
         weights = xp.empty((batch, at_once, n, n, n), np.float32)
         pulls = xp.empty((batch, at_once, wide, wide, wide), np.float32)
@@ -77,7 +83,7 @@ class PatchesOnDevice:
         places = xp.asarray(offsets.astype(np.int32))
         limit, turn = float(np.float32(bandwidth * bandwidth)), 2 * factor / 27
         in_line, in_tiles = (_THREADS, 1, 1), (_WIDE, _HIGH, 1)
-        for begin in range(0, self.n_inside, batch):
+        for reached, begin in zip(self._targets, range(0, self.n_inside, batch), strict=True):
             count = min(batch, self.n_inside - begin)
             of_block = (-(-(edge**3) // _THREADS), count, 1)
             k["take_blocks"](
@@ -94,9 +100,8 @@ class PatchesOnDevice:
                     k["collect"](of_block, in_line, (pulls, places, slopes, first, several, int(first > 0)))
             if factor != 0:
                 k["hand_back"](
-                    (-(-(n**3) // _THREADS), self.forest.n_leaves, 1), in_line,
-                    (slopes, *self._places, self._leaves, *self._sources, gradient, begin, begin + count,
-                     *self._extent),
+                    (-(-(n**3) // _THREADS), len(reached), 1), in_line,
+                    (slopes, *self._places, self._leaves, reached, self._source, gradient, begin, *self._extent),
                 )  # fmt: skip
         return partial.sum(dtype=np.float64)
 
@@ -121,20 +126,28 @@ def _leaf_bytes(n: int, margin: int, offsets: int) -> int:
 
 def sources(
     forest: Forest, owners: Owners, leaves: NDArray[np.int64], margin: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Which blocks reach into which leaf.
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Which blocks reach into which leaf, itself included.
 
     Returns
     -------
-    source_of : ndarray of int32, shape (n_leaves + 1,)
-        Those of leaf b are ``source[source_of[b]:source_of[b + 1]]``, ascending.
+    reached : ndarray of int64
+        Leaves, ascending.
     source : ndarray of int32
-        Places in `leaves`.
+        Places in `leaves` of those whose blocks reach them, ascending for each.
     """
     low = owners.cube * (forest.n - 1)
     high = low + (owners.cubes * (forest.n - 1))[:, None]
     beyond = (margin * owners.cubes[leaves])[:, None]
     first, last = low[leaves] - beyond, high[leaves] + beyond
     found = [np.flatnonzero(((first <= high[b]) & (last >= low[b])).all(axis=1)) for b in range(forest.n_leaves)]
-    source_of = np.r_[0, np.cumsum([places.size for places in found])]
-    return source_of.astype(np.int32), np.concatenate([*found, np.empty(0, np.int64)]).astype(np.int32)
+    reached = np.repeat(np.arange(forest.n_leaves), [places.size for places in found])
+    return reached, np.concatenate([*found, np.empty(0, np.int64)]).astype(np.int32)
+
+
+def targets(reached: NDArray[np.int64], source: NDArray[np.int32], begin: int, end: int) -> NDArray[np.int32]:
+    """The leaves that a batch reaches, and where its share of `source` begins and ends for each, shape (.., 3)."""
+    entries = np.flatnonzero((source >= begin) & (source < end))
+    leaves, first, count = np.unique(reached[entries], return_index=True, return_counts=True)
+    # A leaf's sources are in order, so that those of a batch follow each other.
+    return np.stack([leaves, entries[first], entries[first] + count], axis=1).astype(np.int32)

@@ -83,27 +83,22 @@ __device__ inline void reach(int position, int size, int start, int own, int& fi
     last = min(-floor_divide(start - position - size, own) - 1, Q - 1);
 }
 
-// gradient [leaf, N, N, N] += the slopes of leaves[begin .. end) where they were taken from. source[source_of[leaf] ..
-// source_of[leaf + 1]): places in `leaves` of those whose blocks reach into the leaf, itself included, ascending.
-// Grid: vertices of a leaf, leaves.
+// gradient [leaf, N, N, N] += the slopes of a batch of leaves, from leaves[begin] on, where they were taken from.
+// targets [.., 3]: a leaf that some of their blocks reach, its own included, and where these begin and end
+// in `source`, which has their places in `leaves`. Grid: vertices of a leaf, targets.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) hand_back(
     const float* __restrict__ slopes, const int* __restrict__ owner, const int* __restrict__ cube,
-    const int* __restrict__ cubes, const int* __restrict__ leaves, const int* __restrict__ source_of,
-    const int* __restrict__ source, float* __restrict__ gradient, int begin, int end, int size_x, int size_z,
-    int size_y) {
-    const int inside = blockIdx.x * THREADS + threadIdx.x, leaf = blockIdx.y;
+    const int* __restrict__ cubes, const int* __restrict__ leaves, const int* __restrict__ targets,
+    const int* __restrict__ source, float* __restrict__ gradient, int begin, int size_x, int size_z, int size_y) {
+    const int inside = blockIdx.x * THREADS + threadIdx.x, leaf = targets[3 * blockIdx.y];
     if (inside >= N * N * N) return;
     const int x = inside / (N * N), z = inside / N % N, y = inside % N, size = cubes[leaf];
     const int px = cube[3 * leaf] * (N - 1) + x * size, pz = cube[3 * leaf + 1] * (N - 1) + z * size,
               py = cube[3 * leaf + 2] * (N - 1) + y * size;
     float sum = 0.0f;
-    bool met = false;
-    for (int entry = source_of[leaf]; entry < source_of[leaf + 1]; ++entry) {
-        const int place = source[entry];
-        if (place < begin || place >= end) continue;
-        const int other = leaves[place], own = cubes[other];
+    for (int entry = targets[3 * blockIdx.y + 1]; entry < targets[3 * blockIdx.y + 2]; ++entry) {
+        const int place = source[entry], other = leaves[place], own = cubes[other];
         const float* slope = slopes + (long long)(place - begin) * (Q * Q * Q);
-        met = true;
         if (other == leaf) {
             sum += slope[((x + MARGIN) * Q + z + MARGIN) * Q + y + MARGIN];
             continue;
@@ -132,5 +127,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) hand_back(
             }
         }
     }
-    if (met) gradient[(long long)leaf * (N * N * N) + inside] += sum;
+    gradient[(long long)leaf * (N * N * N) + inside] += sum;
 }

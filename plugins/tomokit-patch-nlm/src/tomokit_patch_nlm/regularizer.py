@@ -101,6 +101,7 @@ class PatchNlm:
             or not np.array_equal(kept.inside, field.inside)
         ):
             assert field.device is not None
-            kept = PatchesOnDevice(field.device, field.forest, field.inside, self.options.search + 1)
+            count = min(self.options.offsets, len(self._window))
+            kept = PatchesOnDevice(field.device, field.forest, field.inside, self.options.search + 1, count)
             self._on_device = kept
         return kept
