@@ -25,10 +25,20 @@ class Wrong(TotalVariation):
         return super().value_and_gradient(field, gradient, 1.01 * scale)
 
 
+class HeldBack(TotalVariation):
+    """One that has something to say of devices."""
+
+    name: ClassVar[str] = "held-back"
+
+    def refuses_cuda(self, options: Any) -> str:
+        return "it is not done yet"
+
+
 @pytest.fixture
 def wrong() -> Iterator[None]:
     get_registry.cache_clear()
-    get_registry().add(Entry.of("regularizer", Wrong, "tests", "0"))
+    for cls in (Wrong, HeldBack):
+        get_registry().add(Entry.of("regularizer", cls, "tests", "0"))
     yield
     get_registry.cache_clear()
 
@@ -60,6 +70,19 @@ def test_a_wrong_one_is_told_and_ends_with_2(cli: Cli) -> None:
     assert "it is 1.01 times as large" in problem
     assert problem in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("wrong")
+def test_what_cannot_be_tried_is_no_pass_and_no_failure(cli: Cli) -> None:
+    status, out, _ = cli("plugins", "check", "held-back")
+    assert status == 0
+    (line,) = (line for line in out.splitlines() if "GPU" in line)
+    name, said = line.split(": ", 1)
+    assert name == "  --  it gives on a GPU what it gives on the CPU"
+    assert said == "not tried, it refuses these options there: it is not done yet"
+    found = json.loads(cli("plugins", "check", "held-back", "--json")[1])
+    assert found["passed"] is True
+    assert found["checked"][0]["checks"][-1]["not_tried"].endswith("it is not done yet")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
-"""Forests and geometries that the kernels' tests share."""
+"""Forests, geometries and a plugin's regularizer that the kernels' tests share."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -9,7 +12,9 @@ from on_cpu import COMPILER
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem
 from tomokit.octree import Forest
+from tomokit.plugin.options import option
 from tomokit.projector import DenseProjector
+from tomokit.regularizers.contract import Field
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no g++ to compile the kernels with")
 
@@ -48,3 +53,35 @@ def small_problem(backend: str = "cpu", shape: tuple[int, int, int] = (12, 24, 2
     mask = np.ones(data.shape, np.float32)
     mask[:, 3:6, 10:13] = 0
     return Problem(data.astype(np.float32), mask, seen, nz, fit_exposure=True, seed=4, backend=backend)
+
+
+@dataclass(frozen=True)
+class DrawingOptions:
+    """Options of :class:`Drawing`."""
+
+    weight: float = option(0.0, "Weight.", minimum=0.0)
+    every: int = option(1, "Every so many steps.", minimum=1)
+    space: str = option("rho", "What it acts on.", choices=("rho", "raw"))
+    held: bool = option(False, "Whether it does without a GPU.")
+
+
+class Drawing:
+    """Half the mean squared distance from a constant, over leaves that are drawn: written for any kind of array."""
+
+    name: ClassVar[str] = "drawing"
+    summary: ClassVar[str] = "towards a constant, for tests"
+    Options: ClassVar[type] = DrawingOptions
+    seen: ClassVar[list[Field]] = []
+
+    def __init__(self, options: DrawingOptions) -> None:
+        self.options = options
+
+    def refuses_cuda(self, options: DrawingOptions) -> str | None:
+        return "its option held says so" if options.held else None
+
+    def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> Any:
+        Drawing.seen.append(field)
+        for leaf in field.rng.permutation(field.forest.n_leaves)[: field.forest.n_leaves // 2]:
+            gradient[leaf] += np.float32(scale / field.values.size) * (field.values[leaf] - np.float32(0.5))
+        away = field.values - np.float32(0.5)
+        return (away * away).sum(dtype=np.float64) / (2 * away.size)

@@ -19,6 +19,24 @@ class Compiled:
     shared_bytes: int
 
 
+def done(result: tuple) -> object:
+    """What a call of NVRTC's gives besides its error, of which there is none."""
+    error, *rest = result
+    assert int(error) == 0, error
+    return rest[0] if rest else None
+
+
+def ptx_of(source: str, name: str, architecture: str) -> str:
+    """The PTX for one architecture, such as ``compute_90``."""
+    from cuda.bindings import nvrtc
+
+    program = done(nvrtc.nvrtcCreateProgram(source.encode(), f"{name}.cu".encode(), 0, [], []))
+    done(nvrtc.nvrtcCompileProgram(program, 2, [f"--gpu-architecture={architecture}".encode(), b"--std=c++17"]))
+    text = b" " * done(nvrtc.nvrtcGetPTXSize(program))
+    done(nvrtc.nvrtcGetPTX(program, text))
+    return text.decode()
+
+
 def compile_for(source: str, name: str, architecture: str) -> dict[str, Compiled]:
     """Machine code for one architecture; its kernels by name.
 
@@ -28,11 +46,6 @@ def compile_for(source: str, name: str, architecture: str) -> dict[str, Compiled
         If the source is refused, with the compiler's message.
     """
     from cuda.bindings import nvrtc
-
-    def done(result: tuple) -> object:
-        error, *rest = result
-        assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS, error
-        return rest[0] if rest else None
 
     program = done(nvrtc.nvrtcCreateProgram(source.encode(), f"{name}.cu".encode(), 0, [], []))
     options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v"]

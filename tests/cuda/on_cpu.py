@@ -204,7 +204,7 @@ class CpuDevice:
         self.order = np.random.default_rng(seed)
         self.launches = 0
 
-    def load(self, name: str, **defines: int) -> dict[str, CpuKernel]:
+    def load(self, name: str | Path, **defines: int) -> dict[str, CpuKernel]:
         """The kernels of a file."""
         return self.compile(source_text(name, defines))
 

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import pytest
-from cases import needs_compiler, small_problem, two_level_forest
+from cases import Drawing, needs_compiler, small_problem, two_level_forest
 from numba import config
 from on_cpu import CpuDevice
 
@@ -19,6 +19,8 @@ from tomokit.cuda.parts import split
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.octree import Forest, measures
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.registry import Entry
 from tomokit.regularizers import reference
 from tomokit.regularizers.contract import Field
 from tomokit.regularizers.cross_node import CrossNode, CrossNodeOptions
@@ -118,3 +120,26 @@ def test_a_fit_with_all_of_it_is_the_cpus(count: int) -> None:
     assert min(device.launches for device in devices) > 10
     volume, wanted = run.volume(), cpu.volume()
     assert np.linalg.norm(volume - wanted) < 5e-3 * np.linalg.norm(wanted)
+
+
+@needs_compiler
+@pytest.mark.parametrize("order", [("cnlc", "drawing"), ("drawing", "cnlc")])
+def test_what_plugins_draw_comes_in_the_cpus_order(order: tuple[str, str]) -> None:
+    from tomokit.cuda.octree_run import OctreeRunOnDevice
+
+    settings = {"cnlc": {"weight": 1e-4, "bins": 16, "every": 2}, "drawing": {"weight": 10.0}}
+    options = OctreeOptions(
+        epochs=1, n=5, leaf_px=12.0, coarser=0, views_per_step=2, regularizers={name: settings[name] for name in order}
+    )  # fmt: skip
+    get_registry.cache_clear()
+    get_registry().add(Entry.of("regularizer", Drawing, "tests", "0"))
+    try:
+        cpu, run = OctreeRun(small_problem(), options), OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice()])
+        expected, found = cpu.advance(), run.advance()
+    finally:
+        get_registry.cache_clear()
+    assert found.keys() == expected.keys() >= set(order)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, rel=1e-3), name
+    volume, wanted = run.volume(), cpu.volume()
+    assert np.linalg.norm(volume - wanted) < 1e-3 * np.linalg.norm(wanted)

@@ -73,10 +73,10 @@ def check_plugin(
         preset = default_options(entry.name) if entry.kind == "method" else {}
         outcomes = run_checks(checks_of(entry, merge(preset, options), seed))
         failed += sum(outcome.problem is not None for outcome in outcomes)
-        checks = [{"check": outcome.name, "problem": outcome.problem} for outcome in outcomes]
+        checks = [{"check": one.name, "problem": one.problem, "not_tried": one.not_tried} for one in outcomes]
         results.append({key: getattr(entry, key) for key in ("name", "kind", "origin", "version")} | {"checks": checks})
         lines.append(f"{entry.kind} {entry.name} of {entry.origin} {entry.version}")
-        lines += [f"  {'ok' if one['problem'] is None else 'NO'}  {one['check']}" for one in checks]
+        lines += [_line(one) for one in checks]
     show({"passed": not failed, "checked": results}, "\n".join(lines), json)
     if failed:
         checks = [check for result in results for check in result["checks"]]
@@ -113,6 +113,12 @@ def _text(listed: list[dict[str, Any]], refused: list[dict[str, Any]], verbose: 
         what = f"{refusal['kind']} {refusal['name']}" if refusal["name"] else "plugin"
         lines.append(f"not loaded: {what} of {refusal['origin']}: {refusal['problem']}")
     return "\n".join(lines)
+
+
+def _line(check: dict[str, Any]) -> str:
+    if check["not_tried"] is not None:
+        return f"  --  {check['check']}: not tried, {check['not_tried']}"
+    return f"  {'ok' if check['problem'] is None else 'NO'}  {check['check']}"
 
 
 def _option(option: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,8 +37,8 @@ class Device(Protocol):
     xp: Any
     block_threads: int
 
-    def load(self, name: str, **defines: int) -> Mapping[str, Kernel]:
-        """The kernels of a source file, compiled with these constants; kept."""
+    def load(self, name: str | Path, **defines: int) -> Mapping[str, Kernel]:
+        """The kernels of a source file, of ours by name or of any by path, compiled with these constants; kept."""
         ...
 
     def to_host(self, array: Any) -> NDArray[Any]:
@@ -105,7 +106,7 @@ class CudaDevice:
         self._device = cupy.cuda.Device(number)
         self._loaded: dict[tuple[Any, ...], dict[str, CudaKernel]] = {}
 
-    def load(self, name: str, **defines: int) -> dict[str, CudaKernel]:
+    def load(self, name: str | Path, **defines: int) -> dict[str, CudaKernel]:
         """The kernels of a source file; compiled once per device and set of constants, and cached on disk by CuPy."""
         key = (name, *sorted(defines.items()))
         if key not in self._loaded:

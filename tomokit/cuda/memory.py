@@ -9,7 +9,8 @@ import numpy as np
 
 from tomokit.cuda.device import Device
 from tomokit.cuda.leaves import BLOCK_THREADS
-from tomokit.cuda.support import regularizers_of
+from tomokit.cuda.penalties import has_kernels
+from tomokit.cuda.support import foreign_bytes, regularizers_of
 from tomokit.errors import ResourceError
 from tomokit.fit import setup
 from tomokit.fit.memory import Layout, footprint_sizes, lay_out
@@ -42,15 +43,19 @@ def device_bytes(shape: ProblemShape, options: OctreeOptions, masked: bool) -> i
     remembered = sum(array.size for array in setup.make_optimizer(options).state_arrays((1,), np.float32).values())
     # Values, densities old and new, what the optimizer remembers.
     total = float(field * (3 + remembered))
-    raw = False
+    spaces = set()
     for item in regularizers_of(options):
-        if isinstance(item.regularizer, CrossNode):
+        if type(item.regularizer) is CrossNode:
             # Of each leaf and node: the fine cells, two counts, and the table's row of eight.
             total += layout.leaves * item.options.bins * (8 * FINE + 2 * _FLOAT + 8 * _FLOAT)
-        else:
-            raw = raw or item.options.space == "raw"
+        elif has_kernels(item):
+            spaces |= {"raw"} if item.options.space == "raw" else set()
             total += 6 * field / layout.n if isinstance(item.regularizer, Boundary) else 0
-    total += field if raw else 0
+        else:
+            spaces.add(item.options.space)
+            total += foreign_bytes(item, layout.leaves, layout.n)
+    # A gradient array each, by density and by raw value.
+    total += len(spaces) * field
     return int(total + max(_level_bytes(shape, options, layout, pixel, masked) for pixel in _pixels(options)))
 
 

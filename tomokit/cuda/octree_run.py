@@ -18,7 +18,7 @@ from tomokit.cuda.memory import check_fit
 from tomokit.cuda.parts import Part, share, split
 from tomokit.cuda.penalties import PenaltiesOnDevice, PullsOnDevice
 from tomokit.cuda.sampling import sample_volume
-from tomokit.cuda.support import refusal
+from tomokit.cuda.support import needs_all_leaves, refusal
 from tomokit.errors import OptionError
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.options import OctreeOptions
@@ -79,11 +79,12 @@ class OctreeRunOnDevice(OctreeRun):
     backend = "cuda"
 
     def __init__(self, problem: Problem, options: OctreeOptions, devices: Sequence[Device]) -> None:
-        self.devices = list(devices)
         self._shares: list[_Share] = []
         refused = refusal(options)
         if refused is not None:
             raise OptionError(refused, field="--backend", remedy="give --backend cpu")
+        # One part for each device, where the fit can be cut.
+        self.devices = list(devices) if needs_all_leaves(options) is None else list(devices)[:1]
         check_fit(self.devices, ProblemShape.of(problem), options, problem.mask is not None)
         super().__init__(problem, options)
 
@@ -109,13 +110,13 @@ class OctreeRunOnDevice(OctreeRun):
         begin, due, first = sum(views.size for views in parts[: so_far.step]), 0, so_far.step
         for step, views in enumerate(parts[first:]):
             now = slice(begin, begin + views.size)
-            due = self._step_all(step, views, now, due, sent)
+            due = self._step_all(step, views, now, due, sent, rng)
             begin = now.stop
             self._step += 1
             self.leaves.count += 1
             so_far.step += 1
             if so_far.step < len(parts) and self.pause():
-                self._remember(self._sums([totals for *_, totals in sent]), names, len(parts), first)
+                self._remember(self._sums([totals for *_, totals in sent]), names, len(parts), first, rng)
                 raise EpochPaused
         found = self._sums([totals for *_, totals in sent])
         self._so_far = EpochSoFar()
@@ -186,26 +187,30 @@ class OctreeRunOnDevice(OctreeRun):
             cross = None
             with item.device:
                 for chosen in regularizers:
-                    if isinstance(chosen.regularizer, CrossNode):
+                    if type(chosen.regularizer) is CrossNode:
                         from tomokit.cuda.cross_node import CrossNodeOnDevice
 
                         cross = CrossNodeOnDevice(item.device, chosen.regularizer, self._parts, number, self.inside)
                 item.kept = None  # first, so that both are never there at once
                 item.kept = PenaltiesOnDevice(
-                    item.device, regularizers, forest, item.part, cross, item.field.columns, item.field.blocks
-                )
+                    item.device, regularizers, forest, item.part, cross, item.field.columns, item.field.blocks,
+                    self.inside,
+                )  # fmt: skip
             item.made_for = regularizers
 
-    def _remember(self, found: NDArray[np.float64], names: list[str], steps: int, first: int) -> None:
+    def _remember(
+        self, found: NDArray[np.float64], names: list[str], steps: int, first: int, rng: np.random.Generator
+    ) -> None:
         """Note the epoch so far, as the CPU does: it may go on from there too."""
         so_far = self._so_far
         so_far.squares, so_far.weight = float(found[_SQUARES]), float(found[_WEIGHT])
         so_far.terms = {TotalVariation.name: 0.0}
         so_far.terms |= {name: float(v) / steps for name, v in zip(names, found[_FIRST_PENALTY:], strict=True)}
-        rng, _ = self._draws()
-        taken = so_far.step - first
-        # Partners were drawn for the whole epoch; the generator is to be where these steps leave it.
-        self._draw(rng, taken, self._step - taken)
+        if not self._shares[0].penalties.draws_in_steps:
+            # Partners were drawn for the whole epoch; the generator is to be where these steps leave it.
+            rng, _ = self._draws()
+            taken = so_far.step - first
+            self._draw(rng, taken, self._step - taken)
         so_far.generator = dict(rng.bit_generator.state)
 
     def _set_level(self) -> None:
@@ -220,24 +225,31 @@ class OctreeRunOnDevice(OctreeRun):
             item.level.send_exposure()
 
     def _draw(self, rng: np.random.Generator, steps: int, first: int | None = None) -> NDArray[np.int32] | None:
-        """Partners for each evaluation of the cross-node constraint in so many steps, from now on or from `first`."""
-        cross = self._shares[0].penalties.cross
-        if cross is None:
+        """Partners for each evaluation of the cross-node constraint in so many steps, from now on or from `first`.
+
+        None where there is no such constraint, or the steps themselves draw.
+        """
+        penalties = self._shares[0].penalties
+        cross = penalties.cross
+        if cross is None or penalties.draws_in_steps:
             return None
         begin, every = self._step if first is None else first, self._cross_options().every
         return cross.draw(rng, sum((begin + step) % every == 0 for step in range(steps)))
 
     def _cross_options(self) -> Any:
         regularizers = self._shares[0].penalties.regularizers
-        (found,) = (item.options for item in regularizers if isinstance(item.regularizer, CrossNode))
+        (found,) = (item.options for item in regularizers if type(item.regularizer) is CrossNode)
         return found
 
-    def _step_all(self, step: int, views: NDArray[np.int64], now: slice, due: int, sent: list[Any]) -> int:
+    def _step_all(
+        self, step: int, views: NDArray[np.int64], now: slice, due: int, sent: list[Any], rng: np.random.Generator
+    ) -> int:
         """One step on every device; returns how many of the partners that were drawn are used up."""
         shares = self._shares
         if len(shares) > 1:
             exchange_layers([item.field for item in shares])
-        if shares[0].penalties.cross is not None and self._step % self._cross_options().every == 0:
+        tabulated = shares[0].penalties.cross is not None and not shares[0].penalties.draws_in_steps
+        if tabulated and self._step % self._cross_options().every == 0:
             self._tabulate(due, sent)
             due += 1
         pulls: list[PullsOnDevice] = []
@@ -246,7 +258,9 @@ class OctreeRunOnDevice(OctreeRun):
             with item.device:
                 field, level = item.field, item.level
                 assert level is not None
-                pulls.append(item.penalties.evaluate(field.values, field.density, self._step, totals, _FIRST_PENALTY))
+                pulls.append(
+                    item.penalties.evaluate(field.values, field.density, self._step, totals, _FIRST_PENALTY, rng)
+                )
                 residual, partial = level.residual(field, chosen[now])
                 residuals.append(residual)
                 partials.append(partial)

@@ -13,6 +13,7 @@ from tomokit.cuda.parts import Part
 from tomokit.octree import Forest
 from tomokit.octree.faces import shared_faces
 from tomokit.regularizers.boundary import Boundary
+from tomokit.regularizers.contract import Field
 from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
 
@@ -45,6 +46,7 @@ class PullsOnDevice:
     variation: Any = None
     sides: Any = None
     pair: Pair | None = None
+    extra: Any = None
     extra_raw: Any = None
 
 
@@ -64,9 +66,14 @@ class PenaltiesOnDevice:
         The cross-node constraint, if it is among the regularizers.
     columns, blocks : int
         Of :class:`tomokit.cuda.field.FieldOnDevice`.
+    inside : ndarray of bool, shape (n_leaves,), optional
+        Leaves in the region of interest, for regularizers of plugins; these need a part that is all of the forest.
 
     Attributes
     ----------
+    draws_in_steps : bool
+        Whether random numbers are drawn while steps are launched, and not before an epoch: what plugins draw is not
+        known before, and all draw from one generator in their order.
     names : list of str
         The penalties, in the order of their sums among the totals.
     """
@@ -80,8 +87,11 @@ class PenaltiesOnDevice:
         cross: CrossNodeOnDevice | None,
         columns: int,
         blocks: int,
+        inside: NDArray[np.bool_] | None = None,
     ) -> None:
         self.device, self.forest, self.regularizers = device, part.forest, regularizers
+        self.whole, self.inside = forest, inside
+        self.draws_in_steps = not all(has_kernels(item) for item in regularizers)
         self.cross = cross
         self.names = [item.regularizer.name for item in regularizers]
         self._columns, self._blocks = columns, blocks
@@ -92,24 +102,36 @@ class PenaltiesOnDevice:
         with device:
             self._totals = device.load("totals")["add_total"]
             for item in regularizers:
-                if isinstance(item.regularizer, TotalVariation):
+                if type(item.regularizer) is TotalVariation:
                     share = item.regularizer.leaf_weights(forest) / (n * n * (n - 1.0))
                     step = item.weight * item.options.every * share[part.own]
                     self._arrays["tv_step"] = xp.asarray(step.astype(np.float32))
                     self._arrays["variation"] = xp.empty((n_leaves, blocks), np.float32)
-                elif isinstance(item.regularizer, Boundary):
+                elif type(item.regularizer) is Boundary:
                     found = side_faces(forest, part)
                     self._arrays |= {name: xp.asarray(array) for name, array in found.items()}
                     self._n_faces = shared_faces(forest).n_faces
                     self._arrays["sides"] = xp.empty((n_leaves, 6, n, n), np.float32)
                     self._arrays["differences"] = xp.empty((n_leaves * 6, self._side_blocks), np.float32)
                     self._compare = device.load("boundary", N=n)["boundary_pull"]
-            if any(self._is_raw(item) for item in regularizers):
-                self._arrays["extra_raw"] = xp.empty(part.forest.values_shape, np.float32)
+            for name in {self._keeps_gradient(item) for item in regularizers}:
+                if name is not None:
+                    self._arrays[name] = xp.empty(part.forest.values_shape, np.float32)
+            if "extra_raw" in self._arrays:
                 self._local = device.load("local_penalty", N=n, COLUMNS=columns)["local_penalty"]
 
-    def evaluate(self, values: Any, density: Any, step: int, totals: Any, first_slot: int) -> PullsOnDevice:
-        """Everything that must be known before any leaf changes; the cross-node constraint is tabulated already.
+    def evaluate(
+        self,
+        values: Any,
+        density: Any,
+        step: int,
+        totals: Any,
+        first_slot: int,
+        rng: np.random.Generator | None = None,
+    ) -> PullsOnDevice:
+        """Everything that must be known before any leaf changes.
+
+        The cross-node constraint is tabulated already, but where random numbers are drawn in steps.
 
         Parameters
         ----------
@@ -119,6 +141,8 @@ class PenaltiesOnDevice:
         totals : array of float64
             Weighted penalties are added, from `first_slot` on; total variation of densities by :meth:`add_variation`.
         first_slot : int
+        rng : numpy.random.Generator, optional
+            The host's, where random numbers are drawn in steps.
         """
         pulls = PullsOnDevice()
         for slot, item in enumerate(self.regularizers, first_slot):
@@ -127,22 +151,31 @@ class PenaltiesOnDevice:
             scale = item.weight * item.options.every
             raw = item.options.space == "raw"
             field = values if raw else density
-            if isinstance(item.regularizer, TotalVariation):
+            if type(item.regularizer) is TotalVariation:
                 pulls.tv_variant, pulls.tv_delta = item.regularizer.variant, item.options.delta
                 if raw:
                     self._add_raw(field, pulls, variation=True)
                     self.add_variation(totals, slot)
                 else:
                     pulls.tv_step, pulls.variation = self._arrays["tv_step"], self._arrays["variation"]
-            elif isinstance(item.regularizer, Boundary):
+            elif type(item.regularizer) is Boundary:
                 self._pull_sides(field, scale, totals, slot)
                 if raw:
                     self._add_raw(field, pulls, variation=False)
                 else:
                     pulls.sides = self._arrays["sides"]
+            elif type(item.regularizer) is not CrossNode:
+                assert rng is not None
+                value = self._ask(item, field, pulls, scale, step, rng)
+                # One number on the device or the host; in neither case is anything waited for here.
+                totals[slot : slot + 1] += scale * value
             else:
                 cross = self.cross
                 assert cross is not None
+                if self.draws_in_steps:
+                    assert rng is not None
+                    cross.count(field)
+                    cross.tabulate(self.forest.n**3, self.device.xp.asarray(cross.draw(rng, 1)[0]))
                 pulls.pair = Pair(cross.pair_of, cross.grid, cross.table, scale, raw)
                 # The means are all parts'; the first one adds them.
                 self._add(cross.means, totals, scale if cross.is_first else 0.0, slot)
@@ -157,8 +190,26 @@ class PenaltiesOnDevice:
         return first_slot + self.names.index(TotalVariation.name)
 
     @staticmethod
-    def _is_raw(item: Weighted) -> bool:
-        return item.options.space == "raw" and not isinstance(item.regularizer, CrossNode)
+    def _keeps_gradient(item: Weighted) -> str | None:
+        """The array that its gradient goes to before the pass over the leaves."""
+        raw = item.options.space == "raw"
+        if has_kernels(item):
+            return "extra_raw" if raw and not isinstance(item.regularizer, CrossNode) else None
+        return "extra_raw" if raw else "extra"
+
+    def _ask(
+        self, item: Weighted, values: Any, pulls: PullsOnDevice, scale: float, step: int, rng: np.random.Generator
+    ) -> Any:
+        """Have a plugin's regularizer add its gradient; its value, on the host or the device."""
+        assert self.inside is not None
+        name = self._keeps_gradient(item)
+        assert name is not None
+        gradient = self._arrays[name]
+        if getattr(pulls, name) is None:
+            gradient.fill(0)
+            setattr(pulls, name, gradient)
+        field = Field(self.whole, values, self.inside, rng, step, self.device)
+        return item.regularizer.value_and_gradient(field, gradient, scale)
 
     def _pull_sides(self, field: Any, scale: float, totals: Any, slot: int) -> None:
         a, n = self._arrays, self.forest.n
@@ -185,6 +236,11 @@ class PenaltiesOnDevice:
         per_entry = 1 if partial.ndim == 1 else partial.shape[1]
         arguments = (partial, weight, totals, factor, slot, partial.shape[0], per_entry)
         self._totals((1, 1, 1), (_TOTAL_THREADS, 1, 1), arguments)
+
+
+def has_kernels(item: Weighted) -> bool:
+    """Whether this is a built-in regularizer, which the fused step has kernels of."""
+    return type(item.regularizer) in (TotalVariation, Boundary, CrossNode)
 
 
 def side_faces(forest: Forest, part: Part) -> dict[str, NDArray[Any]]:

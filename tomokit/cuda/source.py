@@ -15,30 +15,31 @@ def source_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.cu"))
 
 
-def source_text(name: str, defines: Mapping[str, int]) -> str:
+def source_text(name: str | Path, defines: Mapping[str, int]) -> str:
     """The source of one file of kernels with its constants.
 
     Parameters
     ----------
-    name : str
-        Without its suffix.
+    name : str or Path
+        Of one of ours, without its suffix; or another's file.
     defines : mapping
         Constants that the source expects, by name.
 
     Returns
     -------
     str
-        One self-contained translation unit: ``#include "x.cuh"`` is replaced by the file.
+        One self-contained translation unit: ``#include "x.cuh"`` is replaced by the file beside it.
     """
+    path = name if isinstance(name, Path) else FOLDER / f"{name}.cu"
     head = "".join(f"#define {key} {value}\n" for key, value in defines.items())
-    return head + _numbered(FOLDER / f"{name}.cu")
+    return head + _numbered(path)
 
 
 def _numbered(path: Path) -> str:
     parts = [f'#line 1 "{path.name}"\n']
     for number, line in enumerate(path.read_text(encoding="ascii").splitlines(), 1):
         included = _INCLUDE.match(line)
-        parts.append(f"{line}\n" if included is None else _numbered(FOLDER / included[1]))
+        parts.append(f"{line}\n" if included is None else _numbered(path.parent / included[1]))
         if included is not None:
             parts.append(f'#line {number + 1} "{path.name}"\n')
     return "".join(parts)

@@ -30,7 +30,7 @@ class Octree:
         return OctreeRun(problem, options)
 
     def refuses_cuda(self, options: OctreeOptions) -> str | None:
-        """Regularizers and optimizers of plugins have no kernels there."""
+        """Plugins may have no path there: their regularizers say so, their optimizers never have one."""
         from tomokit.cuda.support import refusal
 
         return refusal(options)

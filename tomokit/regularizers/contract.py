@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
 from tomokit.octree.faces import Faces
+
+if TYPE_CHECKING:
+    from tomokit.cuda.device import Device
 
 
 @dataclass
@@ -22,12 +25,16 @@ class Field:
         The leaves: their corners, sizes and spacings in detector pixels.
     values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
         ``[leaf, x, z, y]``: densities rho, or the raw values v before the activation, by the regularizer's ``space``.
+        Where `device` is given, an array on it, always of float32.
     inside : ndarray of bool, shape (n_leaves,)
         Leaves that touch the region of interest.
     rng : numpy.random.Generator
         The only source of randomness; drawn from in the same way whatever the values are.
     step : int
         Optimizer steps taken so far.
+    device : Device or None
+        Where the values lie, which is then the current device; None for the host. Everything else of a field is on the
+        host in either case.
     """
 
     forest: Forest
@@ -35,6 +42,12 @@ class Field:
     inside: NDArray[np.bool_]
     rng: np.random.Generator
     step: int = 0
+    device: Device | None = None
+
+    @property
+    def xp(self) -> Any:
+        """What makes arrays where the values lie: ``numpy``, or ``cupy``."""
+        return np if self.device is None else self.device.xp
 
     @property
     def faces(self) -> Faces:
@@ -58,6 +71,13 @@ class Regularizer(Protocol):
 
     A class whose value is looked up in tables may say so by ``tabulated = True``: the checks of :mod:`tomokit.testing`
     then allow for it.
+
+    Two more functions are for fits on a GPU (`--backend cuda`), and both may be absent:
+
+    - ``refuses_cuda(options)``: None if ``value_and_gradient`` takes fields whose ``device`` is given, or a short
+      clause that says why not. Without it the answer is no.
+    - ``cuda_bytes(options, n_leaves, n)``: most bytes that it holds on the device beyond values and gradient. Without
+      it twice the field is counted.
     """
 
     name: ClassVar[str]
@@ -74,6 +94,10 @@ class Regularizer(Protocol):
         This is the only interface. A fit may compute a built-in regularizer in its fused pass instead, with the same
         result; a class derived from a built-in one is called like any other.
 
+        On a device the gradient is an array there, and nothing should be fetched from it: a fit launches its steps
+        without waiting for them. The value may then be an array of no axes on the device. Random numbers are drawn on
+        the host, as on the CPU, so that both backends draw alike.
+
         Parameters
         ----------
         field : Field
@@ -85,7 +109,7 @@ class Regularizer(Protocol):
 
         Returns
         -------
-        float
+        float, or an array of no axes on the field's device
             Not a number if a value is not finite.
         """
         ...

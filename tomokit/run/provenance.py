@@ -77,7 +77,8 @@ def plugins_used(
     registry: Registry, request: ReconstructionRequest, options: Any, reader: object
 ) -> list[dict[str, str]]:
     """Plugins that did not come with tomokit and that the job names, or reads by, with their versions."""
-    names = {request.method, *_words(dataclasses.asdict(options))}
+    # Settings have underscores where names have hyphens.
+    names = {word.replace("_", "-") for word in (request.method, *_words(dataclasses.asdict(options)))}
     return [
         {"kind": entry.kind, "name": entry.name, "origin": entry.origin, "version": entry.version}
         for entry in registry.entries(_KINDS)

@@ -17,6 +17,10 @@ class CheckError(AssertionError):
     """A plugin that does not do what its hook asks for; the message says what, a line for each failure."""
 
 
+class NotTriedError(Exception):
+    """Raised by a check that cannot be done here; the message says why."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing to be checked.
@@ -26,7 +30,7 @@ class Check:
     name : str
         What holds if it passes, as a sentence.
     run : callable
-        Raises :class:`CheckError` if it does not.
+        Raises :class:`CheckError` if it does not, :class:`NotTriedError` if it cannot be tried.
     """
 
     name: str
@@ -45,11 +49,14 @@ class Outcome:
         What is wrong; None if it passed.
     cause : Exception or None
         What the plugin raised, if that is the problem.
+    not_tried : str or None
+        Why it was not tried, if it was not.
     """
 
     name: str
     problem: str | None = None
     cause: Exception | None = None
+    not_tried: str | None = None
 
 
 def run_checks(checks: Iterable[Check], tell: Callable[[Outcome], None] | None = None) -> list[Outcome]:
@@ -66,6 +73,8 @@ def run_checks(checks: Iterable[Check], tell: Callable[[Outcome], None] | None =
         try:
             check.run()
             outcome = Outcome(check.name)
+        except NotTriedError as error:
+            outcome = Outcome(check.name, not_tried=str(error))
         except CheckError as error:
             outcome = Outcome(check.name, str(error))
         except Exception as error:  # whatever an author's code may raise is what the author wants to be told
@@ -77,7 +86,7 @@ def run_checks(checks: Iterable[Check], tell: Callable[[Outcome], None] | None =
 
 
 def demand(checks: Iterable[Check], what: str) -> list[str]:
-    """Run all checks; the names of what was checked.
+    """Run all checks; the names of what was checked, without what could not be tried.
 
     Raises
     ------
@@ -90,7 +99,7 @@ def demand(checks: Iterable[Check], what: str) -> list[str]:
         lines = "\n".join(f"  {outcome.name}: NO, {outcome.problem}" for outcome in failed)
         cause = next((outcome.cause for outcome in failed if outcome.cause is not None), None)
         raise CheckError(f"{what}: {len(failed)} of {len(outcomes)} checks failed\n{lines}") from cause
-    return [outcome.name for outcome in outcomes]
+    return [outcome.name for outcome in outcomes if outcome.not_tried is None]
 
 
 def make_options(cls: type, options: Any) -> Any:

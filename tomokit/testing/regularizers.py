@@ -14,6 +14,7 @@ from tomokit.octree import Forest
 from tomokit.regularizers.contract import Field
 from tomokit.testing.checks import Check, CheckError, Declaration, demand
 from tomokit.testing.derivative import STEP
+from tomokit.testing.devices import DeviceSubject
 from tomokit.testing.gradients import check_gradient
 from tomokit.testing.threads import numbers_of_threads
 from tomokit.testing.trees import random_field, single_leaf, two_level_forest, without_leaf
@@ -34,6 +35,8 @@ def check_regularizer(
     forest: Forest | None = None,
 ) -> list[str]:
     """Make sure that a regularizer can be trusted in a fit.
+
+    One that has ``refuses_cuda`` is tried on a GPU too, where there is one.
 
     Parameters
     ----------
@@ -90,6 +93,9 @@ def regularizer_checks(
     yield Check("it is as good in single precision", subject.single_precision)
     yield Check("it stands constant fields, holes and leaves without neighbours", subject.odd_forests)
     yield Check("it does not hide what is not a number", subject.not_a_number)
+    if getattr(cls, "refuses_cuda", None) is not None:
+        there = DeviceSubject(cls, declaration.options, subject.forest, seed, 10 * accuracy[0])
+        yield Check("it gives on a GPU what it gives on the CPU", there.check)
 
 
 def _accuracy(cls: type, tolerance: float | None, step: float | None) -> tuple[float, float]:

@@ -7,6 +7,7 @@
 //       + tv_step[leaf] dTV/drho                                                          variation.cuh, by density
 //       + pull of the leaf's sides                                                        boundary.cu
 //       + scale (sign(e) e'(rho) / P + G(rho))                          cross-node constraint, see below
+//       + what regularizers of plugins have left, by density
 //     g <- g s'(v)  + the same of penalties on raw values                                 activation.cuh
 //     v <- optimizer(v, g),  rho <- s(v)                                                  optimizer.cuh
 //
@@ -51,10 +52,10 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
     const double* __restrict__ views, const double* __restrict__ reaches, const int* __restrict__ tap_count,
     const float* __restrict__ tables, const int* __restrict__ chosen, const float* __restrict__ contracted,
     const float* __restrict__ tv_step, const float* __restrict__ pull, const int* __restrict__ pair_of,
-    const float* __restrict__ pair_grid, const float* __restrict__ pair_table, const float* __restrict__ extra_raw,
-    const float* __restrict__ hyper, float* __restrict__ variation_of, int n_chosen, int n_levels, int n_u,
-    int tv_variant, float tv_delta, int bins, float pair_scale, int pair_raw, int activation, float parameter,
-    int optimizer) {
+    const float* __restrict__ pair_grid, const float* __restrict__ pair_table, const float* __restrict__ extra,
+    const float* __restrict__ extra_raw, const float* __restrict__ hyper, float* __restrict__ variation_of,
+    int n_chosen, int n_levels, int n_u, int tv_variant, float tv_delta, int bins, float pair_scale, int pair_raw,
+    int activation, float parameter, int optimizer) {
     __shared__ float weights[COLUMNS][PAD];
     __shared__ int firsts[COLUMNS];
     __shared__ float variations[COLUMNS][N];
@@ -108,6 +109,7 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
             : pair_scale * pair_slope(pair_raw ? v : block[inside], pair_grid + 2 * pair,
                                       pair_table + (long long)pair * bins * 8, bins);
         if (!pair_raw) g += asked;
+        if (extra != nullptr) g += extra[at];
         g *= activation_slope(activation, parameter, v);
         if (pair_raw) g += asked;
         if (extra_raw != nullptr) g += extra_raw[at];

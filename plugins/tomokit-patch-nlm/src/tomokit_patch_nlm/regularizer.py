@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
 from tomokit.regularizers.contract import Field
+
+if TYPE_CHECKING:
+    from tomokit_patch_nlm.device import PatchesOnDevice
 
 _BATCH = 16
 
@@ -23,7 +26,7 @@ class PatchNlmOptions:
     every: int = option(4, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
     space: str = option("rho", "What it acts on: densities, or raw values.", choices=("rho", "raw"))
     bandwidth: float = option(
-        0.3, "Root mean square distance of two patches at which they count as different, in units of the values.",
+        0.1, "Root mean square distance of two patches at which they count as different, in units of the values.",
         minimum=1e-6,
     )  # fmt: skip
     search: int = option(3, "Half-width of the search window, in vertices of the leaf.", minimum=1, maximum=8)
@@ -47,27 +50,58 @@ class PatchNlm:
         # Half the window: a pair of places is the same whichever of the two is looked from.
         self._window = np.array([o for o in product(reach, repeat=3) if o > (0, 0, 0)], np.int64)
         self._forest: Forest | None = None
+        self._on_device: PatchesOnDevice | None = None
 
-    def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> float:
+    def refuses_cuda(self, options: PatchNlmOptions) -> str | None:
+        """Nothing: it has kernels for all of them."""
+        return None
+
+    def cuda_bytes(self, options: PatchNlmOptions, n_leaves: int, n: int) -> int:
+        """What it holds on a device."""
+        from tomokit_patch_nlm.device import device_bytes
+
+        return device_bytes(n_leaves, n, options.search + 1, min(options.offsets, len(self._window)))
+
+    def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> Any:
         """The value; `scale` times the gradient is added (see :class:`tomokit.regularizers.contract.Regularizer`)."""
-        from tomokit_patch_nlm.halo import find_owners
-        from tomokit_patch_nlm.kernels import patches
-
         forest = field.forest
-        if self._forest is not forest:
-            self._owners, self._forest = find_owners(forest), forest
         count = min(self.options.offsets, len(self._window))
         offsets = self._window[np.sort(field.rng.choice(len(self._window), count, replace=False))]
         leaves = np.flatnonzero(field.inside)
         if not leaves.size:
             return 0.0
+        share = 1.0 / (leaves.size * forest.n**3 * count)
+        if field.device is not None:
+            on_device = self._there(field)
+            return share * on_device.add(field.values, offsets, self.options.bandwidth, scale * share, gradient)
+        from tomokit_patch_nlm.halo import find_owners
+        from tomokit_patch_nlm.kernels import patches
+
+        if self._forest is not forest:
+            self._owners, self._forest = find_owners(forest), forest
         margin = int(np.abs(offsets).max()) + 1
         edge = forest.n + 2 * margin
         slopes = np.empty((min(_BATCH, leaves.size), edge, edge, edge), field.values.dtype)
-        share = 1.0 / (leaves.size * forest.n**3 * count)
         owners = self._owners
         total = patches(
             np.ascontiguousarray(field.values), owners.owner, owners.cube, owners.cubes, leaves, offsets,
             self.options.bandwidth, scale * share, margin, slopes, gradient,
         )  # fmt: skip
         return float(total * share)
+
+    def _there(self, field: Field) -> PatchesOnDevice:
+        """What is kept on the field's device while the octree stays as it is."""
+        from tomokit_patch_nlm.device import PatchesOnDevice
+
+        kept = self._on_device
+        if (
+            kept is None
+            or kept.forest is not field.forest
+            or kept.device is not field.device
+            or not np.array_equal(kept.inside, field.inside)
+        ):
+            assert field.device is not None
+            count = min(self.options.offsets, len(self._window))
+            kept = PatchesOnDevice(field.device, field.forest, field.inside, self.options.search + 1, count)
+            self._on_device = kept
+        return kept

@@ -1,0 +1,170 @@
+"""Regularizers of plugins in a fit on the tests' device: what they get, that they get their way, what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from cases import Drawing, DrawingOptions, needs_compiler, small_problem
+from on_cpu import CpuDevice
+
+from tomokit.cuda.memory import device_bytes
+from tomokit.cuda.octree_run import OctreeRunOnDevice
+from tomokit.cuda.support import refusal
+from tomokit.errors import OptionError
+from tomokit.fit.options import OctreeOptions
+from tomokit.fit.run import OctreeRun
+from tomokit.methods.contract import ProblemShape
+from tomokit.methods.pausing import EpochPaused
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.registry import Entry
+
+pytestmark = needs_compiler
+
+OPTIONS = OctreeOptions(
+    epochs=2, coarse_epochs=1, n=6, leaf_px=10.0, coarser=1, views_per_step=2, margin=0.3, max_leaves=40
+)  # fmt: skip
+
+
+class Small(Drawing):
+    """The same, which says that it holds nothing."""
+
+    name: ClassVar[str] = "small"
+
+    def cuda_bytes(self, options: DrawingOptions, n_leaves: int, n: int) -> int:
+        return 0
+
+
+class HostOnly(Drawing):
+    """A regularizer that knows nothing of devices."""
+
+    name: ClassVar[str] = "host-only"
+    refuses_cuda = None  # type: ignore[assignment]
+
+
+@pytest.fixture(autouse=True)
+def plugins() -> Iterator[None]:
+    """All of them, registered for one test."""
+    get_registry.cache_clear()
+    for regularizer in (Drawing, Small, HostOnly):
+        get_registry().add(Entry.of("regularizer", regularizer, "tests", "0"))
+    Drawing.seen.clear()
+    yield
+    get_registry.cache_clear()
+
+
+def with_it(name: str = "drawing", **settings: Any) -> OctreeOptions:
+    """The options with a plugin's regularizer among them."""
+    return replace(OPTIONS, regularizers={name: {"weight": 10.0, **settings}})
+
+
+@pytest.mark.parametrize(
+    "regularizers",
+    [
+        {"drawing": {"weight": 10.0}},
+        {"drawing": {"weight": 10.0, "space": "raw", "every": 2}},
+        {"drawing": {"weight": 5.0}, "small": {"weight": 5.0}, "tv": {"space": "raw"}},
+        {"boundary": {"space": "raw", "weight": 1e-3}, "drawing": {"weight": 5.0, "space": "raw"}},
+    ],
+    ids=["rho", "raw", "two", "with raw ones"],
+)
+def test_a_fit_with_one_is_the_cpus(regularizers: dict[str, Any]) -> None:
+    options = replace(OPTIONS, regularizers=regularizers)
+    cpu = OctreeRun(small_problem(), options)
+    device = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(3)])
+    for _ in range(options.epochs):
+        expected, found = cpu.advance(), device.advance()
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert found[name] == pytest.approx(value, rel=1e-3), name
+    wanted = cpu.volume()
+    assert np.linalg.norm(device.volume() - wanted) < 3e-3 * np.linalg.norm(wanted)
+    assert {(field.device is None, field.xp is np) for field in Drawing.seen} == {(True, True), (False, False)}
+    plain = OctreeRun(small_problem(), OPTIONS)
+    plain.advance()
+    plain.advance()
+    assert np.linalg.norm(plain.volume() - wanted) > 0.02 * np.linalg.norm(wanted)
+
+
+def test_it_is_given_the_device_and_whole_fields() -> None:
+    device = CpuDevice()
+    run = OctreeRunOnDevice(small_problem("cuda"), with_it(), [device])
+    run.advance()
+    assert {field.step for field in Drawing.seen} == {0, 1, 2}
+    for field in Drawing.seen:
+        assert field.device is device
+        assert field.xp is device.xp
+        assert field.values.dtype == np.float32
+        assert field.values.shape == field.forest.values_shape
+        assert field.forest is run.leaves.forest
+        assert field.inside is run.inside
+
+
+def test_nothing_is_fetched_within_an_epoch_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = CpuDevice()
+    run = OctreeRunOnDevice(small_problem("cuda"), with_it(), [device])
+    run.advance()
+    fetched: list[tuple[int, ...]] = []
+    to_host = device.to_host
+    monkeypatch.setattr(device, "to_host", lambda array: fetched.append(array.shape) or to_host(array))
+    run.advance()
+    # The sums, and the exposures of the views.
+    assert [len(shape) for shape in fetched] == [1, 1]
+
+
+def test_a_pause_within_an_epoch_draws_the_same() -> None:
+    options = with_it(every=2)
+    whole, paused = (OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(seed)]) for seed in (4, 5))
+    whole.advance()
+    whole.advance()
+    paused.advance()
+    rest = paused
+    for seed in (6, 7):
+        rest.pause = lambda: True
+        with pytest.raises(EpochPaused):
+            rest.advance()
+        state = {name: array.copy() for name, array in rest.arrays().items()}
+        rest = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(seed)])
+        rest.restore(1, state)
+    terms = rest.advance()
+    assert terms["loss"] == pytest.approx(whole._losses[-1], rel=1e-9)
+    for name in ("values", "optimizer_mean_square", "exposure_fine"):
+        np.testing.assert_array_equal(rest.arrays()[name], whole.arrays()[name], err_msg=name)
+
+
+def test_a_fit_with_one_stays_on_the_first_device() -> None:
+    devices = [CpuDevice(1), CpuDevice(2)]
+    run = OctreeRunOnDevice(small_problem("cuda", (12, 40, 20)), with_it(), devices)
+    run.advance()
+    assert devices[0].launches > 0
+    assert devices[1].launches == 0
+
+
+@pytest.mark.parametrize("space", ["rho", "raw"])
+def test_the_estimate_counts_what_it_says(space: str) -> None:
+    device, options = CpuDevice(), with_it("small", space=space)
+    run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
+    run.advance()
+    run.advance()
+    shape = ProblemShape.of(small_problem())
+    estimate = device_bytes(shape, options, masked=True)
+    assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes
+    # One that says nothing is counted as two fields.
+    field = 4 * run.leaves.forest.n_leaves * 6**3
+    assert device_bytes(shape, with_it(space=space), masked=True) >= estimate + 2 * field
+
+
+def test_what_has_no_path_is_refused_with_the_reason() -> None:
+    for options, told in (
+        (with_it("host-only"), "regularizer host-only has no path on a GPU"),
+        (with_it(held=True), "regularizer drawing cannot be used on a GPU: its option held says so"),
+    ):
+        assert refusal(options) == told
+        with pytest.raises(OptionError, match=told):
+            OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice()])
+    assert refusal(with_it()) is None
+    # One of weight zero is not in the fit.
+    assert refusal(with_it("host-only", weight=0.0)) is None
