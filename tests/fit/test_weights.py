@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tomokit.fit.weights import FINEST_SPACING_PX, Scales
+from tomokit.fit.weights import Scales, finest_spacing_px
 from tomokit.methods.contract import Problem
 from tomokit.octree.cover import Region, cover
 
@@ -44,9 +44,10 @@ def test_the_weight_is_that_of_an_integral(problem: Problem) -> None:
 
 def test_a_fine_lattice_is_for_little_noise(problem: Problem) -> None:
     scales = Scales.of(problem)
-    spacings = [replace(scales, relative_noise=noise).spacing_px() for noise in (0.0, 0.03, 0.05, 0.1, 1.0)]
-    assert spacings[0] == spacings[1] == FINEST_SPACING_PX
-    assert FINEST_SPACING_PX < spacings[2] < 1.0 == spacings[3] == spacings[4]
+    spacings = [replace(scales, relative_noise=noise).spacing_px() for noise in (0.0, 0.03, 0.12, 0.3, 1.0)]
+    assert spacings[0] == spacings[1] == finest_spacing_px(crowded=False)
+    assert spacings[1] < spacings[2] < spacings[3] == spacings[4] < 1.0
+    assert replace(scales, crowded=True, relative_noise=0.0).spacing_px() == 1.0 == finest_spacing_px(crowded=True)
 
 
 def test_a_specimen_that_fills_the_field_is_not_taken_for_pieces(problem: Problem) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tomokit.fit import setup
 from tomokit.fit.penalties import Weighted, is_built_in, is_fused_boundary, make_regularizers
-from tomokit.fit.weights import FINEST_SPACING_PX, FOLLOW_NOISE
+from tomokit.fit.weights import FOLLOW_NOISE, finest_spacing_px
 from tomokit.methods.contract import ProblemShape
 from tomokit.methods.noise import contrast_views
 from tomokit.octree.cover import LeafBudgetError
@@ -86,14 +86,15 @@ def lay_out(shape: ProblemShape, options: OctreeOptions) -> Layout:
     LeafBudgetError
         As :func:`estimate_bytes`.
     """
+    spacing = finest_spacing_px(shape.fit_exposure)
     try:
-        forest = setup.make_forest(shape, options, FINEST_SPACING_PX)
+        forest = setup.make_forest(shape, options, spacing)
     except LeafBudgetError:
         # Whether exposures are fitted, and with it the margin, may not be known yet: only what is sure is refused.
         if options.margin is not None:
             raise
         narrow = ProblemShape(shape.n_views, shape.n_u, shape.n_y, shape.thickness_px)
-        forest = setup.make_forest(narrow, options, FINEST_SPACING_PX)
+        forest = setup.make_forest(narrow, options, spacing)
         return Layout(options.max_leaves, options.max_leaves, options.max_leaves, forest.n, forest.root_px)
     found = find_slabs(forest)
     slabs, groups = len(found.slab), len(found.group)

@@ -43,7 +43,7 @@ class OctreeOptions:
     leaf_px: float | None = option(None, "Edge of the finest leaves; none given: as max_leaves allows.", minimum=1.0)
     spacing_px: float | None = option(
         None,
-        "Vertices are never closer than this, where leaf_px is not given; none given: 0.8 to 1 by the noise.",
+        "Vertices are never closer than this, where leaf_px is not given; none given: 0.65 to 1 by noise and specimen.",
         minimum=_LEAST_SPACING_PX,
     )
     structure_epochs: tuple[int, ...] = option((), "Epochs after which the octree may change.", minimum=1)

@@ -15,13 +15,19 @@ from tomokit.octree import Forest
 FOLLOW_NOISE = ("tv", "boundary")
 """Regularizers whose weights follow from the noise where none are given."""
 
-FINEST_SPACING_PX = 0.8
-"""Between vertices, where there is little noise. A lattice finer than the detector's holds edges that are sharper."""
-
 _NOISE_RANGE = 6.18  # from 0.1 to 99.9 percent of white noise, in standard deviations
 _LEAST_SIGNAL = 0.3  # of the contrast: where it is all noise, the noise does not say how much it hides
 _SHARP, _NOISY, _CROWDED = 0.7, 4.0, 8.0
-_LITTLE, _WIDER = 0.035, 8.0
+_FINEST_PX, _WIDEST_PX, _LITTLE, _WIDER = 0.65, 0.8, 0.08, 1.2
+
+
+def finest_spacing_px(crowded: bool) -> float:
+    """The least distance between vertices, at the least noise.
+
+    A trilinear field as coarse as the detector blurs the edges of voxels that are its means. Where the specimen fills
+    the field there are few such edges.
+    """
+    return 1.0 if crowded else _FINEST_PX
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,9 @@ class Scales:
         return 2 * w / self.pixels * self.kappa * self.unit * h * h * forest.n_leaves * forest.n**3
 
     def spacing_px(self) -> float:
-        """Between vertices: finer than pixels only where the noise lets it matter."""
-        return float(np.clip(FINEST_SPACING_PX + _WIDER * (self.relative_noise - _LITTLE), FINEST_SPACING_PX, 1.0))
+        """Distance between vertices: the finer, the less noise there is to fit."""
+        finest = finest_spacing_px(self.crowded)
+        return float(np.clip(finest + _WIDER * (self.relative_noise - _LITTLE), finest, max(finest, _WIDEST_PX)))
 
     def concave_delta(self) -> float:
         """What an edge costs at most under the concave total variation, in this unit: less than a typical
