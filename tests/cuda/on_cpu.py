@@ -203,6 +203,8 @@ class CpuDevice:
         self.memory_bytes = memory_bytes
         self.order = np.random.default_rng(seed)
         self.launches = 0
+        self.moved_bytes = 0
+        self._brought: list[tuple[np.ndarray, np.ndarray]] = []
 
     def load(self, name: str, **defines: int) -> dict[str, CpuKernel]:
         """The kernels of a file."""
@@ -215,7 +217,32 @@ class CpuDevice:
 
     def to_host(self, array: np.ndarray) -> np.ndarray:
         """The array."""
+        self.wait()
         return array.copy()
+
+    def host_empty(self, shape: Sequence[int]) -> np.ndarray:
+        """Not the device's memory."""
+        return np.full(tuple(shape), np.nan, np.float32)
+
+    def send(self, host: np.ndarray, into: np.ndarray) -> None:
+        """A copy, after those that were asked for before."""
+        self.wait()
+        assert host.shape == into.shape
+        into[...] = host
+        self.moved_bytes += into.nbytes
+
+    def bring(self, array: np.ndarray, into: np.ndarray) -> None:
+        """A copy of what the array is now, which the host has only when it has waited; until then there is NaN."""
+        assert array.shape == into.shape
+        self._brought.append((array.copy(), into))
+        into[...] = np.nan
+        self.moved_bytes += array.nbytes
+
+    def wait(self) -> None:
+        """Now the host has it."""
+        for array, into in self._brought:
+            into[...] = array
+        self._brought = []
 
     def free_bytes(self) -> int:
         """What the tests say there is, less what is held."""

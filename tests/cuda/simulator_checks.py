@@ -13,7 +13,7 @@ from cases import needs_compiler, small_problem, two_level_forest
 from numba import config
 from on_cpu import CpuDevice
 
-from tomokit.cuda.cross_node import CrossNodeOnDevice
+from tomokit.cuda.cross_node import CrossNodeOnDevice, PairTables
 from tomokit.cuda.measures import measure
 from tomokit.cuda.parts import split
 from tomokit.fit.options import OctreeOptions
@@ -28,8 +28,8 @@ assert config.ENABLE_CUDASIM
 
 def on_one(regularizer: CrossNode, forest: Forest, leaves: np.ndarray) -> CrossNodeOnDevice:
     """The constraint between some leaves, all of them on one device."""
-    inside = np.isin(np.arange(forest.n_leaves), leaves)
-    return CrossNodeOnDevice(CpuDevice(), regularizer, split(forest, 1), 0, inside)
+    parts, inside = split(forest, 1), np.isin(np.arange(forest.n_leaves), leaves)
+    return CrossNodeOnDevice(PairTables(CpuDevice(), regularizer, parts, [0], inside), parts[0], 0)
 
 
 @pytest.mark.parametrize("scale", [0.6, 2.5])
@@ -43,11 +43,11 @@ def test_tables_are_the_cpus(kernel: str, scale: float) -> None:
     expected = regularizer.tabulate(Field(forest, values, inside, np.random.default_rng(3)))
     device = on_one(regularizer, forest, np.flatnonzero(inside))
     device.count(values)
-    device.tabulate(forest.n**3, device.draw(np.random.default_rng(3), 1)[0])
-    np.testing.assert_allclose(device.means.sum(), expected.value, rtol=1e-5)
-    np.testing.assert_allclose(device.grid, expected.grid, rtol=1e-6)
+    device.tables.tabulate(forest.n**3, device.tables.draw(np.random.default_rng(3), 1)[0])
+    np.testing.assert_allclose(device.tables.means.sum(), expected.value, rtol=1e-5)
+    np.testing.assert_allclose(device.tables.grid, expected.grid, rtol=1e-6)
     for part in (slice(0, 4), slice(4, 8)):
-        found, wanted = device.table[..., part], expected.table[..., part]
+        found, wanted = device.tables.table[..., part], expected.table[..., part]
         assert np.linalg.norm(found - wanted) < 1e-4 * np.linalg.norm(wanted)
 
 
@@ -58,9 +58,9 @@ def test_the_penalty_is_the_quadratic_forms() -> None:
     regularizer = CrossNode(CrossNodeOptions(bins=64))
     device = on_one(regularizer, forest, leaves)
     device.count(values)
-    device.tabulate(forest.n**3, np.array([1, 0], np.int32))
+    device.tables.tabulate(forest.n**3, np.array([1, 0], np.int32))
     expected, _ = reference.cross_node(values.astype(float), leaves, leaves[::-1], "dot", 1.0)
-    np.testing.assert_allclose(device.means.sum(), expected, rtol=2e-4)
+    np.testing.assert_allclose(device.tables.means.sum(), expected, rtol=2e-4)
 
 
 def test_a_value_that_is_no_number_is_told() -> None:
@@ -70,8 +70,8 @@ def test_a_value_that_is_no_number_is_told() -> None:
     regularizer = CrossNode(CrossNodeOptions(bins=16))
     device = on_one(regularizer, forest, np.array([2, 3, 4]))
     device.count(values)
-    device.tabulate(forest.n**3, np.array([0, 2, 1], np.int32))
-    np.testing.assert_array_equal(np.isnan(device.means), [False, True, True])
+    device.tables.tabulate(forest.n**3, np.array([0, 2, 1], np.int32))
+    np.testing.assert_array_equal(np.isnan(device.tables.means), [False, True, True])
 
 
 def test_equal_values_are_taken() -> None:
@@ -81,9 +81,9 @@ def test_equal_values_are_taken() -> None:
     regularizer = CrossNode(CrossNodeOptions(bins=16))
     device = on_one(regularizer, forest, np.array([0, 1]))
     device.count(values)
-    device.tabulate(forest.n**3, np.array([1, 0], np.int32))
-    np.testing.assert_allclose(device.means, 0.25, rtol=1e-5)
-    assert np.isfinite(device.table).all()
+    device.tables.tabulate(forest.n**3, np.array([1, 0], np.int32))
+    np.testing.assert_allclose(device.tables.means, 0.25, rtol=1e-5)
+    assert np.isfinite(device.tables.table).all()
 
 
 def test_measures_are_the_cpus() -> None:

@@ -95,8 +95,11 @@ class LeavesOnDevice:
         data: Any = None,
         mask: Any = None,
         exposure: Any = None,
+        gathered: bool = False,
     ) -> tuple[Any, Any]:
         """Rows of the prediction, less data and last exposure where these are given; and sums of its blocks.
+
+        Data and mask are of all views, or of the chosen ones alone where they are `gathered`.
 
         Returns
         -------
@@ -111,7 +114,7 @@ class LeavesOnDevice:
         self._rows["leaf_residual"](
             (blocks, chosen.size, 1), (BLOCK_THREADS, 1, 1),
             (projected, a["row_slab"], a["row_vertex"], a["row_part"], chosen, data, mask, exposure, residual, partial,
-             kappa, self.n_levels, g.n_u, g.n_v),
+             kappa, int(gathered), self.n_levels, g.n_u, g.n_v),
         )  # fmt: skip
         return residual, partial
 
@@ -122,14 +125,23 @@ class LeavesOnDevice:
         self._rows["leaf_exposure"]((1, 1, 1), (BLOCK_THREADS, 1, 1), arguments)
         return offset
 
-    def contract(self, residual: Any, chosen: Any, factor: float = 1.0, mask: Any = None, offset: Any = None) -> Any:
+    def contract(
+        self,
+        residual: Any,
+        chosen: Any,
+        factor: float = 1.0,
+        mask: Any = None,
+        offset: Any = None,
+        gathered: bool = False,
+    ) -> Any:
         """``B[slab, view, u, j]``: ``factor m (r - offset)`` gathered on each slab's y-vertices."""
         a, g, n = self.arrays, self.geometry, self.forest.n
         contracted = self.device.xp.empty((self.n_slabs, chosen.size, g.n_u, n), np.float32)
         self._rows["leaf_contract"](
             (-(-g.n_u // self._columns), chosen.size, self.n_slabs), (n, self._columns, 1),
             (residual, a["slab_rows"], a["slab_lower"], a["slab_spacing"], a["slab_level"], a["row_vertex"],
-             a["row_part"], chosen, mask, offset, contracted, factor, self.n_levels, g.n_views, g.n_u, g.n_v),
+             a["row_part"], chosen, mask, offset, contracted, factor, int(gathered), self.n_levels,
+             g.n_views, g.n_u, g.n_v),
         )  # fmt: skip
         return contracted
 

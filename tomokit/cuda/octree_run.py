@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.cuda.device import Device
-from tomokit.cuda.field import FieldOnDevice, exchange_layers, hyper_rows
-from tomokit.cuda.leaves import LeavesOnDevice
+from tomokit.cuda.field import FieldOnDevice, hyper_rows
+from tomokit.cuda.layers import Layers, exchange
 from tomokit.cuda.level import LevelOnDevice, mask_sums
-from tomokit.cuda.memory import check_fit
-from tomokit.cuda.parts import Part, share, split
-from tomokit.cuda.penalties import PenaltiesOnDevice, PullsOnDevice
+from tomokit.cuda.memory import check_fit, parts_that_fit
+from tomokit.cuda.parts import deal, share
+from tomokit.cuda.penalties import PenaltiesOnDevice
+from tomokit.cuda.residence import Residence
 from tomokit.cuda.sampling import sample_volume
+from tomokit.cuda.share import DENSITY, FIRST_PENALTY, SQUARES, WEIGHT, Course, Share
 from tomokit.cuda.support import refusal
 from tomokit.errors import OptionError
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.contract import Problem
 from tomokit.methods.pausing import EpochPaused, EpochSoFar
 from tomokit.octree import Forest
 from tomokit.octree.cover import inside
@@ -33,25 +34,8 @@ from tomokit.optimizers.block import BlockOptimizer
 from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
 
-_SQUARES, _WEIGHT, _DENSITY, _FIRST_PENALTY = 0, 1, 2, 3  # slots of the totals
-
-
-@dataclass
-class _Share:
-    """What one device has of a fit; of the levels only the one that is being fitted."""
-
-    device: Device
-    part: Part
-    field: FieldOnDevice
-    kept: PenaltiesOnDevice | None = None
-    made_for: Any = None
-    level: LevelOnDevice | None = None
-
-    @property
-    def penalties(self) -> PenaltiesOnDevice:
-        """Those of the epoch."""
-        assert self.kept is not None
-        return self.kept
+if TYPE_CHECKING:
+    from tomokit.cuda.cross_node import PairTables
 
 
 class OctreeRunOnDevice(OctreeRun):
@@ -60,7 +44,8 @@ class OctreeRunOnDevice(OctreeRun):
     The schedule is :class:`tomokit.fit.run.OctreeRun`'s. An epoch's views, random numbers and step sizes are sent
     before it; then nothing passes between host and device until its sums are read. Changes of structure are planned on
     the host. Several devices have a part of the specimen each (:mod:`tomokit.cuda.parts`); what these share in a step
-    goes through the host.
+    goes through the host. Where the parts do not fit there are more of them than devices, which take them in turn
+    (:mod:`tomokit.cuda.residence`).
 
     Parameters
     ----------
@@ -80,51 +65,64 @@ class OctreeRunOnDevice(OctreeRun):
 
     def __init__(self, problem: Problem, options: OctreeOptions, devices: Sequence[Device]) -> None:
         self.devices = list(devices)
-        self._shares: list[_Share] = []
+        self._shares: list[Share] = []
+        self._tables: dict[int, PairTables] = {}
         refused = refusal(options)
         if refused is not None:
             raise OptionError(refused, field="--backend", remedy="give --backend cpu")
-        check_fit(self.devices, ProblemShape.of(problem), options, problem.mask is not None)
+        check_fit(self.devices, problem, options)
         super().__init__(problem, options)
 
     def advance(self) -> dict[str, float]:
         """One pass over all views, in the CPU's order with its random numbers; or the rest of one that was paused."""
         rate, so_far = self._rate(), self._so_far
         rng, parts = self._draws()
-        order = np.concatenate(parts)
         shares = self._on_devices()
         self._set_penalties()
         self._set_level()
-        names = shares[0].penalties.names
-        drawn = self._draw(rng, len(parts) - so_far.step)
+        names, first = shares[0].penalties.names, so_far.step
+        left = parts[first:]
+        cross = self._cross_options() if self._tables else None
+        course = Course(
+            left, self._step, 0 if cross is None else cross.every, cross is not None and cross.space == "raw"
+        )
+        partners = None if cross is None else self._draw(rng, len(left))
+        drawn: dict[int, Any] = {}
+        for key, tables in self._tables.items():
+            with tables.device:
+                drawn[key] = tables.device.xp.asarray(partners)
         begun = [so_far.squares, so_far.weight, 0.0, *(so_far.terms.get(name, 0.0) * len(parts) for name in names)]
-        sent = []
         for i, item in enumerate(shares):
-            with item.device:
-                put = item.device.xp.asarray
-                rows = hyper_rows(item.field.optimizer, rate, self.leaves.count + 1, len(parts) - so_far.step)
-                totals = np.array(begun) * (i == 0 or np.arange(len(begun)) < _DENSITY)
-                partners = None if drawn is None else put(drawn)
-                sent.append((put(order.astype(np.int32)), put(rows), partners, put(totals)))
-        begin, due, first = sum(views.size for views in parts[: so_far.step]), 0, so_far.step
-        for step, views in enumerate(parts[first:]):
-            now = slice(begin, begin + views.size)
-            due = self._step_all(step, views, now, due, sent)
-            begin = now.stop
+            rows = hyper_rows(item.field.optimizer, rate, self.leaves.count + 1, len(left))
+            totals = np.array(begun) * (i == 0 or np.arange(len(begun)) < DENSITY)
+            item.begin(course, np.concatenate(left), rows, totals)
+        for item in self._in_turn():
+            item.look(0)
+        due = 0
+        for step in range(len(left)):
+            if shares[0].penalties.compares is not None and len(shares) > 1:
+                exchange([item.layers for item in shares])
+            if course.counts(step):
+                self._tabulate({key: rows[due] for key, rows in drawn.items()})
+                due += 1
+            partials = share([item.device for item in shares], [item.partial for item in shares], axis=1)
+            shared = {id(item): partial for item, partial in zip(shares, partials, strict=True)}
+            for item in self._in_turn():
+                item.step(step, shared[id(item)])
             self._step += 1
             self.leaves.count += 1
             so_far.step += 1
             if so_far.step < len(parts) and self.pause():
-                self._remember(self._sums([totals for *_, totals in sent]), names, len(parts), first)
+                self._remember(self._sums(), names, len(parts), first)
                 raise EpochPaused
-        found = self._sums([totals for *_, totals in sent])
+        found = self._sums()
         self._so_far = EpochSoFar()
         self.epoch += 1
-        terms = {"data": float(found[_SQUARES]) / max(float(found[_WEIGHT]), 1.0), TotalVariation.name: 0.0}
-        for name, value in zip(names, found[_FIRST_PENALTY:], strict=True):
+        terms = {"data": float(found[SQUARES]) / max(float(found[WEIGHT]), 1.0), TotalVariation.name: 0.0}
+        for name, value in zip(names, found[FIRST_PENALTY:], strict=True):
             terms[name] = float(value) / len(parts)
         terms = {"loss": sum(terms.values()), **terms}
-        if not math.isfinite(found[_DENSITY]):
+        if not math.isfinite(found[DENSITY]):
             terms |= {"loss": math.nan, "density": math.nan}
         return self._end_epoch(terms)
 
@@ -132,12 +130,7 @@ class OctreeRunOnDevice(OctreeRun):
         """Projections ``[tilt, u, y]`` of the present density, without exposure."""
         stack = np.zeros((geometry.n_views, geometry.n_u, geometry.n_v), np.float32)
         for item in self._on_devices():
-            with item.device:
-                projector = LeavesOnDevice(item.device, item.part.forest, geometry)
-                density = item.field.density[: item.part.own.size]
-                for view in range(geometry.n_views):
-                    # A row is seen in one part; in the others it is zero.
-                    stack[view] += item.device.to_host(projector(density, view, self.fine.kappa))[0]
+            item.predict(geometry, self.fine.kappa, stack)
         return stack
 
     def volume(self) -> NDArray[np.float32]:
@@ -161,47 +154,64 @@ class OctreeRunOnDevice(OctreeRun):
         self.leaves = leaves
         self.inside = inside(leaves.forest, self.region)
         # What lies on the devices belongs to the leaves before; new arrays are sent when they are asked for.
-        self._shares = []
+        for device in self.devices:
+            device.wait()  # for what is still on its way to arrays that go now
+        self._shares, self._tables = [], {}
 
     def _move(self, forest: Forest) -> None:
         self._fetch()  # the host resamples
         super()._move(forest)
 
-    def _on_devices(self) -> list[_Share]:
+    def _on_devices(self) -> list[Share]:
         if not self._shares:
-            assert isinstance(self.optimizer, BlockOptimizer)
-            self._parts = split(self.leaves.forest, len(self.devices))
-            for device, part in zip(self.devices, self._parts, strict=False):
-                with device:
-                    self._shares.append(_Share(device, part, FieldOnDevice(device, self.leaves, self.optimizer, part)))
+            optimizer, leaves = self.optimizer, self.leaves
+            assert isinstance(optimizer, BlockOptimizer)
+            parts = parts_that_fit(leaves.forest, self.devices, self.problem, self.options)
+            devices = deal(len(parts), self.devices)
+            residences: dict[int, Residence] = {}
+            for number, (device, part) in enumerate(zip(devices, parts, strict=True)):
+                if id(device) not in residences:
+                    sizes = [p.own.size for d, p in zip(devices, parts, strict=True) if d is device]
+                    residences[id(device)] = Residence(device, leaves.forest.n, sizes, leaves.state)
+                field = FieldOnDevice(residences[id(device)], leaves, optimizer, part)
+                self._shares.append(Share(part, field, Layers(device, parts, number)))
+            self._turn = _by_turns(self._shares)
         return self._shares
+
+    def _in_turn(self) -> list[Share]:
+        """All parts, those first that lie on the devices; the devices' alternate, so that these work side by side."""
+        self._turn.reverse()
+        return self._turn
 
     def _set_penalties(self) -> None:
         """Have the regularizers of this epoch, made anew where they are not those of the last."""
-        forest = self.leaves.forest
+        forest, shares = self.leaves.forest, self._shares
         regularizers = self._present_penalties().regularizers
-        for number, item in enumerate(self._shares):
-            if item.made_for is regularizers:
-                continue
+        if shares[0].made_for is regularizers:
+            return
+        self._tables = {}
+        for item in shares:
+            item.penalties = None  # first, so that both are never there at once
+        constraints = [item.regularizer for item in regularizers if isinstance(item.regularizer, CrossNode)]
+        parts = [item.part for item in shares]
+        for number, item in enumerate(shares):
             cross = None
-            with item.device:
-                for chosen in regularizers:
-                    if isinstance(chosen.regularizer, CrossNode):
-                        from tomokit.cuda.cross_node import CrossNodeOnDevice
+            for constraint in constraints:
+                from tomokit.cuda.cross_node import CrossNodeOnDevice, PairTables
 
-                        cross = CrossNodeOnDevice(item.device, chosen.regularizer, self._parts, number, self.inside)
-                item.kept = None  # first, so that both are never there at once
-                item.kept = PenaltiesOnDevice(
-                    item.device, regularizers, forest, item.part, cross, item.field.columns, item.field.blocks
-                )
+                if id(item.device) not in self._tables:
+                    here = [i for i, other in enumerate(shares) if other.device is item.device]
+                    self._tables[id(item.device)] = PairTables(item.device, constraint, parts, here, self.inside)
+                cross = CrossNodeOnDevice(self._tables[id(item.device)], item.part, number)
+            item.penalties = PenaltiesOnDevice(item.field, regularizers, forest, cross)
             item.made_for = regularizers
 
     def _remember(self, found: NDArray[np.float64], names: list[str], steps: int, first: int) -> None:
         """Note the epoch so far, as the CPU does: it may go on from there too."""
         so_far = self._so_far
-        so_far.squares, so_far.weight = float(found[_SQUARES]), float(found[_WEIGHT])
+        so_far.squares, so_far.weight = float(found[SQUARES]), float(found[WEIGHT])
         so_far.terms = {TotalVariation.name: 0.0}
-        so_far.terms |= {name: float(v) / steps for name, v in zip(names, found[_FIRST_PENALTY:], strict=True)}
+        so_far.terms |= {name: float(v) / steps for name, v in zip(names, found[FIRST_PENALTY:], strict=True)}
         rng, _ = self._draws()
         taken = so_far.step - first
         # Partners were drawn for the whole epoch; the generator is to be where these steps leave it.
@@ -216,79 +226,42 @@ class OctreeRunOnDevice(OctreeRun):
             if item.level is None or item.level.level is not level:
                 sums = mask_sums(level) if sums is None else sums
                 item.level = None  # first, so that both are never there at once
-                item.level = LevelOnDevice(item.device, level, item.part, sums)
+                item.level = LevelOnDevice(item.device, level, item.part, sums, item.residence.is_shared)
             item.level.send_exposure()
 
     def _draw(self, rng: np.random.Generator, steps: int, first: int | None = None) -> NDArray[np.int32] | None:
         """Partners for each evaluation of the cross-node constraint in so many steps, from now on or from `first`."""
-        cross = self._shares[0].penalties.cross
-        if cross is None:
+        if not self._tables:
             return None
         begin, every = self._step if first is None else first, self._cross_options().every
-        return cross.draw(rng, sum((begin + step) % every == 0 for step in range(steps)))
+        tables = next(iter(self._tables.values()))
+        return tables.draw(rng, sum((begin + step) % every == 0 for step in range(steps)))
 
     def _cross_options(self) -> Any:
         regularizers = self._shares[0].penalties.regularizers
         (found,) = (item.options for item in regularizers if isinstance(item.regularizer, CrossNode))
         return found
 
-    def _step_all(self, step: int, views: NDArray[np.int64], now: slice, due: int, sent: list[Any]) -> int:
-        """One step on every device; returns how many of the partners that were drawn are used up."""
-        shares = self._shares
-        if len(shares) > 1:
-            exchange_layers([item.field for item in shares])
-        if shares[0].penalties.cross is not None and self._step % self._cross_options().every == 0:
-            self._tabulate(due, sent)
-            due += 1
-        pulls: list[PullsOnDevice] = []
-        residuals, partials = [], []
-        for item, (chosen, _, _, totals) in zip(shares, sent, strict=True):
-            with item.device:
-                field, level = item.field, item.level
-                assert level is not None
-                pulls.append(item.penalties.evaluate(field.values, field.density, self._step, totals, _FIRST_PENALTY))
-                residual, partial = level.residual(field, chosen[now])
-                residuals.append(residual)
-                partials.append(partial)
-        partials = share([item.device for item in shares], partials, axis=1)
-        for i, (item, (chosen, hyper, _, totals)) in enumerate(zip(shares, sent, strict=True)):
-            with item.device:
-                assert item.level is not None
-                item.level.update(
-                    item.field, residuals[i], partials[i], chosen[now], views, pulls[i], hyper[step], totals
-                )
-                if pulls[i].tv_step is not None:
-                    item.penalties.add_variation(totals, item.penalties.variation_slot(_FIRST_PENALTY))
-        return due
-
-    def _tabulate(self, due: int, sent: list[Any]) -> None:
+    def _tabulate(self, partners: dict[int, Any]) -> None:
         """Everything of the cross-node constraint that must be known before any leaf changes."""
         from tomokit.cuda.cross_node import share_counts
 
-        raw = self._cross_options().space == "raw"
+        share_counts(list(self._tables.values()))
+        for key, tables in self._tables.items():
+            with tables.device:
+                tables.tabulate(self.leaves.forest.n**3, partners[key])
+
+    def _sums(self) -> NDArray[np.float64]:
+        """The sums of an epoch; of squares and masks every part has those of all."""
         found = []
         for item in self._shares:
-            assert item.penalties.cross is not None
             with item.device:
-                item.penalties.cross.count(item.field.values if raw else item.field.density)
-            found.append(item.penalties.cross)
-        share_counts(found)
-        for cross, (_, _, partners, _) in zip(found, sent, strict=True):
-            with cross.device:
-                cross.tabulate(self.leaves.forest.n**3, partners[due])
-
-    def _sums(self, totals: list[Any]) -> NDArray[np.float64]:
-        """The sums of an epoch; of squares and masks every device has those of all parts."""
-        found = []
-        for item, own in zip(self._shares, totals, strict=True):
-            with item.device:
-                item.field.add_density(own, _DENSITY)
-                found.append(item.device.to_host(own))
+                found.append(item.device.to_host(item.totals))
         assert self._shares[0].level is not None
         with self._shares[0].device:
             self._shares[0].level.fetch_exposure()
         whole = np.sum(found, axis=0)
-        whole[[_SQUARES, _WEIGHT]] = found[0][[_SQUARES, _WEIGHT]]
+        whole[[SQUARES, WEIGHT]] = found[0][[SQUARES, WEIGHT]]
         return np.asarray(whole)
 
     def _fetch(self) -> None:
@@ -298,11 +271,19 @@ class OctreeRunOnDevice(OctreeRun):
 
     def _measure(self) -> Measures:
         """Of the densities on the devices."""
-        from tomokit.cuda.measures import measure
-
         n_leaves = self.leaves.forest.n_leaves
         error, largest = np.empty(n_leaves), np.empty(n_leaves)
         for item in self._on_devices():
-            found = measure(item.device, item.field.density[: item.part.own.size])
+            found = item.measure()
             error[item.part.own], largest[item.part.own] = found.error, found.density
         return Measures(error, largest)
+
+
+def _by_turns(shares: list[Share]) -> list[Share]:
+    """Each device's first part, each one's second, and so on."""
+    turns: dict[int, int] = {}
+    order = []
+    for item in shares:
+        turns[id(item.device)] = turns.get(id(item.device), 0) + 1
+        order.append(turns[id(item.device)])
+    return [shares[i] for i in np.argsort(order, kind="stable")]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.cuda.device import Device
 from tomokit.cuda.parts import Part
 from tomokit.octree import Forest
 from tomokit.octree.faces import shared_faces
@@ -18,6 +17,7 @@ from tomokit.regularizers.tv import TotalVariation
 
 if TYPE_CHECKING:
     from tomokit.cuda.cross_node import CrossNodeOnDevice
+    from tomokit.cuda.field import FieldOnDevice
     from tomokit.fit.penalties import Weighted
 
 _SIDE_THREADS = 128  # as in boundary.cu
@@ -53,39 +53,35 @@ class PenaltiesOnDevice:
 
     Parameters
     ----------
-    device : Device
+    field : FieldOnDevice
+        The part that is here; working arrays are taken where its own are.
     regularizers : list of Weighted
         Those that :mod:`tomokit.cuda.support` does not refuse.
     forest : Forest
         All leaves.
-    part : Part
-        Those that are here.
     cross : CrossNodeOnDevice or None
         The cross-node constraint, if it is among the regularizers.
-    columns, blocks : int
-        Of :class:`tomokit.cuda.field.FieldOnDevice`.
 
     Attributes
     ----------
     names : list of str
         The penalties, in the order of their sums among the totals.
+    compares : str or None
+        Whose layers beyond the cuts are needed, ``"values"`` or ``"density"``.
     """
 
     def __init__(
         self,
-        device: Device,
+        field: FieldOnDevice,
         regularizers: list[Weighted],
         forest: Forest,
-        part: Part,
         cross: CrossNodeOnDevice | None,
-        columns: int,
-        blocks: int,
     ) -> None:
-        self.device, self.forest, self.regularizers = device, part.forest, regularizers
+        self._field, self.forest, self.regularizers = field, field.forest, regularizers
         self.cross = cross
         self.names = [item.regularizer.name for item in regularizers]
-        self._columns, self._blocks = columns, blocks
-        n, n_leaves = forest.n, part.forest.n_leaves
+        self.compares: str | None = None
+        device, part, n = field.device, field.part, forest.n
         self._side_blocks = -(-n * n // _SIDE_THREADS)
         self._arrays: dict[str, Any] = {}
         xp = device.xp
@@ -96,29 +92,27 @@ class PenaltiesOnDevice:
                     share = item.regularizer.leaf_weights(forest) / (n * n * (n - 1.0))
                     step = item.weight * item.options.every * share[part.own]
                     self._arrays["tv_step"] = xp.asarray(step.astype(np.float32))
-                    self._arrays["variation"] = xp.empty((n_leaves, blocks), np.float32)
                 elif isinstance(item.regularizer, Boundary):
+                    self.compares = "values" if item.options.space == "raw" else "density"
                     found = side_faces(forest, part)
                     self._arrays |= {name: xp.asarray(array) for name, array in found.items()}
                     self._n_faces = shared_faces(forest).n_faces
-                    self._arrays["sides"] = xp.empty((n_leaves, 6, n, n), np.float32)
-                    self._arrays["differences"] = xp.empty((n_leaves * 6, self._side_blocks), np.float32)
                     self._compare = device.load("boundary", N=n)["boundary_pull"]
             if any(self._is_raw(item) for item in regularizers):
-                self._arrays["extra_raw"] = xp.empty(part.forest.values_shape, np.float32)
-                self._local = device.load("local_penalty", N=n, COLUMNS=columns)["local_penalty"]
+                self._local = device.load("local_penalty", N=n, COLUMNS=field.columns)["local_penalty"]
 
-    def evaluate(self, values: Any, density: Any, step: int, totals: Any, first_slot: int) -> PullsOnDevice:
+    def evaluate(self, step: int, totals: Any, first_slot: int, beyond: Any = None) -> PullsOnDevice:
         """Everything that must be known before any leaf changes; the cross-node constraint is tabulated already.
 
         Parameters
         ----------
-        values, density : array of float32, shape (n_leaves + n_ghosts, n, n, n)
         step : int
             Steps taken so far in the whole fit.
         totals : array of float64
             Weighted penalties are added, from `first_slot` on; total variation of densities by :meth:`add_variation`.
         first_slot : int
+        beyond : array of float32, shape (n_ghosts, n, n), optional
+            The other parts' layers at the cuts, of :attr:`compares`.
         """
         pulls = PullsOnDevice()
         for slot, item in enumerate(self.regularizers, first_slot):
@@ -126,31 +120,31 @@ class PenaltiesOnDevice:
                 continue
             scale = item.weight * item.options.every
             raw = item.options.space == "raw"
-            field = values if raw else density
+            field = self._field.values if raw else self._field.density
             if isinstance(item.regularizer, TotalVariation):
                 pulls.tv_variant, pulls.tv_delta = item.regularizer.variant, item.options.delta
                 if raw:
                     self._add_raw(field, pulls, variation=True)
                     self.add_variation(totals, slot)
                 else:
-                    pulls.tv_step, pulls.variation = self._arrays["tv_step"], self._arrays["variation"]
+                    pulls.tv_step, pulls.variation = self._arrays["tv_step"], self._variation()
             elif isinstance(item.regularizer, Boundary):
-                self._pull_sides(field, scale, totals, slot)
+                self._pull_sides(field, beyond, scale, totals, slot)
                 if raw:
                     self._add_raw(field, pulls, variation=False)
                 else:
-                    pulls.sides = self._arrays["sides"]
+                    pulls.sides = self._sides()
             else:
                 cross = self.cross
                 assert cross is not None
-                pulls.pair = Pair(cross.pair_of, cross.grid, cross.table, scale, raw)
+                pulls.pair = Pair(cross.pair_of, cross.tables.grid, cross.tables.table, scale, raw)
                 # The means are all parts'; the first one adds them.
-                self._add(cross.means, totals, scale if cross.is_first else 0.0, slot)
+                self._add(cross.tables.means, totals, scale if cross.is_first else 0.0, slot)
         return pulls
 
     def add_variation(self, totals: Any, slot: int) -> None:
         """Add the weighted total variation that the pass over the leaves, or the one over raw values, has left."""
-        self._add(self._arrays["variation"], totals, 1.0, slot, self._arrays["tv_step"])
+        self._add(self._variation(), totals, 1.0, slot, self._arrays["tv_step"])
 
     def variation_slot(self, first_slot: int) -> int:
         """Where total variation is among the totals."""
@@ -160,26 +154,37 @@ class PenaltiesOnDevice:
     def _is_raw(item: Weighted) -> bool:
         return item.options.space == "raw" and not isinstance(item.regularizer, CrossNode)
 
-    def _pull_sides(self, field: Any, scale: float, totals: Any, slot: int) -> None:
-        a, n = self._arrays, self.forest.n
+    def _variation(self) -> Any:
+        return self._working("variation", self._field.blocks)
+
+    def _sides(self) -> Any:
+        return self._working("sides", 6, self.forest.n, self.forest.n)
+
+    def _working(self, name: str, *of_leaf: int) -> Any:
+        return self._field.residence.array(name, self.forest.n_leaves, of_leaf)
+
+    def _pull_sides(self, field: Any, beyond: Any, scale: float, totals: Any, slot: int) -> None:
+        a, n, n_leaves = self._arrays, self.forest.n, self.forest.n_leaves
         share = scale / max(self._n_faces * n * n, 1)
+        differences = self._working("differences", 6, self._side_blocks)
         self._compare(
-            (self._side_blocks, 6, self.forest.n_leaves), (_SIDE_THREADS, 1, 1),
-            (field, a["faces_of"], a["other"], a["offset"], a["scales"], a["is_fine"], a["sides"], a["differences"],
-             share),
+            (self._side_blocks, 6, n_leaves), (_SIDE_THREADS, 1, 1),
+            (field, beyond, a["faces_of"], a["other"], a["offset"], a["scales"], a["is_fine"], self._sides(),
+             differences, share, n_leaves),
         )  # fmt: skip
-        self._add(a["differences"], totals, share, slot)
+        self._add(differences.reshape(n_leaves * 6, self._side_blocks), totals, share, slot)
 
     def _add_raw(self, field: Any, pulls: PullsOnDevice, variation: bool) -> None:
         """Add the gradient of total variation, or else of the sides, to that by raw values."""
-        a = self._arrays
-        grid, block = (self._blocks, self.forest.n_leaves, 1), (self.forest.n, self._columns, 1)
+        n = self.forest.n
+        extra = self._working("extra_raw", n, n, n)
         self._local(
-            grid, block,
-            (field, a["tv_step"] if variation else None, None if variation else a["sides"], a["extra_raw"],
-             a["variation"] if variation else None, pulls.tv_variant, pulls.tv_delta, int(pulls.extra_raw is not None)),
+            *self._field.grid,
+            (field, self._arrays["tv_step"] if variation else None, None if variation else self._sides(), extra,
+             self._variation() if variation else None, pulls.tv_variant, pulls.tv_delta,
+             int(pulls.extra_raw is not None)),
         )  # fmt: skip
-        pulls.extra_raw = a["extra_raw"]
+        pulls.extra_raw = extra
 
     def _add(self, partial: Any, totals: Any, factor: float, slot: int, weight: Any = None) -> None:
         per_entry = 1 if partial.ndim == 1 else partial.shape[1]
