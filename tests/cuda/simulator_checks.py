@@ -13,8 +13,10 @@ from cases import needs_compiler, small_problem, two_level_forest
 from numba import config
 from on_cpu import CpuDevice
 
+from tomokit.cuda import octree_run
 from tomokit.cuda.cross_node import CrossNodeOnDevice, PairTables
 from tomokit.cuda.measures import measure
+from tomokit.cuda.octree_run import OctreeRunOnDevice
 from tomokit.cuda.parts import split
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
@@ -96,9 +98,7 @@ def test_measures_are_the_cpus() -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_fit_with_all_of_it_is_the_cpus(count: int) -> None:
-    from tomokit.cuda.octree_run import OctreeRunOnDevice
-
+def test_a_fit_with_all_of_it_is_the_cpus(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"cnlc": {"weight": 1e-4, "bins": 16, "every": 2}, "tv": {"weight": 1e-3}, "boundary": {"weight": 1e-3}}
     options = OctreeOptions(
         epochs=3, coarse_epochs=1, n=6, leaf_px=12.0, coarser=0, finer=1, max_leaves=16, structure_epochs=(2,),
@@ -118,3 +118,35 @@ def test_a_fit_with_all_of_it_is_the_cpus(count: int) -> None:
     assert min(device.launches for device in devices) > 10
     volume, wanted = run.volume(), cpu.volume()
     assert np.linalg.norm(volume - wanted) < 5e-3 * np.linalg.norm(wanted)
+    if count == 1:
+        return
+    # The same parts in turn on one device.
+    monkeypatch.setattr(octree_run, "parts_that_fit", lambda forest, *_: split(forest, count))
+    turns = OctreeRunOnDevice(run.problem, options, [CpuDevice(7)])
+    for _ in range(options.epochs):
+        turns.advance()
+    assert len(turns._on_devices().shares) == count
+    for name, array in run.arrays().items():
+        np.testing.assert_array_equal(turns.arrays()[name], array, err_msg=name)
+
+
+@needs_compiler
+def test_nothing_passes_through_the_host_within_an_epoch_with_the_constraint() -> None:
+    options = OctreeOptions(
+        epochs=3, coarse_epochs=0, n=6, leaf_px=12.0, coarser=0, finer=1, max_leaves=16, structure_epochs=(2,),
+        structure_stall=0.0, views_per_step=3, regularizers={"cnlc": {"weight": 1e-4, "bins": 16}},
+    )  # fmt: skip
+    device = CpuDevice()
+    run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
+    run.advance()
+    passed: list[tuple[int, ...]] = []
+    n_leaves, n_pairs = run.leaves.forest.n_leaves, int(run.inside.sum())
+    to_host, send = device.to_host, device.xp.asarray
+    device.to_host = lambda array: passed.append(array.shape) or to_host(array)  # type: ignore[method-assign]
+    device.xp.asarray = lambda array: passed.append(array.shape) or send(array)  # type: ignore[method-assign]
+    run.pause = lambda: passed.append(()) or False
+    run.advance()
+    # Before the two steps exposures, partners, views, step sizes and totals go there; after them totals and exposures
+    # come, and the leaves' measures, by which the structure is planned.
+    expected = [(5,), (2, n_pairs), (5,), (2, 7), (6,), (), (6,), (5,), (n_leaves,), (n_leaves,)]
+    assert passed[: len(expected)] == expected

@@ -145,14 +145,14 @@ class CudaDevice:
 
     def host_empty(self, shape: Sequence[int]) -> NDArray[np.float32]:
         """Pinned memory, which the device reads and writes by itself; pageable where the system pins no more."""
-        size = math.prod(shape)
+        cuda, size = self.xp.cuda, math.prod(shape)
         try:
             with self:
-                memory = self.xp.cuda.alloc_pinned_memory(size * np.dtype(np.float32).itemsize)
-        except self.xp.cuda.runtime.CUDARuntimeError:
+                # Not from CuPy's pool, which would keep what is given up.
+                memory = cuda.PinnedMemory(size * np.dtype(np.float32).itemsize, cuda.runtime.hostAllocPortable)
+        except cuda.runtime.CUDARuntimeError:
             return np.empty(tuple(shape), np.float32)
-        # What the allocator gives is rounded up.
-        return np.frombuffer(memory, np.float32, size).reshape(tuple(shape))
+        return np.frombuffer(cuda.PinnedMemoryPointer(memory, 0), np.float32, size).reshape(tuple(shape))
 
     def send(self, host: NDArray[np.float32], into: Any) -> None:
         """Fill an array from the host's memory, on the current stream."""

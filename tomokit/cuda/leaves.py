@@ -12,11 +12,30 @@ from tomokit.cuda.device import Device
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry, centre
 from tomokit.octree import Forest
-from tomokit.projector.leaves import LeafProjector
+from tomokit.projector.leaves import Footprints, LeafProjector, find_footprints
 from tomokit.projector.vertex_footprint import KNOTS
 
 BLOCK_THREADS = 256
 _SHARED_FLOATS = 8192  # of the 48 KiB that any device gives a block, two thirds
+
+
+class FootprintsOnDevice:
+    """:class:`tomokit.projector.leaves.Footprints` on a device, for all projectors there that have the same.
+
+    Attributes
+    ----------
+    host : Footprints
+    arrays : dict
+        As of :class:`LeavesOnDevice`.
+    """
+
+    def __init__(self, device: Device, host: Footprints) -> None:
+        self.host = host
+        with device:
+            put = device.xp.asarray
+            self.arrays = {
+                "reach": put(host.reach), "taps": put(host.taps.astype(np.int32)), "tables": put(host.tables)
+            }  # fmt: skip
 
 
 class LeavesOnDevice:
@@ -30,6 +49,8 @@ class LeavesOnDevice:
     device : Device
     forest : Forest
     geometry : TiltGeometry
+    footprints : FootprintsOnDevice, optional
+        Where they are there already, of these levels at least.
 
     Attributes
     ----------
@@ -38,9 +59,16 @@ class LeavesOnDevice:
         What the kernels read, by name: see ``leaf_project.cu`` and ``leaf_rows.cu``.
     """
 
-    def __init__(self, device: Device, forest: Forest, geometry: TiltGeometry) -> None:
+    def __init__(
+        self,
+        device: Device,
+        forest: Forest,
+        geometry: TiltGeometry,
+        footprints: FootprintsOnDevice | None = None,
+    ) -> None:
         self.device, self.forest, self.geometry = device, forest, geometry
-        made = LeafProjector(forest, geometry)
+        footprints = footprints or FootprintsOnDevice(device, find_footprints(forest, geometry.tilt_rad))
+        made = LeafProjector(forest, geometry, footprints.host)
         self.pad, self.n_levels = made.pad, made.tables.shape[1]
         self.n_slabs = len(made.slabs.slab)
         n = forest.n
@@ -58,13 +86,10 @@ class LeavesOnDevice:
             "level": forest.level,
             "spacing": made.size / (n - 1),
             "views": np.ascontiguousarray(np.stack([np.cos(tilt), np.sin(tilt), shift], axis=1)),
-            "reach": made.reach,
-            "taps": made.taps.astype(np.int32),
-            "tables": made.tables,
             **row_tables(made, geometry),
         }
         with device:
-            self.arrays = {name: device.xp.asarray(array) for name, array in host.items()}
+            self.arrays = {name: device.xp.asarray(array) for name, array in host.items()} | footprints.arrays
             footprint = {"N": n, "KNOTS": KNOTS, "PAD": self.pad}
             self._project = device.load("leaf_project", **footprint, UNITS=units, MOST=most)["leaf_project"]
             self._rows = device.load("leaf_rows", N=n)

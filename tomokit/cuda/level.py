@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tomokit.cuda.device import Device
 from tomokit.cuda.field import FieldOnDevice
-from tomokit.cuda.leaves import LeavesOnDevice
+from tomokit.cuda.leaves import FootprintsOnDevice, LeavesOnDevice
 from tomokit.cuda.parts import Part, rows_of
 from tomokit.cuda.penalties import PullsOnDevice
 from tomokit.octree import Forest
@@ -54,14 +54,23 @@ class LevelOnDevice:
         Whose rows are held here; exposures are all views' on every device.
     mask_sum : ndarray of float64, shape (n_views,)
         Sum of each view's mask, over all parts.
+    footprints : FootprintsOnDevice, optional
+        Of the leaves in the level's pixels, where they are on the device already.
     sends_views : bool
         Whether projections and mask of a step's views are sent with it, and not all of them at once.
     """
 
     def __init__(
-        self, device: Device, level: Level, part: Part, mask_sum: NDArray[np.float64], sends_views: bool = False
+        self,
+        device: Device,
+        level: Level,
+        part: Part,
+        mask_sum: NDArray[np.float64],
+        footprints: FootprintsOnDevice | None = None,
+        sends_views: bool = False,
     ) -> None:
         self.device, self.level, self.mask_sum = device, level, mask_sum
+        self._footprints = footprints
         self._part_rows, self._sends_views = rows_of(level.problem, part, level.pixel), sends_views
         self._forest: Forest | None = None
         self._projector: LeavesOnDevice | None = None
@@ -76,7 +85,7 @@ class LevelOnDevice:
             # The old one's tables go before the new one's come.
             self._projector = None
             scaled = forest.in_pixels(self.level.pixel)
-            self._projector = LeavesOnDevice(self.device, scaled, self._part_rows.geometry)
+            self._projector = LeavesOnDevice(self.device, scaled, self._part_rows.geometry, self._footprints)
             self._forest = forest
         return self._projector
 

@@ -155,7 +155,7 @@ def parts_that_fit(
         before, parts = parts, split(forest, count)
         if len(parts) == len(before):
             continue
-        cuts = _cuts_of(parts, devices, problem.geometry, growth)
+        cuts = cuts_of(parts, devices, problem.geometry, growth)
         needed = [device_bytes(shape, options, masked, cut, layout) for _, cut in cuts]
         room = [device.free_bytes() * (1.0 if cut.is_whole else _SHARE) for device, cut in cuts]
         if all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
@@ -169,8 +169,8 @@ def parts_that_fit(
     )
 
 
-def _cuts_of(
-    parts: Sequence[Part], devices: Sequence[Device], geometry: TiltGeometry, growth: float
+def cuts_of(
+    parts: Sequence[Part], devices: Sequence[Device], geometry: TiltGeometry, growth: float = 1.0
 ) -> list[tuple[Device, Cut]]:
     """What each device has of these parts."""
     sizes = []
@@ -210,7 +210,7 @@ def _level_bytes(
     images = 1 + (masked or not cut.is_whole)
     in_turn = cut.parts > 1
     data = images * (views if in_turn else shape.n_views) * n_u * most_rows
-    tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps * cut.parts + 3 * rows) + 3 * cut.slabs)
+    tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + 3 * rows) + 3 * cut.slabs)
     tables += cut.leaves * _FLOATS_OF_A_LEAF
     # The projection in each slab and its contraction; of all parts the residual, with its mask where it is sent alone.
     step = 2 * cut.most_slabs * views * n_u * n + views * n_u * rows * (2 if in_turn else 1)

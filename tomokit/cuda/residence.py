@@ -16,6 +16,7 @@ A part that is alone on its device stays there.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -59,7 +60,7 @@ class Residence:
         self.device, self.is_shared = device, len(sizes) > 1
         self._most = max(sizes)
         self._kept: dict[str, Any] = {}
-        self._guest: Guest | None = None
+        self._guest: weakref.ref[Guest] | None = None
         for name in ("values", "density", "spare", *remembered):
             self.array(name, 0, (n, n, n))
 
@@ -83,9 +84,11 @@ class Residence:
 
     def admit(self, guest: Guest) -> None:
         """Let a part have the arrays, in the place of who had them."""
-        if self._guest is guest:
+        present = None if self._guest is None else self._guest()
+        if present is guest:
             return
-        if self._guest is not None:
-            self._guest.depart()
-        self._guest = guest
+        if present is not None:
+            present.depart()
+        # The guest knows its residence too: a circle would keep the arrays after both are given up.
+        self._guest = weakref.ref(guest)
         guest.arrive()

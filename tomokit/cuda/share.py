@@ -15,7 +15,6 @@ from tomokit.cuda.leaves import LeavesOnDevice
 from tomokit.cuda.level import LevelOnDevice, Seen
 from tomokit.cuda.parts import Part
 from tomokit.cuda.penalties import PenaltiesOnDevice
-from tomokit.cuda.residence import Residence
 
 if TYPE_CHECKING:
     from tomokit.geometry import TiltGeometry
@@ -50,6 +49,10 @@ class Course:
         """Whether the cross-node constraint is evaluated in a step, counted from the first of these."""
         return self.counts_every > 0 and (self.first_step + step) % self.counts_every == 0
 
+    def evaluations(self, steps: int) -> int:
+        """How often it is in the first of these steps."""
+        return sum(map(self.counts, range(steps)))
+
 
 class Share:
     """One part on its device; of the levels only the one that is being fitted.
@@ -74,19 +77,18 @@ class Share:
         return self.field.device
 
     @property
-    def residence(self) -> Residence:
-        """Which arrays it takes there."""
-        return self.field.residence
-
-    @property
     def penalties(self) -> PenaltiesOnDevice:
         """Those of the epoch."""
         assert self._penalties is not None
         return self._penalties
 
     @penalties.setter
-    def penalties(self, made: PenaltiesOnDevice | None) -> None:
+    def penalties(self, made: PenaltiesOnDevice) -> None:
         self._penalties = made
+
+    def let_penalties_go(self) -> None:
+        """Keep none of their arrays."""
+        self._penalties = self.made_for = None
 
     @property
     def partial(self) -> Any:
@@ -94,22 +96,20 @@ class Share:
         assert self._seen is not None
         return self._seen.partial
 
-    def begin(self, course: Course, order: NDArray[np.int64], hyper: NDArray[np.float32], begun: Any) -> None:
+    def begin(self, course: Course, hyper: NDArray[np.float32], begun: NDArray[np.float64]) -> None:
         """Send what is known of an epoch's steps.
 
         Parameters
         ----------
         course : Course
-        order : ndarray of int64
-            The views of all of them.
         hyper : ndarray of float32, shape (n_steps, 7)
         begun : ndarray of float64
             The totals so far.
         """
-        put = self.device.xp.asarray
+        put, order = self.device.xp.asarray, np.concatenate(course.views).astype(np.int32)
         self._course = course
         with self.device:
-            self._order, self._hyper, self.totals = put(order.astype(np.int32)), put(hyper), put(begun)
+            self._order, self._hyper, self.totals = put(order), put(hyper), put(begun)
 
     def look(self, step: int) -> None:
         """Before a step: the residual of its views, and what other parts need."""
