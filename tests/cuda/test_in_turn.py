@@ -144,5 +144,6 @@ def test_the_least_parts_that_fit_are_taken_and_what_does_not_fit_in_any_is_refu
     problem = small_problem("cuda", SHAPE)
     counts = [len(shares(in_turn(problem, OPTIONS, share))) for share in (0.95, 0.72, 0.6)]
     assert counts == [2, 2, 4]
+    assert in_turn(problem, OPTIONS, 0.6).settled()["devices"] == {"count": 1, "parts": 4}
     with pytest.raises(ResourceError, match=r"needs about .* GiB on the device, .* GiB in the \d+ parts .* are free"):
         in_turn(problem, OPTIONS, 0.2)

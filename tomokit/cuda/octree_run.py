@@ -97,6 +97,11 @@ class OctreeRunOnDevice(OctreeRun):
         volume *= np.float32(self.scales.unit)
         return volume
 
+    def settled(self) -> dict[str, Any]:
+        """As on the CPU; and in how many parts the leaves lie, on how many devices, which may change with them."""
+        parts = parts_that_fit(self.leaves.forest, self.devices, self.problem, self.options)
+        return {**super().settled(), "devices": {"count": len(self.devices), "parts": len(parts)}}
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Forest, values, optimizer state, exposures, losses and remembered contributions; brought to the host."""
         self._fetch()
