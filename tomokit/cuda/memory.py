@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _FLOAT = 4
 _FLOATS_OF_A_LEAF = 50  # its place, and the faces around it
+_MOST_LEAVES = 65535  # of a grid's blocks along y and z
 _SHARE = 0.95  # of the free memory, for parts: the pool leaves gaps between arrays of different sizes
 
 
@@ -120,7 +121,8 @@ def check_fit(devices: Sequence[Device], problem: Problem, options: OctreeOption
     """
     shape = ProblemShape.of(problem)
     layout = lay_out(shape, options)
-    if device_bytes(shape, options, problem.mask is not None, layout=layout) <= devices[0].free_bytes():
+    whole = device_bytes(shape, options, problem.mask is not None, layout=layout)
+    if layout.leaves <= _MOST_LEAVES and whole <= devices[0].free_bytes():
         return
     try:
         forest = setup.make_forest(shape, options, FINEST_SPACING_PX)
@@ -158,7 +160,8 @@ def parts_that_fit(
         cuts = cuts_of(parts, devices, problem.geometry, growth)
         needed = [device_bytes(shape, options, masked, cut, layout) for _, cut in cuts]
         room = [device.free_bytes() * (1.0 if cut.is_whole else _SHARE) for device, cut in cuts]
-        if all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
+        launched = all(cut.most_leaves <= _MOST_LEAVES for _, cut in cuts)
+        if launched and all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
             return parts
     whole = device_bytes(shape, options, masked, layout=layout)
     raise ResourceError(

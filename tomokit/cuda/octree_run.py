@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tomokit.cuda.device import Device
 from tomokit.cuda.field import hyper_rows
 from tomokit.cuda.memory import check_fit, parts_that_fit
+from tomokit.cuda.parts import Part
 from tomokit.cuda.sampling import sample_volume
 from tomokit.cuda.share import DENSITY, FIRST_PENALTY, SQUARES, WEIGHT, Course
 from tomokit.cuda.support import refusal
@@ -99,7 +100,7 @@ class OctreeRunOnDevice(OctreeRun):
 
     def settled(self) -> dict[str, Any]:
         """As on the CPU; and in how many parts the leaves lie, on how many devices, which may change with them."""
-        parts = parts_that_fit(self.leaves.forest, self.devices, self.problem, self.options)
+        parts = self._parts() if self._whole is None else self._whole.shares
         return {**super().settled(), "devices": {"count": len(self.devices), "parts": len(parts)}}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -122,9 +123,11 @@ class OctreeRunOnDevice(OctreeRun):
     def _on_devices(self) -> WholeOnDevices:
         if self._whole is None:
             assert isinstance(self.optimizer, BlockOptimizer)
-            parts = parts_that_fit(self.leaves.forest, self.devices, self.problem, self.options)
-            self._whole = WholeOnDevices(self.devices, self.leaves, self.optimizer, parts)
+            self._whole = WholeOnDevices(self.devices, self.leaves, self.optimizer, self._parts())
         return self._whole
+
+    def _parts(self) -> list[Part]:
+        return parts_that_fit(self.leaves.forest, self.devices, self.problem, self.options)
 
     def _pass(self) -> tuple[NDArray[np.float64], list[str], int]:
         """The steps of an epoch, or those that are left of it: its totals, the names of its penalties, all its steps.

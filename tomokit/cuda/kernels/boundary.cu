@@ -12,9 +12,9 @@
 // in single precision. Each face counts once, where its finer side is.
 //
 // Sides are 2 axis + upper, a and b the other two axes in the order x, z, y. faces_of [6 leaf + side (+ 1)] bounds the
-// entries of a side: other leaf, offset [2], scale, and whether this side is the finer one. Leaves from `n_own` on belong
-// to other parts of the fit (tomokit/cuda/parts.py): of them the layer at the cut is here alone, in `beyond`
-// [leaf - n_own, a, b].
+// entries of a side: other leaf, offset [2], scale, and whether this side is the finer one. Leaves from `n_own` on
+// belong to other parts of the fit (tomokit/cuda/parts.py): only their layer at the cut is here, in `beyond` [leaf -
+// n_own, a, b].
 //
 // Defines: N. A block is THREADS threads.
 
