@@ -54,8 +54,8 @@ FULL = Sizes(
     (512, 61), (42, 58, (16, 3, 8)), 41, 1 << 30, 132 * 64, 9, ((64, 256, 256), 3.0), {"epochs": 20}, [], 320, True
 )  # fmt: skip
 SMALL = Sizes(
-    (24, 5), (6, 8, (2, 1, 2)), 4, 1 << 20, 2, 2, ((12, 32, 24), 20.0),
-    {"epochs": 3, "n": 6, "leaf_px": 12.0, "views_per_step": 4},
+    (24, 5), (6, 8, (2, 1, 2)), 4, 1 << 20, 2, 2, ((12, 48, 16), 30.0),
+    {"epochs": 3, "n": 8, "leaf_px": 12.0, "coarser": 0, "margin": 0.0, "views_per_step": 3},
     ["epochs=3", "coarse_epochs=1", "structure_epochs=2", "n=6", "max_leaves=16", "regularizers.cnlc.bins=16",
      "views_per_step=3"],
     12, False,
