@@ -105,7 +105,7 @@ def test_a_fit_with_all_of_it_is_the_cpus(count: int, monkeypatch: pytest.Monkey
         structure_stall=0.0, views_per_step=3, regularizers=settings,
     )  # fmt: skip
     cpu = OctreeRun(small_problem(), options)
-    devices = [CpuDevice(5 + i) for i in range(count)]
+    devices = [CpuDevice(5 + i, is_strict=True) for i in range(count)]
     run = OctreeRunOnDevice(small_problem("cuda"), options, devices)
     leaves = []
     for _ in range(options.epochs):

@@ -30,7 +30,7 @@ METHODS = {
 
 @pytest.fixture
 def device() -> Iterator[CpuDevice]:
-    with use_devices([CpuDevice(3)]) as _:
+    with use_devices([CpuDevice(3, is_strict=True)]):
         from tomokit.cuda.device import devices
 
         yield devices()[0]  # type: ignore[misc]

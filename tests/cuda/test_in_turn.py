@@ -39,14 +39,14 @@ def shares(run: OctreeRunOnDevice) -> list[Share]:
 def in_turn(problem: Problem, options: OctreeOptions, share: float = 0.72, devices: int = 1) -> OctreeRunOnDevice:
     """A run on devices each of which can hold a share of the fit."""
     memory = int(share * whole_bytes(problem, options))
-    run = OctreeRunOnDevice(problem, options, [CpuDevice(9 + i, memory) for i in range(devices)])
+    run = OctreeRunOnDevice(problem, options, [CpuDevice(9 + i, memory, is_strict=True) for i in range(devices)])
     assert len(shares(run)) > devices
     return run
 
 
 def beside_each_other(run: OctreeRunOnDevice) -> OctreeRunOnDevice:
     """The same in as many parts, a device for each."""
-    devices = [CpuDevice(20 + i) for i in range(len(shares(run)))]
+    devices = [CpuDevice(20 + i, is_strict=True) for i in range(len(shares(run)))]
     several = OctreeRunOnDevice(run.problem, run.options, devices)
     assert len(shares(several)) == len(devices)
     return several

@@ -91,11 +91,13 @@ class LevelOnDevice:
 
     def send_exposure(self) -> None:
         """Take the exposures of the host's level."""
-        self._exposure = self.device.xp.asarray(self.level.exposure)
+        with self.device:
+            self._exposure = self.device.xp.asarray(self.level.exposure)
 
     def fetch_exposure(self) -> None:
         """Give them back."""
-        self.level.exposure[...] = self.device.to_host(self._exposure)
+        with self.device:
+            self.level.exposure[...] = self.device.to_host(self._exposure)
 
     def look(self, field: FieldOnDevice, chosen: Any, views: NDArray[np.int64]) -> Seen:
         """The residuals of some views, given on the device and on the host."""

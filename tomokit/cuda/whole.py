@@ -167,10 +167,9 @@ class WholeOnDevices:
         for item in self.shares:
             with item.device:
                 found.append(item.device.to_host(item.totals))
-        first = self.shares[0]
-        assert first.level is not None
-        with first.device:
-            first.level.fetch_exposure()
+        first = self.shares[0].level
+        assert first is not None
+        first.fetch_exposure()
         whole = np.sum(found, axis=0)
         whole[[SQUARES, WEIGHT]] = found[0][[SQUARES, WEIGHT]]
         return np.asarray(whole)
