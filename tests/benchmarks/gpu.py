@@ -23,7 +23,7 @@ from typing import Any
 
 import mrcfile
 import numpy as np
-from gpu_fits import fits
+from gpu_fits import fits, several
 from gpu_table import FULL, SMALL, Row, Sizes, distance, seconds, show
 
 from tomokit.cuda.dense import DenseInSlabs, DenseOnDevice
@@ -214,13 +214,14 @@ def main() -> int:
         sys.path.append(str(Path(__file__).parents[1] / "cuda"))
         from on_cpu import CpuDevice
 
-        device: Device = CpuDevice()
+        every: list[Device] = [CpuDevice(), CpuDevice(1, is_strict=True)]
     else:
         try:
-            device = devices()[0]
+            every = devices()
         except TomokitError as error:
             print(error, file=sys.stderr)
             return 2
+    device = every[0]
     with tempfile.TemporaryDirectory() as scratch, device:
         series = arguments.series
         if sizes is SMALL:
@@ -230,6 +231,7 @@ def main() -> int:
         sections = [
             ("projections", lambda: projections(device, sizes)),
             ("fits", lambda: fits(device, sizes)),
+            *([("several GPUs", lambda: several(every, sizes))] if len(every) > 1 else []),
             ("times", lambda: times(device, sizes)),
             ("series", lambda: [whole_series(series, device, sizes)]),
         ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from gpu_table import Row, Sizes
+from gpu_table import Row, Sizes, distance
 
 from tomokit.cuda.device import Device
 from tomokit.cuda.memory import cuts_of, device_bytes
@@ -68,6 +68,31 @@ def fits(device: Device, sizes: Sizes) -> Iterator[Row]:
     yield from _in_turn(device, lambda: on_device(plain), score)
 
 
+def several(devices: Sequence[Device], sizes: Sizes) -> Iterator[Row]:
+    """All GPUs together, against the first one alone."""
+    voxels, between = sizes.phantom
+    series, _ = simulate_series(voxels, np.arange(-60.0, 61.0, between), 0.05, 3)
+    projections = np.ascontiguousarray(series.images.transpose(0, 2, 1))
+    projections /= projections.max()
+    options = OctreeOptions(**(sizes.fit | _ALL | {"structure_epochs": ()}))
+    volumes, times = [], []
+    for chosen in ([devices[0]], devices):
+        run = OctreeRunOnDevice(
+            Problem(projections, None, series.geometry, voxels[0], seed=5, backend="cuda"), options, chosen
+        )
+        run.advance()
+        began = time.perf_counter()
+        _advance(run, run.epochs - 1)
+        times.append(time.perf_counter() - began)
+        volumes.append(run.volume())
+        parts = run.settled()["devices"]["parts"]
+        del run
+    away = distance(volumes[1], volumes[0])
+    holds = away <= 1e-2 and parts > 1
+    yield Row(f"fit on {len(devices)} GPUs, distance from one's volume", f"{away:.1e}", "1e-2", holds)
+    yield Row(f"fit on {len(devices)} GPUs, time on one and on all", f"{times[0]:.2f}, {times[1]:.2f} s")
+
+
 def _in_turn(
     device: Device, start: Callable[[], OctreeRunOnDevice], score: Callable[[OctreeRun], float]
 ) -> Iterator[Row]:
@@ -100,9 +125,9 @@ def _in_turn(
     )
 
 
-def _advance(run: Any) -> None:
-    """All epochs."""
-    for _ in range(run.epochs):
+def _advance(run: Any, epochs: int | None = None) -> None:
+    """So many epochs, or all."""
+    for _ in range(run.epochs if epochs is None else epochs):
         run.advance()
 
 

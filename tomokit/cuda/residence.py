@@ -72,11 +72,15 @@ class Residence:
             found = None
             with self.device:
                 found = self._kept[name] = self.device.xp.empty((self._most, *of_leaf), np.float32)
-        return found[:leaves]
+        return self._first(found, leaves)
 
     def rows(self, name: str, leaves: int) -> Any:
         """The same of an array that is there already."""
-        return self._kept[name][:leaves]
+        return self._first(self._kept[name], leaves)
+
+    def _first(self, array: Any, leaves: int) -> Any:
+        # A part that is alone is asked for its arrays several times a step: no view has to be made of them.
+        return array if leaves == self._most else array[:leaves]
 
     def swap(self, one: str, other: str) -> None:
         """Let two arrays change places."""
