@@ -13,10 +13,10 @@ import shutil
 import subprocess
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -99,6 +99,7 @@ class CpuKernel:
 
     def __call__(self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any]) -> None:
         """Run all blocks."""
+        self.device.check_current()
         checked = check_arguments(self.name, self.signature, arguments)
         sizes = (
             np.array([*grid, *[1] * (3 - len(grid))], np.uint32),
@@ -150,8 +151,9 @@ def _between_guards(array: np.ndarray) -> np.ndarray:
 class DeviceArrays:
     """The few functions that make arrays, each of them new memory, as on a device; counts what is held."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], None]) -> None:
         self.held_bytes = self.peak_bytes = 0
+        self._check = check
 
     def asarray(self, array: Any) -> np.ndarray:
         """A copy, whatever is given."""
@@ -176,6 +178,7 @@ class DeviceArrays:
         return self._counted(np.full(shape, value, dtype))
 
     def _counted(self, array: np.ndarray) -> np.ndarray:
+        self._check()
         self.held_bytes += array.nbytes
         self.peak_bytes = max(self.peak_bytes, self.held_bytes)
         weakref.finalize(array, self._gone, array.nbytes)
@@ -194,15 +197,23 @@ class CpuDevice:
         Of the order of threads and blocks.
     memory_bytes : int
         What it says is free.
+    is_strict : bool
+        Whether arrays are made and kernels launched within its ``with`` only: beside others a device has to be the
+        current one.
     """
 
     block_threads = 8
 
-    def __init__(self, seed: int = 0, memory_bytes: int = 1 << 40) -> None:
-        self.xp = DeviceArrays()
+    current: ClassVar[list[CpuDevice]] = []
+
+    def __init__(self, seed: int = 0, memory_bytes: int = 1 << 40, is_strict: bool = False) -> None:
+        self.xp = DeviceArrays(self.check_current)
+        self.is_strict = is_strict
         self.memory_bytes = memory_bytes
         self.order = np.random.default_rng(seed)
         self.launches = 0
+        self.moved_bytes = 0
+        self._brought: list[tuple[np.ndarray, np.ndarray]] = []
 
     def load(self, name: str | Path, **defines: int) -> dict[str, CpuKernel]:
         """The kernels of a file."""
@@ -215,15 +226,46 @@ class CpuDevice:
 
     def to_host(self, array: np.ndarray) -> np.ndarray:
         """The array."""
+        self.wait()
         return array.copy()
+
+    def host_empty(self, shape: Sequence[int]) -> np.ndarray:
+        """Not the device's memory."""
+        return np.full(tuple(shape), np.nan, np.float32)
+
+    def send(self, host: np.ndarray, into: np.ndarray) -> None:
+        """A copy, after those that were asked for before."""
+        self.wait()
+        assert host.shape == into.shape
+        into[...] = host
+        self.moved_bytes += into.nbytes
+
+    def bring(self, array: np.ndarray, into: np.ndarray) -> None:
+        """A copy of what the array is now, which the host has only when it has waited; until then there is NaN."""
+        assert array.shape == into.shape
+        self._brought.append((array.copy(), into))
+        into[...] = np.nan
+        self.moved_bytes += array.nbytes
+
+    def wait(self) -> None:
+        """Now the host has it."""
+        for array, into in self._brought:
+            into[...] = array
+        self._brought = []
 
     def free_bytes(self) -> int:
         """What the tests say there is, less what is held."""
         return self.memory_bytes - self.xp.held_bytes
 
+    def check_current(self) -> None:
+        """Fail if it is not the current device and has to be."""
+        assert not self.is_strict or (self.current and self.current[-1] is self), "another device is the current one"
+
     def __enter__(self) -> CpuDevice:
-        """Nothing to select."""
+        """Make it the current one."""
+        self.current.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to restore."""
+        """Back to the one before."""
+        self.current.pop()

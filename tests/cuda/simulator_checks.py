@@ -13,8 +13,10 @@ from cases import Drawing, needs_compiler, small_problem, two_level_forest
 from numba import config
 from on_cpu import CpuDevice
 
-from tomokit.cuda.cross_node import CrossNodeOnDevice
+from tomokit.cuda import octree_run
+from tomokit.cuda.cross_node import CrossNodeOnDevice, PairTables
 from tomokit.cuda.measures import measure
+from tomokit.cuda.octree_run import OctreeRunOnDevice
 from tomokit.cuda.parts import split
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
@@ -30,8 +32,8 @@ assert config.ENABLE_CUDASIM
 
 def on_one(regularizer: CrossNode, forest: Forest, leaves: np.ndarray) -> CrossNodeOnDevice:
     """The constraint between some leaves, all of them on one device."""
-    inside = np.isin(np.arange(forest.n_leaves), leaves)
-    return CrossNodeOnDevice(CpuDevice(), regularizer, split(forest, 1), 0, inside)
+    parts, inside = split(forest, 1), np.isin(np.arange(forest.n_leaves), leaves)
+    return CrossNodeOnDevice(PairTables(CpuDevice(), regularizer, parts, [0], inside), parts[0], 0)
 
 
 @pytest.mark.parametrize("scale", [0.6, 2.5])
@@ -45,11 +47,11 @@ def test_tables_are_the_cpus(kernel: str, scale: float) -> None:
     expected = regularizer.tabulate(Field(forest, values, inside, np.random.default_rng(3)))
     device = on_one(regularizer, forest, np.flatnonzero(inside))
     device.count(values)
-    device.tabulate(forest.n**3, device.draw(np.random.default_rng(3), 1)[0])
-    np.testing.assert_allclose(device.means.sum(), expected.value, rtol=1e-5)
-    np.testing.assert_allclose(device.grid, expected.grid, rtol=1e-6)
+    device.tables.tabulate(forest.n**3, device.tables.draw(np.random.default_rng(3), 1)[0])
+    np.testing.assert_allclose(device.tables.means.sum(), expected.value, rtol=1e-5)
+    np.testing.assert_allclose(device.tables.grid, expected.grid, rtol=1e-6)
     for part in (slice(0, 4), slice(4, 8)):
-        found, wanted = device.table[..., part], expected.table[..., part]
+        found, wanted = device.tables.table[..., part], expected.table[..., part]
         assert np.linalg.norm(found - wanted) < 1e-4 * np.linalg.norm(wanted)
 
 
@@ -60,9 +62,9 @@ def test_the_penalty_is_the_quadratic_forms() -> None:
     regularizer = CrossNode(CrossNodeOptions(bins=64))
     device = on_one(regularizer, forest, leaves)
     device.count(values)
-    device.tabulate(forest.n**3, np.array([1, 0], np.int32))
+    device.tables.tabulate(forest.n**3, np.array([1, 0], np.int32))
     expected, _ = reference.cross_node(values.astype(float), leaves, leaves[::-1], "dot", 1.0)
-    np.testing.assert_allclose(device.means.sum(), expected, rtol=2e-4)
+    np.testing.assert_allclose(device.tables.means.sum(), expected, rtol=2e-4)
 
 
 def test_a_value_that_is_no_number_is_told() -> None:
@@ -72,8 +74,8 @@ def test_a_value_that_is_no_number_is_told() -> None:
     regularizer = CrossNode(CrossNodeOptions(bins=16))
     device = on_one(regularizer, forest, np.array([2, 3, 4]))
     device.count(values)
-    device.tabulate(forest.n**3, np.array([0, 2, 1], np.int32))
-    np.testing.assert_array_equal(np.isnan(device.means), [False, True, True])
+    device.tables.tabulate(forest.n**3, np.array([0, 2, 1], np.int32))
+    np.testing.assert_array_equal(np.isnan(device.tables.means), [False, True, True])
 
 
 def test_equal_values_are_taken() -> None:
@@ -83,9 +85,9 @@ def test_equal_values_are_taken() -> None:
     regularizer = CrossNode(CrossNodeOptions(bins=16))
     device = on_one(regularizer, forest, np.array([0, 1]))
     device.count(values)
-    device.tabulate(forest.n**3, np.array([1, 0], np.int32))
-    np.testing.assert_allclose(device.means, 0.25, rtol=1e-5)
-    assert np.isfinite(device.table).all()
+    device.tables.tabulate(forest.n**3, np.array([1, 0], np.int32))
+    np.testing.assert_allclose(device.tables.means, 0.25, rtol=1e-5)
+    assert np.isfinite(device.tables.table).all()
 
 
 def test_measures_are_the_cpus() -> None:
@@ -98,16 +100,14 @@ def test_measures_are_the_cpus() -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_fit_with_all_of_it_is_the_cpus(count: int) -> None:
-    from tomokit.cuda.octree_run import OctreeRunOnDevice
-
+def test_a_fit_with_all_of_it_is_the_cpus(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"cnlc": {"weight": 1e-4, "bins": 16, "every": 2}, "tv": {"weight": 1e-3}, "boundary": {"weight": 1e-3}}
     options = OctreeOptions(
         epochs=3, coarse_epochs=1, n=6, leaf_px=12.0, coarser=0, finer=1, max_leaves=16, structure_epochs=(2,),
         structure_stall=0.0, views_per_step=3, regularizers=settings,
     )  # fmt: skip
     cpu = OctreeRun(small_problem(), options)
-    devices = [CpuDevice(5 + i) for i in range(count)]
+    devices = [CpuDevice(5 + i, is_strict=True) for i in range(count)]
     run = OctreeRunOnDevice(small_problem("cuda"), options, devices)
     leaves = []
     for _ in range(options.epochs):
@@ -120,6 +120,38 @@ def test_a_fit_with_all_of_it_is_the_cpus(count: int) -> None:
     assert min(device.launches for device in devices) > 10
     volume, wanted = run.volume(), cpu.volume()
     assert np.linalg.norm(volume - wanted) < 5e-3 * np.linalg.norm(wanted)
+    if count == 1:
+        return
+    # The same parts in turn on one device.
+    monkeypatch.setattr(octree_run, "parts_that_fit", lambda forest, *_: split(forest, count))
+    turns = OctreeRunOnDevice(run.problem, options, [CpuDevice(7)])
+    for _ in range(options.epochs):
+        turns.advance()
+    assert len(turns._on_devices().shares) == count
+    for name, array in run.arrays().items():
+        np.testing.assert_array_equal(turns.arrays()[name], array, err_msg=name)
+
+
+@needs_compiler
+def test_nothing_passes_through_the_host_within_an_epoch_with_the_constraint() -> None:
+    options = OctreeOptions(
+        epochs=3, coarse_epochs=0, n=6, leaf_px=12.0, coarser=0, finer=1, max_leaves=16, structure_epochs=(2,),
+        structure_stall=0.0, views_per_step=3, regularizers={"cnlc": {"weight": 1e-4, "bins": 16}},
+    )  # fmt: skip
+    device = CpuDevice()
+    run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
+    run.advance()
+    passed: list[tuple[int, ...]] = []
+    n_leaves, n_pairs = run.leaves.forest.n_leaves, int(run.inside.sum())
+    to_host, send = device.to_host, device.xp.asarray
+    device.to_host = lambda array: passed.append(array.shape) or to_host(array)  # type: ignore[method-assign]
+    device.xp.asarray = lambda array: passed.append(array.shape) or send(array)  # type: ignore[method-assign]
+    run.pause = lambda: passed.append(()) or False
+    run.advance()
+    # Before the two steps exposures, partners, views, step sizes and totals go there; after them totals and exposures
+    # come, and the leaves' measures, by which the structure is planned.
+    expected = [(5,), (2, n_pairs), (5,), (2, 7), (6,), (), (6,), (5,), (n_leaves,), (n_leaves,)]
+    assert passed[: len(expected)] == expected
 
 
 @needs_compiler

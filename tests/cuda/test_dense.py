@@ -45,7 +45,7 @@ def test_slabs_on_several_devices_give_the_same_bits(case: str) -> None:
     volume = rng.random(shape, dtype=np.float32)
     stack = rng.random((views.n_views, views.n_u, views.n_v), dtype=np.float32)
     whole = DenseInSlabs([CpuDevice()], views, shape)
-    devices = [CpuDevice(1), CpuDevice(2)]
+    devices = [CpuDevice(1, is_strict=True), CpuDevice(2, is_strict=True)]
     for rows in (3, 8):
         slabs = DenseInSlabs(devices, views, shape, most_rows=rows)
         np.testing.assert_array_equal(slabs.forward(volume), whole.forward(volume))

@@ -109,17 +109,21 @@ def test_what_ceases_to_be_a_number_is_told() -> None:
     assert not np.isfinite(run.advance()["loss"])
 
 
-def test_nothing_is_fetched_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_passes_through_the_host_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     device = CpuDevice()
     run = fit(device, epochs=1)
-    fetched: list[tuple[int, ...]] = []
-    to_host = device.to_host
-    monkeypatch.setattr(device, "to_host", lambda array: fetched.append(array.shape) or to_host(array))
-    before = device.launches
+    run.advance()
+    passed: list[tuple[int, ...]] = []
+    to_host, send = device.to_host, device.xp.asarray
+    monkeypatch.setattr(device, "to_host", lambda array: passed.append(array.shape) or to_host(array))
+    monkeypatch.setattr(device.xp, "asarray", lambda array: passed.append(array.shape) or send(array))
+    run.pause = lambda: passed.append(()) or False
+    before, moved = device.launches, device.moved_bytes
     run.advance()
     assert device.launches - before > 10
-    # The sums, and the exposures of the views.
-    assert fetched == [(5,), (5,)]
+    # Before the three steps exposures, views, step sizes and totals go there; after them the totals and exposures come.
+    assert passed == [(5,), (5,), (3, 7), (5,), (), (), (5,), (5,)]
+    assert device.moved_bytes == moved
 
 
 def test_the_estimate_covers_the_peak_and_not_much_more() -> None:

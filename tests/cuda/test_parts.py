@@ -10,7 +10,7 @@ from cases import geometry, needs_compiler, small_problem, two_level_forest
 from on_cpu import CpuDevice
 
 from tomokit.cuda.octree_run import OctreeRunOnDevice
-from tomokit.cuda.parts import part_of_problem, split
+from tomokit.cuda.parts import rows_of, split
 from tomokit.fit.options import OctreeOptions
 from tomokit.methods.contract import Problem
 from tomokit.octree import Forest
@@ -67,12 +67,13 @@ def test_every_row_is_in_one_part_with_its_own_leaves(pixel: int, masked: bool) 
     scaled = forest.in_pixels(pixel)
     expected = weight * reference_leaves.forward(density, scaled, views)
     for part in split(forest, 3):
-        own = part_of_problem(whole, part, pixel)
-        assert own.mask is not None
-        found += (own.mask * own.projections).sum(axis=(1, 2))
+        own = rows_of(whole, part, pixel)
+        own_data, own_mask = own.images()
+        assert own_mask is not None
+        found += (own_mask * own_data).sum(axis=(1, 2))
         mine = reference_leaves.forward(density[part.own], part.forest.in_pixels(pixel), own.geometry)
         # Nothing of a part's leaves is seen beyond its rows.
-        predicted += (own.mask * mine).sum(axis=(1, 2))
+        predicted += (own_mask * mine).sum(axis=(1, 2))
     np.testing.assert_allclose(found, (weight * data).sum(axis=(1, 2)), rtol=1e-5)
     np.testing.assert_allclose(predicted, expected.sum(axis=(1, 2)), rtol=1e-5)
 
@@ -103,7 +104,7 @@ def test_a_step_from_any_field_is_that_of_one_device(weights: tuple[float, float
 def test_several_devices_give_the_fit_of_one() -> None:
     problem = small_problem("cuda", (12, 40, 20))
     one = OctreeRunOnDevice(problem, OPTIONS, [CpuDevice(1)])
-    devices = [CpuDevice(2), CpuDevice(3), CpuDevice(4)]
+    devices = [CpuDevice(seed, is_strict=True) for seed in (2, 3, 4)]
     several = OctreeRunOnDevice(problem, OPTIONS, devices)
     for _ in range(OPTIONS.epochs):
         expected, found = one.advance(), several.advance()

@@ -13,6 +13,7 @@ from tomokit.cuda.field import FieldOnDevice, hyper_rows
 from tomokit.cuda.level import LevelOnDevice, mask_sums
 from tomokit.cuda.parts import split
 from tomokit.cuda.penalties import PenaltiesOnDevice
+from tomokit.cuda.residence import Residence
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.level import Level
 from tomokit.fit.penalties import Penalties, Weighted
@@ -79,18 +80,17 @@ def both(
 
     host = LeafField(forest, start.copy(), activation, optimizer)
     (part,) = split(forest, 1)
-    field = FieldOnDevice(device, host, optimizer, part)
-    on_device = PenaltiesOnDevice(device, regularizers, forest, part, None, field.columns, field.blocks)
+    field = FieldOnDevice(Residence(device, forest.n, [forest.n_leaves], host.state), host, optimizer, part)
+    on_device = PenaltiesOnDevice(field, regularizers, forest, None)
     plain = Level(given, 1, given.geometry.kappa)
     there = LevelOnDevice(device, plain, part, mask_sums(plain))
     hyper = hyper_rows(optimizer, 0.5, 1, steps)
     views = np.array([2, 0])
     for step in range(steps):
         totals = np.zeros(2 + len(on_device.names))
-        pulls = on_device.evaluate(field.values, field.density, step, totals, 2)
-        chosen = views.astype(np.int32)
-        residual, partial = there.residual(field, chosen)
-        there.update(field, residual, partial, chosen, views, pulls, hyper[step], totals)
+        pulls = on_device.evaluate(step, totals, 2)
+        seen = there.look(field, views.astype(np.int32), views)
+        there.update(field, seen, seen.partial, pulls, hyper[step], totals)
         if pulls.tv_step is not None:
             on_device.add_variation(totals, on_device.variation_slot(2))
     field.fetch(host)

@@ -78,7 +78,7 @@ def test_the_same_of_the_octree(changes, sizes):
 
 
 def test_before_the_noise_is_known_the_finest_octree_is_counted():
-    """Vertices lie 0.65 to 0.8 px apart: up to twice as many."""
+    """Vertices lie 0.65 to 1 px apart: up to four times as many."""
     check("octree", SIZES["usual"], {"n": 24}, 0.25)
 
 

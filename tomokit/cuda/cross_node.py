@@ -24,55 +24,66 @@ def _compiled(bins: int) -> tuple[Any, Any]:
     return cuda.jit(count_leaf), cuda.jit(tabulate_pair)
 
 
-class CrossNodeOnDevice:
+class PairTables:
     """What :class:`tomokit.regularizers.cross_node.CrossNode` tabulates, in arrays that ``leaf_update.cu`` reads.
 
-    Each part counts its own leaves; counts are then shared, and every device tabulates all pairs.
+    Each part counts its own leaves (:class:`CrossNodeOnDevice`); counts are then shared, and every device tabulates all
+    pairs.
 
     Parameters
     ----------
     device : Device
     regularizer : CrossNode
-    parts : list of Part
-    number : int
-        Which of them is on this device.
+    parts : sequence of Part
+    here : sequence of int
+        Those of them that are on this device; they follow each other.
     inside : ndarray of bool, shape (n_leaves,)
         Leaves of the whole forest that take part.
 
     Attributes
     ----------
-    is_first : bool
-    pair_of : array of int32, shape (n_own,)
-        Row of each of the part's leaves in the tables, -1 for those that take no part.
+    rows : list of slice
+        Of each part's leaves in the tables, in their order.
+    leaves : list of ndarray of int64
+        The leaves of each part that take part, by their number in it.
     grid, table : array of float32, shapes (n_pairs, 2) and (n_pairs, bins, 8)
     means : array of float32, shape (n_pairs,)
         The penalty of each pair.
     """
 
     def __init__(
-        self, device: Device, regularizer: CrossNode, parts: Sequence[Part], number: int, inside: NDArray[np.bool_]
+        self,
+        device: Device,
+        regularizer: CrossNode,
+        parts: Sequence[Part],
+        here: Sequence[int],
+        inside: NDArray[np.bool_],
     ) -> None:
         options = regularizer.options
-        self.device, self.is_first = device, number == 0
+        self.device = device
         # Pairs are kept part after part, each in the order of its leaves; `_order` has the row of each pair in the
         # forest's order.
-        each = [np.flatnonzero(inside[part.own]) for part in parts]
-        begin = sum(leaves.size for leaves in each[:number])
-        in_order = np.concatenate([part.own[leaves] for part, leaves in zip(parts, each, strict=True)])
+        self.leaves = [np.flatnonzero(inside[part.own]) for part in parts]
+        ends = np.cumsum([leaves.size for leaves in self.leaves]).tolist()
+        self.rows = [slice(end - leaves.size, end) for end, leaves in zip(ends, self.leaves, strict=True)]
+        in_order = np.concatenate([part.own[leaves] for part, leaves in zip(parts, self.leaves, strict=True)])
         self._order = np.argsort(in_order)
         self._size = in_order.size
-        self._mine = slice(begin, begin + each[number].size)
-        self._count, self._tabulate = _compiled(options.bins)
+        self._mine = slice(self.rows[min(here)].start, self.rows[max(here)].stop)
+        self.count_leaves, self._tabulate = _compiled(options.bins)
         self._kernel = KERNELS[options.kernel]
         self._spread = np.float32(options.temperature if options.kernel == "dot" else options.bandwidth)
-        pair_of = np.full(parts[number].own.size, -1, np.int32)
-        pair_of[each[number]] = np.arange(begin, begin + each[number].size)
         xp, bins, n = device.xp, options.bins, self._size
-        self.pair_of, self._leaves = xp.asarray(pair_of), xp.asarray(each[number].astype(np.int32))
-        self.grid, self.table = xp.zeros((n, 2), np.float32), xp.zeros((n, bins, 8), np.float32)
-        self.means = xp.zeros(n, np.float32)
-        self._cells, self._counts = xp.zeros((n, FINE * (bins - 1)), np.int64), xp.zeros((n, bins, 2), np.float32)
-        self._finite = xp.zeros(n, np.int32)
+        with device:
+            self.grid, self.table = xp.zeros((n, 2), np.float32), xp.zeros((n, bins, 8), np.float32)
+            self.means = xp.zeros(n, np.float32)
+            self._cells, self._counts = xp.zeros((n, FINE * (bins - 1)), np.int64), xp.zeros((n, bins, 2), np.float32)
+            self._finite = xp.zeros(n, np.int32)
+
+    @property
+    def counted(self) -> tuple[Any, ...]:
+        """The arrays that are counted into."""
+        return self.grid, self._cells, self._counts, self._finite
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int32]:
         """Partners for so many evaluations, shape (count, n_pairs), by row, drawn as the CPU draws them."""
@@ -81,30 +92,61 @@ class CrossNodeOnDevice:
         partner[:, self._order] = self._order[drawn]
         return partner.astype(np.int32)
 
-    def count(self, values: Any) -> None:
-        """Count the part's own leaves; `values` ``[leaf, x, z, y]``, ghosts may follow."""
-        own = self._mine.stop - self._mine.start
-        if own:
-            flat = for_numba(values.reshape(values.shape[0], -1))
-            written = [for_numba(a[self._mine]) for a in (self.grid, self._cells, self._counts, self._finite)]
-            self._count[own, self.device.block_threads](flat, for_numba(self._leaves), *written)
-
     def tabulate(self, size: int, partner: Any) -> None:
         """Fill ``table`` and ``means`` from all counts and the partners of this step; `size` values a leaf."""
         if self._size:
-            arrays = (self.grid, self._cells, self._counts, self._finite)
             self._tabulate[self._size, self.device.block_threads](
-                np.int32(size), for_numba(partner), *map(for_numba, arrays), np.int32(self._kernel), self._spread,
-                for_numba(self.table), for_numba(self.means),
+                np.int32(size), for_numba(partner), *map(for_numba, self.counted), np.int32(self._kernel),
+                self._spread, for_numba(self.table), for_numba(self.means),
             )  # fmt: skip
 
 
-def share_counts(constraints: Sequence[CrossNodeOnDevice]) -> None:
-    """Give every device the counts of all parts."""
-    if len(constraints) == 1:
+class CrossNodeOnDevice:
+    """The constraint of one part.
+
+    Parameters
+    ----------
+    tables : PairTables
+        Of its device.
+    part : Part
+    number : int
+        Which of them it is.
+
+    Attributes
+    ----------
+    is_first : bool
+    pair_of : array of int32, shape (n_own,)
+        Row of each of the part's leaves in the tables, -1 for those that take no part.
+    """
+
+    def __init__(self, tables: PairTables, part: Part, number: int) -> None:
+        self.tables, self.is_first = tables, number == 0
+        self._rows, leaves = tables.rows[number], tables.leaves[number]
+        pair_of = np.full(part.own.size, -1, np.int32)
+        pair_of[leaves] = np.arange(self._rows.start, self._rows.stop)
+        with tables.device:
+            xp = tables.device.xp
+            self.pair_of, self._leaves = xp.asarray(pair_of), xp.asarray(leaves.astype(np.int32))
+
+    def count(self, values: Any) -> None:
+        """Count the part's leaves; `values` ``[leaf, x, z, y]``."""
+        own, tables = self._rows.stop - self._rows.start, self.tables
+        if own:
+            flat = for_numba(values.reshape(values.shape[0], -1))
+            written = [for_numba(array[self._rows]) for array in tables.counted]
+            tables.count_leaves[own, tables.device.block_threads](flat, for_numba(self._leaves), *written)
+
+
+def share_counts(tables: Sequence[PairTables]) -> None:
+    """Give every device the counts of all."""
+    if len(tables) == 1:
         return
-    for name in ("grid", "_cells", "_counts", "_finite"):
-        whole = np.concatenate([c.device.to_host(getattr(c, name)[c._mine]) for c in constraints])
-        for constraint in constraints:
-            with constraint.device:
-                getattr(constraint, name)[...] = constraint.device.xp.asarray(whole)
+    found = []
+    for one in tables:
+        with one.device:
+            found.append([one.device.to_host(array[one._mine]) for array in one.counted])
+    whole = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
+    for one in tables:
+        with one.device:
+            for array, counts in zip(one.counted, whole, strict=True):
+                array[...] = one.device.xp.asarray(counts)

@@ -142,7 +142,7 @@ class DenseInSlabs:
         g = self.geometry
         out = np.empty((g.n_views, g.n_u, g.n_v), np.float32)
         shift = g.shift_v_px + (g.n_v - self.volume_shape[2]) / 2
-        whole, fraction = _split(shift)
+        whole, fraction = split_shift(shift)
         shifted = bool(shift.any())
         for rows, dense in self._shares(whole, shifted, self.volume_shape[2], g.n_v):
             with dense.device:
@@ -157,7 +157,7 @@ class DenseInSlabs:
         g = self.geometry
         out = np.empty(self.volume_shape, np.float32)
         shift = -g.shift_v_px + (self.volume_shape[2] - g.n_v) / 2
-        whole, fraction = _split(shift)
+        whole, fraction = split_shift(shift)
         shifted = bool(shift.any())
         for rows, dense in self._shares(whole, shifted, g.n_v, self.volume_shape[2]):
             with dense.device:
@@ -193,7 +193,7 @@ class DenseInSlabs:
         return rows
 
 
-def _split(shift: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def split_shift(shift: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Whole part and fraction of shifts."""
     whole = np.floor(shift)
     return whole.astype(np.int32), (shift - whole).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,22 @@ class Device(Protocol):
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """A copy in the host's memory."""
+        ...
+
+    def host_empty(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """Memory of the host for :meth:`send` and :meth:`bring`, of float32."""
+        ...
+
+    def send(self, host: NDArray[np.float32], into: Any) -> None:
+        """Fill an array from the host's memory, in turn with the launches; without waiting for it where that can be."""
+        ...
+
+    def bring(self, array: Any, into: NDArray[np.float32]) -> None:
+        """Fill the host's memory from an array likewise; it is for :meth:`send` alone until :meth:`wait`."""
+        ...
+
+    def wait(self) -> None:
+        """Return when all that was asked for is done."""
         ...
 
     def free_bytes(self) -> int:
@@ -126,6 +143,32 @@ class CudaDevice:
         """A copy in the host's memory; waits until the array is computed."""
         found: NDArray[Any] = self.xp.asnumpy(array)
         return found
+
+    def host_empty(self, shape: Sequence[int]) -> NDArray[np.float32]:
+        """Pinned memory, which the device reads and writes by itself; pageable where the system pins no more."""
+        cuda, size = self.xp.cuda, math.prod(shape)
+        try:
+            with self:
+                # Not from CuPy's pool, which would keep what is given up.
+                memory = cuda.PinnedMemory(size * np.dtype(np.float32).itemsize, cuda.runtime.hostAllocPortable)
+        except cuda.runtime.CUDARuntimeError:
+            return np.empty(tuple(shape), np.float32)
+        return np.frombuffer(cuda.PinnedMemoryPointer(memory, 0), np.float32, size).reshape(tuple(shape))
+
+    def send(self, host: NDArray[np.float32], into: Any) -> None:
+        """Fill an array from the host's memory, on the current stream."""
+        with self:
+            into.set(host)
+
+    def bring(self, array: Any, into: NDArray[np.float32]) -> None:
+        """Fill the host's memory from an array, on the current stream."""
+        with self:
+            array.get(out=into, blocking=False)
+
+    def wait(self) -> None:
+        """Return when the current stream has nothing more to do."""
+        with self:
+            self.xp.cuda.get_current_stream().synchronize()
 
     def free_bytes(self) -> int:
         """What the driver has free, and what the pool holds unused."""

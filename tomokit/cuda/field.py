@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.cuda.device import Device
 from tomokit.cuda.leaves import BLOCK_THREADS, LeavesOnDevice
 from tomokit.cuda.parts import Part
 from tomokit.cuda.penalties import PullsOnDevice
+from tomokit.cuda.residence import Residence
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.projector.vertex_footprint import KNOTS
 
@@ -23,11 +23,12 @@ _ADAM = 2  # as in optimizer.cuh and tomokit.optimizers.kernel
 
 
 class FieldOnDevice:
-    """A :class:`tomokit.fit.leaf_field.LeafField` on a device.
+    """A part of a :class:`tomokit.fit.leaf_field.LeafField` on a device.
 
     Parameters
     ----------
-    device : Device
+    residence : Residence
+        Where its arrays are. If others are there in turn, all else is asked of it after :meth:`enter` alone.
     leaves : LeafField
         What to start from; it stays as it is until :meth:`fetch`.
     optimizer : BlockOptimizer
@@ -38,31 +39,68 @@ class FieldOnDevice:
     Attributes
     ----------
     forest : Forest
-        The part's own leaves.
-    values, density : array of float32, shape (n_leaves + n_ghosts, n, n, n)
-        Of the own leaves, then of the ghosts, of which only the layer beyond the cut is kept up to date.
+        The part's leaves.
     columns : int
         Vertex columns of one block of the update.
     blocks : int
         Blocks of the update that share a leaf, each of which leaves a sum of total variation.
     """
 
-    def __init__(self, device: Device, leaves: LeafField, optimizer: BlockOptimizer, part: Part) -> None:
-        self.device, self.part, self.forest = device, part, part.forest
+    def __init__(self, residence: Residence, leaves: LeafField, optimizer: BlockOptimizer, part: Part) -> None:
+        self.device, self.residence, self.part, self.forest = residence.device, residence, part, part.forest
         self._kind, self._parameter = leaves.kind, leaves.parameter
         self.optimizer = optimizer
         n = leaves.forest.n
         self.columns = max(1, BLOCK_THREADS // n)
         self.blocks = -(-n * n // self.columns)
-        with device:
-            xp = device.xp
-            held = np.concatenate([part.own, part.ghosts])
-            self.values = xp.asarray(_rows(leaves.values, held))
-            self.density, self._spare = xp.empty_like(self.values), xp.empty_like(self.values)
-            self.state = {name: xp.asarray(_rows(array, part.own)) for name, array in leaves.state.items()}
-            kernel = device.load("leaf_activate", N=n, COLUMNS=self.columns)["leaf_activate"]
-            grid = (self.blocks, held.size, 1)
-            kernel(grid, self.grid[1], (self.values, self.density, self._kind, self._parameter))
+        self._state = list(leaves.state)
+        # What there is of it while others have the device; where none ever has, the start alone.
+        self._left = {name: _rows(array, part.own) for name, array in {"values": leaves.values, **leaves.state}.items()}
+        self._changed = False
+        with self.device:
+            self._activate = self.device.load("leaf_activate", N=n, COLUMNS=self.columns)["leaf_activate"]
+        if residence.is_shared:
+            for name, array in self._left.items():
+                self._left[name] = self.device.host_empty(array.shape)
+                self._left[name][...] = array
+        else:
+            self.enter()
+            self._left = {}
+
+    @property
+    def values(self) -> Any:
+        """Raw values, float32 of shape (n_leaves, n, n, n)."""
+        return self._rows("values")
+
+    @property
+    def density(self) -> Any:
+        """Densities, likewise."""
+        return self._rows("density")
+
+    def state(self, name: str) -> Any:
+        """What the optimizer remembers, likewise."""
+        return self._rows(name)
+
+    def enter(self) -> None:
+        """Be on the device."""
+        self.residence.admit(self)
+
+    def arrive(self) -> None:
+        """Send what is needed, and find the densities."""
+        for name, array in self._left.items():
+            self.device.send(array, self._rows(name))
+        with self.device:
+            self._activate(*self.grid, (self.values, self.density, self._kind, self._parameter))
+        self._changed = False
+
+    def depart(self) -> None:
+        """Bring what has changed to the host."""
+        if self._changed:
+            for name, array in self._left.items():
+                self.device.bring(self._rows(name), array)
+
+    def _rows(self, name: str) -> Any:
+        return self.residence.rows(name, self.forest.n_leaves)
 
     @property
     def grid(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -89,8 +127,8 @@ class FieldOnDevice:
         kernel["leaf_update"](
             *self.grid,
             (
-                self.values, self.density, self._spare,
-                None if o.first is None else self.state[o.first], None if o.second is None else self.state[o.second],
+                self.values, self.density, self._rows("spare"),
+                None if o.first is None else self.state(o.first), None if o.second is None else self.state(o.second),
                 arrays["slab_of"], arrays["corner"], arrays["level"], arrays["spacing"], arrays["views"],
                 arrays["reach"], arrays["taps"], arrays["tables"], chosen, contracted,
                 pulls.tv_step, pulls.sides,
@@ -101,7 +139,8 @@ class FieldOnDevice:
                 0 if pair is None else int(pair.raw), self._kind, self._parameter, o.kind,
             ),
         )  # fmt: skip
-        self.density, self._spare = self._spare, self.density
+        self.residence.swap("density", "spare")
+        self._changed = True
 
     def add_density(self, totals: Any, slot: int) -> None:
         """Add the sum of all own densities, by which one that is not finite is seen.
@@ -112,7 +151,7 @@ class FieldOnDevice:
         slot : int
             Where it is added.
         """
-        density = self.density[: self.part.own.size]
+        density = self.density
         blocks = -(-density.size // _STRIDE)
         partial = self.device.xp.empty(blocks, np.float32)
         kernels, block = self.device.load("totals"), (_SUM_THREADS, 1, 1)
@@ -122,48 +161,17 @@ class FieldOnDevice:
     def fetch(self, leaves: LeafField) -> None:
         """Bring everything back into the host's field."""
         own = self.part.own
+        self.enter()
         with self.device:
-            leaves.values[own] = self.device.to_host(self.values[: own.size])
-            leaves.density[own] = self.device.to_host(self.density[: own.size])
-            for name, array in self.state.items():
-                leaves.state[name][own] = self.device.to_host(array)
-
-    def layer(self, leaves: NDArray[np.int64], upper: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Values and densities of some own leaves on their lower or upper side along y, brought to the host."""
-        index, at = self.device.xp.asarray(leaves), self.forest.n - 1 if upper else 0
-        values, density = (self.device.to_host(array[index, :, :, at]) for array in (self.values, self.density))
-        return values, density
-
-    def put_layer(
-        self, ghosts: NDArray[np.int64], upper: bool, layer: tuple[NDArray[np.float32], NDArray[np.float32]]
-    ) -> None:
-        """The same of ghosts, by their place among the ghosts, from the host."""
-        xp = self.device.xp
-        index, at = xp.asarray(ghosts + self.part.own.size), self.forest.n - 1 if upper else 0
-        for array, new in zip((self.values, self.density), layer, strict=True):
-            array[index, :, :, at] = xp.asarray(new)
+            leaves.values[own] = self.device.to_host(self.values)
+            leaves.density[own] = self.device.to_host(self.density)
+            for name in self._state:
+                leaves.state[name][own] = self.device.to_host(self.state(name))
 
 
 def _rows(array: NDArray[np.float32], leaves: NDArray[np.int64]) -> NDArray[np.float32]:
     """Some leaves of an array, which is not copied if they are all."""
     return array if np.array_equal(leaves, np.arange(len(array))) else array[leaves]
-
-
-def exchange_layers(fields: list[FieldOnDevice]) -> None:
-    """Bring every ghost's layer beyond the cut up to date: parts follow each other along y."""
-    for part, field in enumerate(fields):
-        for other, upper in ((part - 1, True), (part + 1, False)):
-            if not 0 <= other < len(fields):
-                continue
-            source = fields[other]
-            found, ghosts, there = np.intersect1d(
-                field.part.ghosts, source.part.own, assume_unique=True, return_indices=True
-            )
-            if found.size:
-                with source.device:
-                    layer = source.layer(there, upper)
-                with field.device:
-                    field.put_layer(ghosts, upper, layer)
 
 
 def hyper_rows(optimizer: BlockOptimizer, rate: float, first_count: int, steps: int) -> NDArray[np.float32]:

@@ -12,11 +12,30 @@ from tomokit.cuda.device import Device
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry, centre
 from tomokit.octree import Forest
-from tomokit.projector.leaves import LeafProjector
+from tomokit.projector.leaves import Footprints, LeafProjector, find_footprints
 from tomokit.projector.vertex_footprint import KNOTS
 
 BLOCK_THREADS = 256
 _SHARED_FLOATS = 8192  # of the 48 KiB that any device gives a block, two thirds
+
+
+class FootprintsOnDevice:
+    """:class:`tomokit.projector.leaves.Footprints` on a device, for all projectors there that have the same.
+
+    Attributes
+    ----------
+    host : Footprints
+    arrays : dict
+        As of :class:`LeavesOnDevice`.
+    """
+
+    def __init__(self, device: Device, host: Footprints) -> None:
+        self.host = host
+        with device:
+            put = device.xp.asarray
+            self.arrays = {
+                "reach": put(host.reach), "taps": put(host.taps.astype(np.int32)), "tables": put(host.tables)
+            }  # fmt: skip
 
 
 class LeavesOnDevice:
@@ -30,6 +49,8 @@ class LeavesOnDevice:
     device : Device
     forest : Forest
     geometry : TiltGeometry
+    footprints : FootprintsOnDevice, optional
+        Where they are there already, of these levels at least.
 
     Attributes
     ----------
@@ -38,9 +59,16 @@ class LeavesOnDevice:
         What the kernels read, by name: see ``leaf_project.cu`` and ``leaf_rows.cu``.
     """
 
-    def __init__(self, device: Device, forest: Forest, geometry: TiltGeometry) -> None:
+    def __init__(
+        self,
+        device: Device,
+        forest: Forest,
+        geometry: TiltGeometry,
+        footprints: FootprintsOnDevice | None = None,
+    ) -> None:
         self.device, self.forest, self.geometry = device, forest, geometry
-        made = LeafProjector(forest, geometry)
+        footprints = footprints or FootprintsOnDevice(device, find_footprints(forest, geometry.tilt_rad))
+        made = LeafProjector(forest, geometry, footprints.host)
         self.pad, self.n_levels = made.pad, made.tables.shape[1]
         self.n_slabs = len(made.slabs.slab)
         n = forest.n
@@ -58,13 +86,10 @@ class LeavesOnDevice:
             "level": forest.level,
             "spacing": made.size / (n - 1),
             "views": np.ascontiguousarray(np.stack([np.cos(tilt), np.sin(tilt), shift], axis=1)),
-            "reach": made.reach,
-            "taps": made.taps.astype(np.int32),
-            "tables": made.tables,
             **row_tables(made, geometry),
         }
         with device:
-            self.arrays = {name: device.xp.asarray(array) for name, array in host.items()}
+            self.arrays = {name: device.xp.asarray(array) for name, array in host.items()} | footprints.arrays
             footprint = {"N": n, "KNOTS": KNOTS, "PAD": self.pad}
             self._project = device.load("leaf_project", **footprint, UNITS=units, MOST=most)["leaf_project"]
             self._rows = device.load("leaf_rows", N=n)
@@ -95,8 +120,11 @@ class LeavesOnDevice:
         data: Any = None,
         mask: Any = None,
         exposure: Any = None,
+        gathered: bool = False,
     ) -> tuple[Any, Any]:
         """Rows of the prediction, less data and last exposure where these are given; and sums of its blocks.
+
+        Data and mask are of all views, or of the chosen ones alone where they are `gathered`.
 
         Returns
         -------
@@ -111,7 +139,7 @@ class LeavesOnDevice:
         self._rows["leaf_residual"](
             (blocks, chosen.size, 1), (BLOCK_THREADS, 1, 1),
             (projected, a["row_slab"], a["row_vertex"], a["row_part"], chosen, data, mask, exposure, residual, partial,
-             kappa, self.n_levels, g.n_u, g.n_v),
+             kappa, int(gathered), self.n_levels, g.n_u, g.n_v),
         )  # fmt: skip
         return residual, partial
 
@@ -122,14 +150,23 @@ class LeavesOnDevice:
         self._rows["leaf_exposure"]((1, 1, 1), (BLOCK_THREADS, 1, 1), arguments)
         return offset
 
-    def contract(self, residual: Any, chosen: Any, factor: float = 1.0, mask: Any = None, offset: Any = None) -> Any:
+    def contract(
+        self,
+        residual: Any,
+        chosen: Any,
+        factor: float = 1.0,
+        mask: Any = None,
+        offset: Any = None,
+        gathered: bool = False,
+    ) -> Any:
         """``B[slab, view, u, j]``: ``factor m (r - offset)`` gathered on each slab's y-vertices."""
         a, g, n = self.arrays, self.geometry, self.forest.n
         contracted = self.device.xp.empty((self.n_slabs, chosen.size, g.n_u, n), np.float32)
         self._rows["leaf_contract"](
             (-(-g.n_u // self._columns), chosen.size, self.n_slabs), (n, self._columns, 1),
             (residual, a["slab_rows"], a["slab_lower"], a["slab_spacing"], a["slab_level"], a["row_vertex"],
-             a["row_part"], chosen, mask, offset, contracted, factor, self.n_levels, g.n_views, g.n_u, g.n_v),
+             a["row_part"], chosen, mask, offset, contracted, factor, int(gathered), self.n_levels,
+             g.n_views, g.n_u, g.n_v),
         )  # fmt: skip
         return contracted
 

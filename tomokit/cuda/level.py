@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 
 from tomokit.cuda.device import Device
 from tomokit.cuda.field import FieldOnDevice
-from tomokit.cuda.leaves import LeavesOnDevice
-from tomokit.cuda.parts import Part, part_of_problem
+from tomokit.cuda.leaves import FootprintsOnDevice, LeavesOnDevice
+from tomokit.cuda.parts import Part, rows_of
 from tomokit.cuda.penalties import PullsOnDevice
 from tomokit.octree import Forest
 
@@ -18,8 +19,32 @@ if TYPE_CHECKING:
     from tomokit.fit.level import Level
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a step's update needs of the views that it looked at.
+
+    Attributes
+    ----------
+    views : ndarray of int64, shape (n,)
+    chosen : array of int32, shape (n,)
+        The same on the device.
+    residual : array of float32, shape (n, n_u, n_y)
+        The last exposure subtracted.
+    partial : array of float32, shape (n, n_blocks, 2)
+        Its sums (see ``leaf_rows.cu``).
+    mask : array of float32, or None
+        Of these views or of all, as the level holds them.
+    """
+
+    views: NDArray[np.int64]
+    chosen: Any
+    residual: Any
+    partial: Any
+    mask: Any
+
+
 class LevelOnDevice:
-    """A :class:`tomokit.fit.level.Level` whose projections, mask and exposures lie on a device.
+    """A part of a :class:`tomokit.fit.level.Level` whose exposures, projections and mask lie on a device.
 
     Parameters
     ----------
@@ -29,19 +54,29 @@ class LevelOnDevice:
         Whose rows are held here; exposures are all views' on every device.
     mask_sum : ndarray of float64, shape (n_views,)
         Sum of each view's mask, over all parts.
+    footprints : FootprintsOnDevice, optional
+        Of the leaves in the level's pixels, where they are on the device already.
+    sends_views : bool
+        Whether projections and mask of a step's views are sent with it, and not all of them at once.
     """
 
-    def __init__(self, device: Device, level: Level, part: Part, mask_sum: NDArray[np.float64]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        level: Level,
+        part: Part,
+        mask_sum: NDArray[np.float64],
+        footprints: FootprintsOnDevice | None = None,
+        sends_views: bool = False,
+    ) -> None:
         self.device, self.level, self.mask_sum = device, level, mask_sum
-        problem = part_of_problem(level.problem, part, level.pixel)
-        self._geometry = problem.geometry
+        self._footprints = footprints
+        self._part_rows, self._sends_views = rows_of(level.problem, part, level.pixel), sends_views
         self._forest: Forest | None = None
         self._projector: LeavesOnDevice | None = None
         with device:
             xp = device.xp
-            self._data = xp.asarray(np.ascontiguousarray(problem.projections, np.float32))
-            mask = problem.mask
-            self._mask = None if mask is None else xp.asarray(np.ascontiguousarray(mask, np.float32))
+            self._images = (None, None) if sends_views else self._send_images()
             self._mask_sum, self._exposure = xp.asarray(mask_sum), xp.asarray(level.exposure)
 
     def projector(self, forest: Forest) -> LeavesOnDevice:
@@ -50,48 +85,42 @@ class LevelOnDevice:
             # The old one's tables go before the new one's come.
             self._projector = None
             scaled = forest.in_pixels(self.level.pixel)
-            self._projector = LeavesOnDevice(self.device, scaled, self._geometry)
+            self._projector = LeavesOnDevice(self.device, scaled, self._part_rows.geometry, self._footprints)
             self._forest = forest
         return self._projector
 
     def send_exposure(self) -> None:
         """Take the exposures of the host's level."""
-        self._exposure = self.device.xp.asarray(self.level.exposure)
+        with self.device:
+            self._exposure = self.device.xp.asarray(self.level.exposure)
 
     def fetch_exposure(self) -> None:
         """Give them back."""
-        self.level.exposure[...] = self.device.to_host(self._exposure)
+        with self.device:
+            self.level.exposure[...] = self.device.to_host(self._exposure)
 
-    def residual(self, field: FieldOnDevice, chosen: Any) -> tuple[Any, Any]:
-        """Residuals of some views, the last exposure subtracted, and the sums of their blocks (see `leaf_rows.cu`)."""
+    def look(self, field: FieldOnDevice, chosen: Any, views: NDArray[np.int64]) -> Seen:
+        """The residuals of some views, given on the device and on the host."""
         a = self.projector(field.forest)
-        projected = a.project(field.density[: field.forest.n_leaves], chosen)
-        return a.residual(projected, chosen, self.level.kappa, self._data, self._mask, self._exposure)
+        data, mask = self._send_images(views) if self._sends_views else self._images
+        projected = a.project(field.density, chosen)
+        residual, partial = a.residual(
+            projected, chosen, self.level.kappa, data, mask, self._exposure, gathered=self._sends_views
+        )
+        return Seen(views, chosen, residual, partial, mask)
 
     def update(
-        self,
-        field: FieldOnDevice,
-        residual: Any,
-        partial: Any,
-        chosen: Any,
-        views: NDArray[np.int64],
-        pulls: PullsOnDevice,
-        hyper: Any,
-        totals: Any,
+        self, field: FieldOnDevice, seen: Seen, partial: Any, pulls: PullsOnDevice, hyper: Any, totals: Any
     ) -> None:
         """Solve for the exposures, and take one optimizer step on the leaves; everything stays on the device.
 
         Parameters
         ----------
         field : FieldOnDevice
-        residual : array of float32
-            From :meth:`residual`.
+        seen : Seen
+            From :meth:`look`.
         partial : array of float32, shape (n, n_blocks, 2)
             The sums of all parts' blocks.
-        chosen : array of int32
-            The views of the step, on the device.
-        views : ndarray of int64
-            The same, on the host.
         pulls : PullsOnDevice
         hyper : array of float32, shape (7,)
         totals : array of float64
@@ -99,10 +128,15 @@ class LevelOnDevice:
         """
         a, kappa = self.projector(field.forest), self.level.kappa
         fitted = self.level.problem.fit_exposure
-        offset = a.fit_exposure(partial, chosen, self._mask_sum, self._exposure, totals, fitted)
-        factor = 2 * kappa / max(float(self.mask_sum[views].sum()), 1.0)
-        contracted = a.contract(residual, chosen, factor, self._mask, offset)
-        field.update(a, contracted, chosen, pulls, hyper)
+        offset = a.fit_exposure(partial, seen.chosen, self._mask_sum, self._exposure, totals, fitted)
+        factor = 2 * kappa / max(float(self.mask_sum[seen.views].sum()), 1.0)
+        contracted = a.contract(seen.residual, seen.chosen, factor, seen.mask, offset, gathered=self._sends_views)
+        field.update(a, contracted, seen.chosen, pulls, hyper)
+
+    def _send_images(self, views: NDArray[np.int64] | slice = slice(None)) -> tuple[Any, Any]:
+        data, mask = self._part_rows.images(views)
+        put = self.device.xp.asarray
+        return put(data), None if mask is None else put(mask)
 
 
 def mask_sums(level: Level) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,18 @@ def measure_leaf(values: Any, error: Any, largest: Any) -> None:
         error[leaf], largest[leaf] = math.sqrt(mean), tops[0]
 
 
+@cache
+def _compiled() -> Any:
+    return cuda.jit(measure_leaf)
+
+
 def measure(device: Device, density: Any) -> Measures:
     """Measures of densities ``[leaf, x, z, y]`` on the device."""
     n_leaves = density.shape[0]
     with device:
         xp = device.xp
         error, largest = xp.zeros(n_leaves, np.float32), xp.zeros(n_leaves, np.float32)
-        kernel = cuda.jit(measure_leaf)
-        kernel[n_leaves, device.block_threads](
+        _compiled()[n_leaves, device.block_threads](
             for_numba(density.reshape(n_leaves, -1)), for_numba(error), for_numba(largest)
         )
         found = device.to_host(error).astype(np.float64), device.to_host(largest).astype(np.float64)

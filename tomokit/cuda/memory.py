@@ -1,20 +1,27 @@
-"""What an octree fit takes of a device's memory, from the sizes of its problem alone."""
+"""What an octree fit takes of a device's memory, from the sizes of its problem alone; and in how many parts it fits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tomokit.cuda.device import Device
 from tomokit.cuda.leaves import BLOCK_THREADS
+from tomokit.cuda.parts import Part, deal, rows_seen, split
 from tomokit.cuda.penalties import has_kernels
-from tomokit.cuda.support import foreign_bytes, regularizers_of
+from tomokit.cuda.support import foreign_bytes, needs_all_leaves, regularizers_of
 from tomokit.errors import ResourceError
 from tomokit.fit import setup
 from tomokit.fit.memory import Layout, footprint_sizes, lay_out
-from tomokit.methods.contract import ProblemShape
+from tomokit.fit.weights import finest_spacing_px
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.octree import Forest
+from tomokit.octree.cover import LeafBudgetError
+from tomokit.projector.leaves import find_slabs
 from tomokit.projector.vertex_footprint import KNOTS
 from tomokit.regularizers.boundary import Boundary
 from tomokit.regularizers.cross_node import CrossNode
@@ -22,14 +29,61 @@ from tomokit.regularizers.cross_node_scalars import FINE
 
 if TYPE_CHECKING:
     from tomokit.fit.options import OctreeOptions
+    from tomokit.geometry import TiltGeometry
 
 _FLOAT = 4
-_UNEVEN = 1.5
 _FLOATS_OF_A_LEAF = 50  # its place, and the faces around it
+_MOST_LEAVES = 65535  # of a grid's blocks along y and z
+_SHARE = 0.95  # of the free memory, for parts: the pool leaves gaps between arrays of different sizes
 
 
-def device_bytes(shape: ProblemShape, options: OctreeOptions, masked: bool) -> int:
-    """Most bytes that a fit's arrays hold on the device at one time.
+@dataclass(frozen=True)
+class Cut:
+    """What a device has of a fit: the sizes of its parts together, and of the largest.
+
+    Attributes
+    ----------
+    parts : int
+    leaves, slabs, rows : int
+        Of all parts that are here; rows of the detector at full size.
+    most_leaves, most_slabs, most_rows : int
+        The largest of one part.
+    layers : int
+        Leaves at the cuts, here and beyond.
+    all_leaves : int
+        Of the whole fit.
+    """
+
+    parts: int
+    leaves: int
+    slabs: int
+    rows: int
+    most_leaves: int
+    most_slabs: int
+    most_rows: int
+    layers: int
+    all_leaves: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is not cut at all."""
+        return self.most_leaves == self.all_leaves
+
+
+def device_bytes(
+    shape: ProblemShape, options: OctreeOptions, masked: bool, cut: Cut | None = None, layout: Layout | None = None
+) -> int:
+    """Most bytes that a fit's arrays hold on a device at one time.
+
+    Parameters
+    ----------
+    shape : ProblemShape
+    options : OctreeOptions
+    masked : bool
+    cut : Cut, optional
+        By default all of the fit is on the device, with the most leaves that it may come to.
+    layout : Layout, optional
+        Of :func:`tomokit.fit.memory.lay_out`, where it is known.
 
     Raises
     ------
@@ -38,16 +92,19 @@ def device_bytes(shape: ProblemShape, options: OctreeOptions, masked: bool) -> i
     OptionError, PluginError
         If an optimizer, a regularizer or an option of one is unknown.
     """
-    layout = lay_out(shape, options)
-    field = _FLOAT * layout.leaves * layout.n**3
+    layout = layout or lay_out(shape, options)
+    if cut is None:
+        sizes = (layout.leaves, layout.slabs, shape.n_y)
+        cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
+    field = _FLOAT * cut.most_leaves * layout.n**3
     remembered = sum(array.size for array in setup.make_optimizer(options).state_arrays((1,), np.float32).values())
-    # Values, densities old and new, what the optimizer remembers.
-    total = float(field * (3 + remembered))
+    # Values, densities old and new, what the optimizer remembers; the layers at cuts.
+    total = float(field * (3 + remembered)) + _FLOAT * cut.layers * layout.n**2
     spaces = set()
     for item in regularizers_of(options):
         if type(item.regularizer) is CrossNode:
             # Of each leaf and node: the fine cells, two counts, and the table's row of eight.
-            total += layout.leaves * item.options.bins * (8 * FINE + 2 * _FLOAT + 8 * _FLOAT)
+            total += cut.all_leaves * item.options.bins * (8 * FINE + 2 * _FLOAT + 8 * _FLOAT)
         elif has_kernels(item):
             spaces |= {"raw"} if item.options.space == "raw" else set()
             total += 6 * field / layout.n if isinstance(item.regularizer, Boundary) else 0
@@ -56,27 +113,92 @@ def device_bytes(shape: ProblemShape, options: OctreeOptions, masked: bool) -> i
             total += foreign_bytes(item, layout.leaves, layout.n)
     # A gradient array each, by density and by raw value.
     total += len(spaces) * field
-    return int(total + max(_level_bytes(shape, options, layout, pixel, masked) for pixel in _pixels(options)))
+    return int(total + max(_level_bytes(shape, options, layout, cut, pixel, masked) for pixel in _pixels(options)))
 
 
-def check_fit(devices: Sequence[Device], shape: ProblemShape, options: OctreeOptions, masked: bool) -> None:
-    """Refuse a fit that does not fit, its parts on the devices being about alike.
+def check_fit(devices: Sequence[Device], problem: Problem, options: OctreeOptions) -> None:
+    """Refuse a fit that does not fit, in as many parts as it can be cut into, from its options alone.
 
     Raises
     ------
     ResourceError
         With the estimate and what is free.
     """
-    free = min(device.free_bytes() for device in devices) * len(devices)
-    # Parts are cut between roots, and each has a layer of the next and masks of its own.
-    needed = device_bytes(shape, options, masked or len(devices) > 1) * (1.0 if len(devices) == 1 else _UNEVEN)
-    if needed > free:
-        where = "the device" if len(devices) == 1 else f"{len(devices)} devices"
-        raise ResourceError(
-            f"the fit needs about {needed / 2**30:.2f} GiB on {where}, {free / 2**30:.2f} GiB are free there",
-            field="--backend",
-            remedy="give --backend cpu, a larger --bin, fewer max_leaves or a smaller n",
-        )
+    shape = ProblemShape.of(problem)
+    layout = lay_out(shape, options)
+    whole = device_bytes(shape, options, problem.mask is not None, layout=layout)
+    if layout.leaves <= _MOST_LEAVES and whole <= devices[0].free_bytes():
+        return
+    try:
+        forest = setup.make_forest(shape, options, finest_spacing_px(shape.fit_exposure))
+    except LeafBudgetError:
+        return  # the run will say so
+    parts_that_fit(forest, devices, problem, options, layout.leaves / forest.n_leaves)
+
+
+def parts_that_fit(
+    forest: Forest, devices: Sequence[Device], problem: Problem, options: OctreeOptions, growth: float = 1.0
+) -> list[Part]:
+    """A forest in as few parts as the devices can hold, one each or several in turn.
+
+    Parameters
+    ----------
+    forest : Forest
+    devices : sequence of Device
+    problem : Problem
+    options : OctreeOptions
+    growth : float
+        How many times the leaves may become more.
+
+    Raises
+    ------
+    ResourceError
+        If they cannot hold it in any number of parts; with the estimate and what is free.
+    """
+    shape, masked = ProblemShape.of(problem), problem.mask is not None
+    layout = lay_out(shape, options)
+    parts: list[Part] = []
+    most = forest.roots[2] if needs_all_leaves(options) is None else 1
+    for count in range(len(devices), max(most, len(devices)) + 1):
+        before, parts = parts, split(forest, count)
+        if len(parts) == len(before):
+            continue
+        cuts = cuts_of(parts, devices, problem.geometry, growth)
+        needed = [device_bytes(shape, options, masked, cut, layout) for _, cut in cuts]
+        room = [device.free_bytes() * (1.0 if cut.is_whole else _SHARE) for device, cut in cuts]
+        launched = all(cut.most_leaves <= _MOST_LEAVES for _, cut in cuts)
+        if launched and all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
+            return parts
+    whole = device_bytes(shape, options, masked, layout=layout)
+    raise ResourceError(
+        f"the fit needs about {whole / 2**30:.2f} GiB on the device, {max(needed) / 2**30:.2f} GiB in the {len(parts)} "
+        f"parts along the tilt axis that it can be cut into, {min(room) / 2**30:.2f} GiB are free there",
+        field="--backend",
+        remedy="give --backend cpu, a larger --bin, fewer max_leaves or a smaller n",
+    )
+
+
+def cuts_of(
+    parts: Sequence[Part], devices: Sequence[Device], geometry: TiltGeometry, growth: float = 1.0
+) -> list[tuple[Device, Cut]]:
+    """What each device has of these parts."""
+    sizes = []
+    for part in parts:
+        low, high = rows_seen(geometry, part)
+        sizes.append((ceil(growth * part.own.size), ceil(growth * len(find_slabs(part.forest).slab)), high - low))
+    dealt = deal(len(parts), devices)
+    found = []
+    for device in dict.fromkeys(dealt):
+        here = [number for number, other in enumerate(dealt) if other is device]
+        # Of the parts' own there are at a cut about as many as beyond it.
+        layers = ceil(growth * sum(2 * parts[number].ghosts.size for number in here))
+        leaves, slabs, rows = zip(*(sizes[number] for number in here), strict=True)
+        cut = Cut(
+            len(here), sum(leaves), sum(slabs), sum(rows), max(leaves), max(slabs), max(rows), layers,
+            sum(of_part for of_part, _, _ in sizes),
+        )  # fmt: skip
+        found.append((device, cut))
+    return found
 
 
 def _pixels(options: OctreeOptions) -> list[int]:
@@ -84,16 +206,23 @@ def _pixels(options: OctreeOptions) -> list[int]:
     return [2] * (options.coarse_epochs > 0) + [1] * (options.coarse_epochs < options.epochs)
 
 
-def _level_bytes(shape: ProblemShape, options: OctreeOptions, layout: Layout, pixel: int, masked: bool) -> float:
+def _level_bytes(
+    shape: ProblemShape, options: OctreeOptions, layout: Layout, cut: Cut, pixel: int, masked: bool
+) -> float:
     """Data and tables of one level, and what a step on some views takes."""
-    n_u, n_y = -(-shape.n_u // pixel), -(-shape.n_y // pixel)
+    n, n_u = layout.n, -(-shape.n_u // pixel)
+    # A part's rows may begin and end within a coarse one.
+    more = 0 if cut.is_whole else 1
+    rows, most_rows = -(-cut.rows // pixel) + more * cut.parts, -(-cut.most_rows // pixel) + more
     views = min(options.views_per_step, shape.n_views)
     levels, taps = footprint_sizes(options, layout, pixel)
-    data = (1 + masked) * shape.n_views * n_u * n_y
-    tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + 3 * n_y) + 3 * layout.slabs)
-    tables += layout.leaves * _FLOATS_OF_A_LEAF
-    # The projection in each slab, the residual, and its contraction.
-    step = 2 * layout.slabs * views * n_u * layout.n + views * n_u * n_y
+    images = 1 + (masked or not cut.is_whole)
+    in_turn = cut.parts > 1
+    data = images * (views if in_turn else shape.n_views) * n_u * most_rows
+    tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + 3 * rows) + 3 * cut.slabs)
+    tables += cut.leaves * _FLOATS_OF_A_LEAF
+    # The projection in each slab and its contraction; of all parts the residual, with its mask where it is sent alone.
+    step = 2 * cut.most_slabs * views * n_u * n + views * n_u * rows * (2 if in_turn else 1)
     # Sums of blocks of vertices, of sides and of pixels.
-    sums = layout.leaves * (layout.n**2 // (BLOCK_THREADS // layout.n or 1) + 7) + views * n_u * n_y // 64
+    sums = cut.most_leaves * (n**2 // (BLOCK_THREADS // n or 1) + 7) + views * n_u * rows // 64
     return _FLOAT * float(data + tables + step + sums)

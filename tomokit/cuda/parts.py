@@ -1,4 +1,4 @@
-"""A fit cut along the tilt axis, a part for each GPU.
+"""A fit cut along the tilt axis: a part for each GPU, or more where they do not fit.
 
 Leaves of different places along y meet different detector rows, so a part has its leaves, the rows that they are seen
 in, and nothing of the others' but what the step shares: one layer of the neighbours beyond a cut, for boundary
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,15 +46,9 @@ class Part:
 
 
 def split(forest: Forest, count: int) -> list[Part]:
-    """At most so many parts, with about as many leaves each; fewer where there are not so many rows of roots."""
+    """At most so many parts, the largest of which has as few leaves as can be; no more than rows of roots."""
     row = forest.index[:, 2].astype(np.int64) >> forest.level
-    before = np.r_[0, np.cumsum(np.bincount(row, minlength=forest.roots[2]))]
-    cuts = {0, forest.roots[2]}
-    for part in range(1, count):
-        cuts.add(int(np.argmin(np.abs(before - forest.n_leaves * part / count))))
-    # A part without leaves would have nothing to do.
-    edges = [0, *(b for a, b in pairwise(sorted(cuts)) if before[b] > before[a])]
-    edges[-1] = forest.roots[2]
+    edges = _cuts(np.bincount(row, minlength=forest.roots[2]), count)
     of_leaf = np.searchsorted(np.array(edges[1:]), row, side="right")
     faces = shared_faces(forest)
     y = forest.origin_px[2] + forest.root_px * np.array(edges, float)
@@ -71,8 +64,65 @@ def split(forest: Forest, count: int) -> list[Part]:
     return parts
 
 
-def part_of_problem(problem: Problem, part: Part, pixel: int) -> Problem:
-    """The rows that a part is seen in, the others masked where views are shifted against each other.
+def _cuts(leaves_of_row: NDArray[np.int64], count: int) -> list[int]:
+    """Where at most so many parts begin, and where the last one ends: the largest is as small as can be."""
+    least, enough = int(leaves_of_row.max()), int(leaves_of_row.sum())
+    while least < enough:
+        most = (least + enough) // 2
+        if len(_fill(leaves_of_row, most)) <= count:
+            enough = most
+        else:
+            least = most + 1
+    return [*_fill(leaves_of_row, enough), leaves_of_row.size]
+
+
+def _fill(leaves_of_row: NDArray[np.int64], most: int) -> list[int]:
+    """Where parts begin that take rows while they have not more leaves than `most`."""
+    begins, held = [0], 0
+    for row, leaves in enumerate(leaves_of_row.tolist()):
+        if held and held + leaves > most:
+            begins.append(row)
+            held = 0
+        held += leaves
+    return begins
+
+
+@dataclass(frozen=True)
+class PartRows:
+    """The detector rows that a part is seen in, the others masked where views are shifted against each other.
+
+    Attributes
+    ----------
+    problem : Problem
+        A level's, of all rows.
+    geometry : TiltGeometry
+        Of the part's rows.
+    rows : slice
+        Them.
+    owned : ndarray of float32, shape (n_views, 1, n_rows), or None
+        1 for the rows of each view that are this part's alone; None if all are.
+    """
+
+    problem: Problem
+    geometry: TiltGeometry
+    rows: slice
+    owned: NDArray[np.float32] | None
+
+    def images(
+        self, views: NDArray[np.int64] | slice = slice(None)
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Projections and mask ``[tilt, u, y]`` of some views or all; no mask where every pixel counts."""
+        data = np.ascontiguousarray(self.problem.projections[views, :, self.rows], np.float32)
+        mask = self.problem.mask
+        if mask is not None:
+            mask = mask[views, :, self.rows] if self.owned is None else mask[views, :, self.rows] * self.owned[views]
+        elif self.owned is not None:
+            mask = np.broadcast_to(self.owned[views], data.shape)
+        return data, None if mask is None else np.ascontiguousarray(mask, np.float32)
+
+
+def rows_of(problem: Problem, part: Part, pixel: int) -> PartRows:
+    """The rows that a part is seen in.
 
     Parameters
     ----------
@@ -84,20 +134,20 @@ def part_of_problem(problem: Problem, part: Part, pixel: int) -> Problem:
     """
     g = problem.geometry
     if np.isinf(part.low_px) and np.isinf(part.high_px):
-        return problem
+        return PartRows(problem, g, slice(0, g.n_v), None)
     low, high = (_first_rows(g, cut / pixel) for cut in (part.low_px, part.high_px))
-    begin, end = int(low.min()), max(int(high.max()), int(low.min()) + 1)
+    begin, end = rows_seen(g, part, pixel)
     rows = np.arange(begin, end)
     owned = ((rows >= low[:, None]) & (rows < high[:, None])).astype(np.float32)[:, None, :]
-    shape = (g.n_views, g.n_u, rows.size)
-    mask = np.broadcast_to(owned, shape) if problem.mask is None else problem.mask[:, :, begin:end] * owned
     shift = g.shift_v_px + centre(g.n_v) - begin - centre(rows.size)
-    return replace(
-        problem,
-        projections=np.ascontiguousarray(problem.projections[:, :, begin:end]),
-        mask=np.ascontiguousarray(mask, np.float32),
-        geometry=replace(g, n_v=rows.size, shift_v_px=shift),
-    )
+    return PartRows(problem, replace(g, n_v=rows.size, shift_v_px=shift), slice(begin, end), owned)
+
+
+def rows_seen(geometry: TiltGeometry, part: Part, pixel: int = 1) -> tuple[int, int]:
+    """The first row that some view sees a part in, and one past the last."""
+    low, high = (_first_rows(geometry, cut / pixel) for cut in (part.low_px, part.high_px))
+    begin = min(int(low.min()), geometry.n_v - 1)
+    return begin, max(int(high.max()), begin + 1)
 
 
 def _first_rows(geometry: TiltGeometry, cut: float) -> NDArray[np.int64]:
@@ -108,13 +158,23 @@ def _first_rows(geometry: TiltGeometry, cut: float) -> NDArray[np.int64]:
     return np.clip(first, 0, geometry.n_v)
 
 
+def deal(count: int, devices: Sequence[Device]) -> list[Device]:
+    """The device of each part: about as many parts for each, neighbours together."""
+    return [devices[part * len(devices) // count] for part in range(count)]
+
+
 def share(devices: Sequence[Device], arrays: Sequence[Any], axis: int) -> list[Any]:
-    """Arrays of all devices, one after the other along `axis`, on each of them; of one device, the array itself."""
+    """The parts' arrays, one after the other along `axis`, on each part's device; of one part, the array itself."""
     if len(devices) == 1:
         return list(arrays)
-    whole = np.concatenate([device.to_host(array) for device, array in zip(devices, arrays, strict=True)], axis=axis)
     found = []
-    for device in devices:
+    for device, array in zip(devices, arrays, strict=True):
         with device:
-            found.append(device.xp.asarray(whole))
-    return found
+            found.append(device.to_host(array))
+    whole = np.concatenate(found, axis=axis)
+    sent: dict[int, Any] = {}
+    for device in devices:
+        if id(device) not in sent:
+            with device:
+                sent[id(device)] = device.xp.asarray(whole)
+    return [sent[id(device)] for device in devices]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.cuda.device import Device
 from tomokit.cuda.parts import Part
 from tomokit.octree import Forest
 from tomokit.octree.faces import shared_faces
@@ -19,6 +18,7 @@ from tomokit.regularizers.tv import TotalVariation
 
 if TYPE_CHECKING:
     from tomokit.cuda.cross_node import CrossNodeOnDevice
+    from tomokit.cuda.field import FieldOnDevice
     from tomokit.fit.penalties import Weighted
 
 _SIDE_THREADS = 128  # as in boundary.cu
@@ -55,17 +55,14 @@ class PenaltiesOnDevice:
 
     Parameters
     ----------
-    device : Device
+    field : FieldOnDevice
+        The part that is here; working arrays are taken where its own are.
     regularizers : list of Weighted
         Those that :mod:`tomokit.cuda.support` does not refuse.
     forest : Forest
         All leaves.
-    part : Part
-        Those that are here.
     cross : CrossNodeOnDevice or None
         The cross-node constraint, if it is among the regularizers.
-    columns, blocks : int
-        Of :class:`tomokit.cuda.field.FieldOnDevice`.
     inside : ndarray of bool, shape (n_leaves,), optional
         Leaves in the region of interest, for regularizers of plugins; these need a part that is all of the forest.
 
@@ -76,26 +73,25 @@ class PenaltiesOnDevice:
         known before, and all draw from one generator in their order.
     names : list of str
         The penalties, in the order of their sums among the totals.
+    compares : str or None
+        Whose layers beyond the cuts are needed, ``"values"`` or ``"density"``.
     """
 
     def __init__(
         self,
-        device: Device,
+        field: FieldOnDevice,
         regularizers: list[Weighted],
         forest: Forest,
-        part: Part,
         cross: CrossNodeOnDevice | None,
-        columns: int,
-        blocks: int,
         inside: NDArray[np.bool_] | None = None,
     ) -> None:
-        self.device, self.forest, self.regularizers = device, part.forest, regularizers
+        self._field, self.forest, self.regularizers = field, field.forest, regularizers
         self.whole, self.inside = forest, inside
         self.draws_in_steps = not all(has_kernels(item) for item in regularizers)
         self.cross = cross
         self.names = [item.regularizer.name for item in regularizers]
-        self._columns, self._blocks = columns, blocks
-        n, n_leaves = forest.n, part.forest.n_leaves
+        self.compares: str | None = None
+        device, part, n = field.device, field.part, forest.n
         self._side_blocks = -(-n * n // _SIDE_THREADS)
         self._arrays: dict[str, Any] = {}
         xp = device.xp
@@ -106,28 +102,17 @@ class PenaltiesOnDevice:
                     share = item.regularizer.leaf_weights(forest) / (n * n * (n - 1.0))
                     step = item.weight * item.options.every * share[part.own]
                     self._arrays["tv_step"] = xp.asarray(step.astype(np.float32))
-                    self._arrays["variation"] = xp.empty((n_leaves, blocks), np.float32)
                 elif type(item.regularizer) is Boundary:
+                    self.compares = "values" if item.options.space == "raw" else "density"
                     found = side_faces(forest, part)
                     self._arrays |= {name: xp.asarray(array) for name, array in found.items()}
                     self._n_faces = shared_faces(forest).n_faces
-                    self._arrays["sides"] = xp.empty((n_leaves, 6, n, n), np.float32)
-                    self._arrays["differences"] = xp.empty((n_leaves * 6, self._side_blocks), np.float32)
                     self._compare = device.load("boundary", N=n)["boundary_pull"]
-            for name in {self._keeps_gradient(item) for item in regularizers}:
-                if name is not None:
-                    self._arrays[name] = xp.empty(part.forest.values_shape, np.float32)
-            if "extra_raw" in self._arrays:
-                self._local = device.load("local_penalty", N=n, COLUMNS=columns)["local_penalty"]
+            if any(has_kernels(item) and self._keeps_gradient(item) for item in regularizers):
+                self._local = device.load("local_penalty", N=n, COLUMNS=field.columns)["local_penalty"]
 
     def evaluate(
-        self,
-        values: Any,
-        density: Any,
-        step: int,
-        totals: Any,
-        first_slot: int,
-        rng: np.random.Generator | None = None,
+        self, step: int, totals: Any, first_slot: int, beyond: Any = None, rng: np.random.Generator | None = None
     ) -> PullsOnDevice:
         """Everything that must be known before any leaf changes.
 
@@ -135,12 +120,13 @@ class PenaltiesOnDevice:
 
         Parameters
         ----------
-        values, density : array of float32, shape (n_leaves + n_ghosts, n, n, n)
         step : int
             Steps taken so far in the whole fit.
         totals : array of float64
             Weighted penalties are added, from `first_slot` on; total variation of densities by :meth:`add_variation`.
         first_slot : int
+        beyond : array of float32, shape (n_ghosts, n, n), optional
+            The other parts' layers at the cuts, of :attr:`compares`.
         rng : numpy.random.Generator, optional
             The host's, where random numbers are drawn in steps.
         """
@@ -150,20 +136,20 @@ class PenaltiesOnDevice:
                 continue
             scale = item.weight * item.options.every
             raw = item.options.space == "raw"
-            field = values if raw else density
+            field = self._field.values if raw else self._field.density
             if type(item.regularizer) is TotalVariation:
                 pulls.tv_variant, pulls.tv_delta = item.regularizer.variant, item.options.delta
                 if raw:
                     self._add_raw(field, pulls, variation=True)
                     self.add_variation(totals, slot)
                 else:
-                    pulls.tv_step, pulls.variation = self._arrays["tv_step"], self._arrays["variation"]
+                    pulls.tv_step, pulls.variation = self._arrays["tv_step"], self._variation()
             elif type(item.regularizer) is Boundary:
-                self._pull_sides(field, scale, totals, slot)
+                self._pull_sides(field, beyond, scale, totals, slot)
                 if raw:
                     self._add_raw(field, pulls, variation=False)
                 else:
-                    pulls.sides = self._arrays["sides"]
+                    pulls.sides = self._sides()
             elif type(item.regularizer) is not CrossNode:
                 assert rng is not None
                 value = self._ask(item, field, pulls, scale, step, rng)
@@ -175,15 +161,16 @@ class PenaltiesOnDevice:
                 if self.draws_in_steps:
                     assert rng is not None
                     cross.count(field)
-                    cross.tabulate(self.forest.n**3, self.device.xp.asarray(cross.draw(rng, 1)[0]))
-                pulls.pair = Pair(cross.pair_of, cross.grid, cross.table, scale, raw)
+                    partners = self._field.device.xp.asarray(cross.tables.draw(rng, 1)[0])
+                    cross.tables.tabulate(self.forest.n**3, partners)
+                pulls.pair = Pair(cross.pair_of, cross.tables.grid, cross.tables.table, scale, raw)
                 # The means are all parts'; the first one adds them.
-                self._add(cross.means, totals, scale if cross.is_first else 0.0, slot)
+                self._add(cross.tables.means, totals, scale if cross.is_first else 0.0, slot)
         return pulls
 
     def add_variation(self, totals: Any, slot: int) -> None:
         """Add the weighted total variation that the pass over the leaves, or the one over raw values, has left."""
-        self._add(self._arrays["variation"], totals, 1.0, slot, self._arrays["tv_step"])
+        self._add(self._variation(), totals, 1.0, slot, self._arrays["tv_step"])
 
     def variation_slot(self, first_slot: int) -> int:
         """Where total variation is among the totals."""
@@ -204,33 +191,45 @@ class PenaltiesOnDevice:
         assert self.inside is not None
         name = self._keeps_gradient(item)
         assert name is not None
-        gradient = self._arrays[name]
+        n = self.forest.n
+        gradient = self._working(name, n, n, n)
         if getattr(pulls, name) is None:
             gradient.fill(0)
             setattr(pulls, name, gradient)
-        field = Field(self.whole, values, self.inside, rng, step, self.device)
+        field = Field(self.whole, values, self.inside, rng, step, self._field.device)
         return item.regularizer.value_and_gradient(field, gradient, scale)
 
-    def _pull_sides(self, field: Any, scale: float, totals: Any, slot: int) -> None:
-        a, n = self._arrays, self.forest.n
+    def _variation(self) -> Any:
+        return self._working("variation", self._field.blocks)
+
+    def _sides(self) -> Any:
+        return self._working("sides", 6, self.forest.n, self.forest.n)
+
+    def _working(self, name: str, *of_leaf: int) -> Any:
+        return self._field.residence.array(name, self.forest.n_leaves, of_leaf)
+
+    def _pull_sides(self, field: Any, beyond: Any, scale: float, totals: Any, slot: int) -> None:
+        a, n, n_leaves = self._arrays, self.forest.n, self.forest.n_leaves
         share = scale / max(self._n_faces * n * n, 1)
+        differences = self._working("differences", 6, self._side_blocks)
         self._compare(
-            (self._side_blocks, 6, self.forest.n_leaves), (_SIDE_THREADS, 1, 1),
-            (field, a["faces_of"], a["other"], a["offset"], a["scales"], a["is_fine"], a["sides"], a["differences"],
-             share),
+            (self._side_blocks, 6, n_leaves), (_SIDE_THREADS, 1, 1),
+            (field, beyond, a["faces_of"], a["other"], a["offset"], a["scales"], a["is_fine"], self._sides(),
+             differences, share, n_leaves),
         )  # fmt: skip
-        self._add(a["differences"], totals, share, slot)
+        self._add(differences.reshape(n_leaves * 6, self._side_blocks), totals, share, slot)
 
     def _add_raw(self, field: Any, pulls: PullsOnDevice, variation: bool) -> None:
         """Add the gradient of total variation, or else of the sides, to that by raw values."""
-        a = self._arrays
-        grid, block = (self._blocks, self.forest.n_leaves, 1), (self.forest.n, self._columns, 1)
+        n = self.forest.n
+        extra = self._working("extra_raw", n, n, n)
         self._local(
-            grid, block,
-            (field, a["tv_step"] if variation else None, None if variation else a["sides"], a["extra_raw"],
-             a["variation"] if variation else None, pulls.tv_variant, pulls.tv_delta, int(pulls.extra_raw is not None)),
+            *self._field.grid,
+            (field, self._arrays["tv_step"] if variation else None, None if variation else self._sides(), extra,
+             self._variation() if variation else None, pulls.tv_variant, pulls.tv_delta,
+             int(pulls.extra_raw is not None)),
         )  # fmt: skip
-        pulls.extra_raw = a["extra_raw"]
+        pulls.extra_raw = extra
 
     def _add(self, partial: Any, totals: Any, factor: float, slot: int, weight: Any = None) -> None:
         per_entry = 1 if partial.ndim == 1 else partial.shape[1]

@@ -18,7 +18,7 @@ FOLLOW_NOISE = ("tv", "boundary")
 _NOISE_RANGE = 6.18  # from 0.1 to 99.9 percent of white noise, in standard deviations
 _LEAST_SIGNAL = 0.3  # of the contrast: where it is all noise, the noise does not say how much it hides
 _SHARP, _NOISY, _CROWDED = 0.7, 4.0, 8.0
-_FINEST_PX, _WIDEST_PX, _LITTLE, _WIDER = 0.65, 0.8, 0.08, 1.2
+_FINEST_PX, _LITTLE, _WIDER = 0.65, 0.03, 4.3
 
 
 def finest_spacing_px(crowded: bool) -> float:
@@ -108,7 +108,7 @@ class Scales:
     def spacing_px(self) -> float:
         """Distance between vertices: the finer, the less noise there is to fit."""
         finest = finest_spacing_px(self.crowded)
-        return float(np.clip(finest + _WIDER * (self.relative_noise - _LITTLE), finest, max(finest, _WIDEST_PX)))
+        return float(np.clip(finest + _WIDER * (self.relative_noise - _LITTLE), finest, 1.0))
 
     def concave_delta(self) -> float:
         """What an edge costs at most under the concave total variation, in this unit: less than a typical

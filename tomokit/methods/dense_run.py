@@ -7,7 +7,7 @@ are predictions as they stand; :meth:`DenseRun.volume` gives ``rho``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,32 @@ class DenseRun:
             residual = self.residual(stack[view], view)
             squares += float(np.vdot(residual, residual))
         return stack, squares / max(float(self._weight_sums.sum()), 1.0)
+
+    def on_device(self, ray_weight: NDArray[np.floating], groups: Sequence[NDArray[np.int64]], volumes: int) -> Any:
+        """What takes steps on a GPU that holds this run; None where there is none, and the host takes them.
+
+        Parameters
+        ----------
+        ray_weight : ndarray, shape (n_views, n_u, n_v)
+        groups : sequence of ndarray of int64
+            Views that are taken together, each in ascending order without gaps.
+        volumes : int
+            Arrays of the volume's size that the steps have.
+
+        Returns
+        -------
+        DenseSteps or None
+        """
+        if self.problem.backend != "cuda":
+            return None
+        from tomokit.cuda.dense_steps import DenseSteps, device_for_steps
+        from tomokit.cuda.device import devices
+
+        shape, most = self.operator.volume_shape, max(views.size for views in groups)
+        device = device_for_steps(devices(), self.problem, shape, volumes, most)
+        if device is None:
+            return None
+        return DenseSteps(device, self.problem, shape, ray_weight, self._weight_sums, groups)
 
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
         """Projections ``[tilt, u, y]`` of the present density, without exposure (see :class:`Run`)."""

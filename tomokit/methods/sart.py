@@ -39,28 +39,45 @@ class SartRun(DenseRun):
         self.options = options
         rays = self.operator(np.ones(self.operator.volume_shape, self.operator.dtype))
         self._ray_weight = invert_above(rays, 0.5)
-        self._single = [self.operator.views([t]) for t in range(problem.geometry.n_views)]
+        n_views = problem.geometry.n_views
+        self._steps = self.on_device(self._ray_weight, [np.array([view]) for view in range(n_views)], 2)
+        self._single = [] if self._steps else [self.operator.views([view]) for view in range(n_views)]
         self.pause: Callable[[], bool] = never
         # Of the sweep under way: views taken, and their squared residuals.
         self._so_far = np.zeros(2)
 
     def sweep(self) -> float:
         """One pass over all views, or the rest of one; returns the data term as each view found it."""
-        from tomokit.methods.voxels import plain_step
-
-        factor = self.operator.dtype(self.options.relaxation * self.options.decay**self.epoch)
-        order = np.random.default_rng((self.problem.seed, self.epoch)).permutation(len(self._single))
-        for view in order[int(self._so_far[0]) :]:
-            projector = self._single[view]
-            residual = self.residual(projector(self.density)[0], int(view))
-            self._so_far += 1, float(np.vdot(residual, residual))
-            residual *= self._ray_weight[view]
-            plain_step(self.density, projector.T(residual[None]), factor, self.options.nonnegative)
-            if self._so_far[0] < order.size and self.pause():
-                raise EpochPaused
+        order = np.random.default_rng((self.problem.seed, self.epoch)).permutation(self.problem.geometry.n_views)
+        if self._steps:
+            self._steps.begin(self.density, self._exposure, self._so_far[1])
+        try:
+            for view in order[int(self._so_far[0]) :]:
+                self._step(int(view))
+                if self._so_far[0] < order.size and self.pause():
+                    raise EpochPaused
+        finally:
+            if self._steps:
+                self._steps.fetch(self.density)
+                self._so_far[1] = self._steps.fetch_sums(self._exposure)
         squares = float(self._so_far[1])
         self._so_far[:] = 0
         return squares / max(float(self._weight_sums.sum()), 1.0)
+
+    def _step(self, view: int) -> None:
+        """Let one view pull the density, on the device or here."""
+        factor = self.operator.dtype(self.options.relaxation * self.options.decay**self.epoch)
+        if self._steps:
+            self._steps.step(view, float(factor), self.options.nonnegative)
+            self._so_far[0] += 1
+            return
+        from tomokit.methods.voxels import plain_step
+
+        projector = self._single[view]
+        residual = self.residual(projector(self.density)[0], view)
+        self._so_far += 1, float(np.vdot(residual, residual))
+        residual *= self._ray_weight[view]
+        plain_step(self.density, projector.T(residual[None]), factor, self.options.nonnegative)
 
     def advance(self) -> dict[str, float]:
         """One sweep over all views."""

@@ -52,6 +52,37 @@ def find_slabs(forest: Forest) -> Slabs:
     return Slabs(slab, np.array(groups, np.int64).reshape(-1, 2), groups_of, slab_of.reshape(-1).astype(np.int64))
 
 
+@dataclass(frozen=True)
+class Footprints:
+    """Tables of the vertices' footprints; they depend on the leaves' sizes and the tilts alone.
+
+    Attributes
+    ----------
+    size : ndarray of float64, shape (n_levels,)
+        Edge of a leaf of each level, in pixels.
+    taps, reach : ndarray, shape (n_views, n_levels)
+        Detector columns that a footprint meets, and its half width in pixels.
+    tables : ndarray of float32, shape (n_views, n_levels, 9, KNOTS + 1, taps)
+        Of :func:`tomokit.projector.vertex_footprint.footprint_table`.
+    """
+
+    size: NDArray[np.float64]
+    taps: NDArray[np.int64]
+    reach: NDArray[np.float64]
+    tables: NDArray[np.float32]
+
+
+def find_footprints(forest: Forest, tilt_rad: NDArray[np.float64]) -> Footprints:
+    """The footprints of a forest's levels under some tilts."""
+    size = np.asarray(forest.root_px / 2.0 ** np.arange(int(forest.level.max()) + 1), np.float64)
+    spacing = size / (forest.n - 1)
+    taps = np.array([[footprint_taps(theta, h) for h in spacing] for theta in tilt_rad], np.int64)
+    reach = np.array([[footprint_reach(theta, h) for h in spacing] for theta in tilt_rad])
+    pad = int(taps.max())
+    tables = np.stack([np.stack([footprint_table(theta, h, pad) for h in spacing]) for theta in tilt_rad])
+    return Footprints(size, taps, reach, tables)
+
+
 class LeafProjector:
     """Line integrals in pixels of a trilinear density on leaves, and their exact transpose.
 
@@ -61,6 +92,8 @@ class LeafProjector:
         The leaves.
     geometry : TiltGeometry
         Views and detector. Rows are sampled at their centres, columns averaged over a pixel.
+    footprints : Footprints, optional
+        Where they are known, of these levels at least.
 
     Raises
     ------
@@ -68,18 +101,13 @@ class LeafProjector:
         On call, if an array has the wrong shape.
     """
 
-    def __init__(self, forest: Forest, geometry: TiltGeometry) -> None:
+    def __init__(self, forest: Forest, geometry: TiltGeometry, footprints: Footprints | None = None) -> None:
         self.forest = forest
         self.geometry = geometry
         self.slabs = find_slabs(forest)
-        levels = int(forest.level.max()) + 1
-        self.size = forest.root_px / 2.0 ** np.arange(levels)
-        spacing = self.size / (forest.n - 1)
-        tilts = geometry.tilt_rad
-        self.taps = np.array([[footprint_taps(theta, h) for h in spacing] for theta in tilts], np.int64)
-        self.reach = np.array([[footprint_reach(theta, h) for h in spacing] for theta in tilts])
+        found = footprints or find_footprints(forest, geometry.tilt_rad)
+        self.size, self.taps, self.reach, self.tables = found.size, found.taps, found.reach, found.tables
         self.pad = int(self.taps.max())
-        self.tables = np.stack([np.stack([footprint_table(theta, h, self.pad) for h in spacing]) for theta in tilts])
         self.corner = forest.corner_px
         self.spacing = forest.spacing_px
         self._low, self._high = self._columns()

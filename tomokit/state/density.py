@@ -5,9 +5,9 @@ with ``margin_px`` voxels of margin on either side along x, raised to ``least`` 
 ``"octree"``: arrays ``forest...`` (see :mod:`tomokit.octree.state`) and ``values``, turned to densities at the vertices
 by ``activation`` with ``parameter`` and multiplied by ``scale``. In both cases then times ``units_scale``.
 
-Points are told in voxels of the tomogram: its voxel (i, k, j) lies at i, k, j along x, z, y. Of ``voxels`` the density is
-trilinear between their centres, constant between them and the faces of the volume, and 0 outside. Of an ``octree`` a
-value is the mean over a cube as large as the lattice is wide.
+Points are told in voxels of the tomogram: its voxel (i, k, j) lies at i, k, j along x, z, y. Of ``voxels`` the density
+is trilinear between their centres, constant between them and the faces of the volume, and 0 outside. Of an ``octree`` a
+value is the mean over a cube whose edge is the lattice's spacing.
 """
 
 from __future__ import annotations

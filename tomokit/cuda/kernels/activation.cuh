@@ -4,6 +4,8 @@
 //                 for v < 0, where that cancels, rho = b / (2 (sqrt(v^2 + b) + |v|))
 //     softplus    rho = ln(1 + e^(beta v)) / beta,  s' = 1 / (1 + e^(-beta v))
 //     identity    rho = v
+//
+// fmaf by name, so that every kernel gives the same bits for the same value, whatever its compiler contracts.
 
 #define SQUAREPLUS 0
 #define SOFTPLUS 1
@@ -11,7 +13,7 @@
 
 __device__ inline float activate(int kind, float parameter, float v) {
     if (kind == SQUAREPLUS) {
-        const float whole = fabsf(v) + sqrtf(v * v + parameter);
+        const float whole = fabsf(v) + sqrtf(fmaf(v, v, parameter));
         return v >= 0.0f ? 0.5f * whole : 0.5f * parameter / whole;
     }
     if (kind == SOFTPLUS) {
@@ -23,7 +25,7 @@ __device__ inline float activate(int kind, float parameter, float v) {
 
 __device__ inline float activation_slope(int kind, float parameter, float v) {
     if (kind == SQUAREPLUS) {
-        const float root = sqrtf(v * v + parameter), whole = fabsf(v) + root;
+        const float root = sqrtf(fmaf(v, v, parameter)), whole = fabsf(v) + root;
         return (v >= 0.0f ? 0.5f * whole : 0.5f * parameter / whole) / root;
     }
     if (kind == SOFTPLUS) {

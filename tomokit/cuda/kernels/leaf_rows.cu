@@ -16,7 +16,10 @@
 //
 // is a gather too: a thread owns (s, t, u, j) and reads the rows within one spacing of its vertex.
 //
-// Defines: N, vertices along an edge. `chosen` lists the views of the step.
+// `chosen` lists the views of the step. Data and mask are of all views or, where `gathered` is not 0, of those of the
+// step alone, in its order.
+//
+// Defines: N, vertices along an edge.
 
 #define THREADS 256
 
@@ -36,7 +39,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
     const float* __restrict__ projected, const int* __restrict__ row_slab, const int* __restrict__ row_vertex,
     const float* __restrict__ row_part, const int* __restrict__ chosen, const float* __restrict__ data,
     const float* __restrict__ mask, const double* __restrict__ exposure, float* __restrict__ residual,
-    float* __restrict__ partial, float kappa, int n_levels, int n_u, int n_v) {
+    float* __restrict__ partial, float kappa, int gathered, int n_levels, int n_u, int n_v) {
     const int t = chosen[blockIdx.y];
     const long long pixel = (long long)blockIdx.x * THREADS + threadIdx.x, pixels = (long long)n_u * n_v;
     float weighted = 0.0f, square = 0.0f;
@@ -53,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
         }
         float value = kappa * sum;
         if (data != nullptr) {
-            const long long at = t * pixels + pixel;
+            const long long at = (gathered ? (int)blockIdx.y : t) * pixels + pixel;
             value -= data[at] - (float)exposure[t];
             weighted = mask == nullptr ? value : mask[at] * value;
             square = weighted * value;
@@ -113,8 +116,8 @@ extern "C" __global__ void leaf_contract(
     const float* __restrict__ residual, const int* __restrict__ rows, const float* __restrict__ lower,
     const float* __restrict__ spacing, const int* __restrict__ slab_level, const int* __restrict__ row_vertex,
     const float* __restrict__ row_part, const int* __restrict__ chosen, const float* __restrict__ mask,
-    const float* __restrict__ offset, float* __restrict__ contracted, float factor, int n_levels, int n_views, int n_u,
-    int n_v) {
+    const float* __restrict__ offset, float* __restrict__ contracted, float factor, int gathered, int n_levels,
+    int n_views, int n_u, int n_v) {
     const int slab = blockIdx.z, t = chosen[blockIdx.y];
     const int j = threadIdx.x, u = blockIdx.x * blockDim.y + threadIdx.y;
     if (u >= n_u) return;
@@ -125,7 +128,8 @@ extern "C" __global__ void leaf_contract(
     const int end = min(rows[2 * of_slab + 1], (int)ceilf(at + spacing[slab]) + 2);
     const long long row = ((long long)t * n_levels + slab_level[slab]) * n_v;
     const float* line = residual + ((long long)blockIdx.y * n_u + u) * n_v;
-    const float* weight = mask == nullptr ? nullptr : mask + ((long long)t * n_u + u) * n_v;
+    const float* weight = mask == nullptr ? nullptr
+        : mask + ((long long)(gathered ? (int)blockIdx.y : t) * n_u + u) * n_v;
     const float c = offset == nullptr ? 0.0f : offset[blockIdx.y];
     float sum = 0.0f;
     for (int v = begin; v < end; ++v) {

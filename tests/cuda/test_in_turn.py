@@ -1,0 +1,149 @@
+"""A fit whose parts take turns on a device that cannot hold them together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import needs_compiler, small_problem
+from on_cpu import CpuDevice
+
+from tomokit.cuda.memory import cuts_of, device_bytes
+from tomokit.cuda.octree_run import OctreeRunOnDevice
+from tomokit.cuda.share import Share
+from tomokit.errors import ResourceError
+from tomokit.fit.options import OctreeOptions
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.pausing import EpochPaused
+
+pytestmark = needs_compiler
+
+OPTIONS = OctreeOptions(
+    epochs=2, coarse_epochs=1, n=7, leaf_px=6.0, coarser=1, views_per_step=2, margin=0.0, max_leaves=80
+)  # fmt: skip
+SHAPE = (12, 48, 16)
+
+
+def whole_bytes(problem: Problem, options: OctreeOptions) -> int:
+    """Of the fit in one part."""
+    return device_bytes(ProblemShape.of(problem), options, problem.mask is not None)
+
+
+def shares(run: OctreeRunOnDevice) -> list[Share]:
+    """Its parts."""
+    return run._on_devices().shares
+
+
+def in_turn(problem: Problem, options: OctreeOptions, share: float = 0.72, devices: int = 1) -> OctreeRunOnDevice:
+    """A run on devices each of which can hold a share of the fit."""
+    memory = int(share * whole_bytes(problem, options))
+    run = OctreeRunOnDevice(problem, options, [CpuDevice(9 + i, memory, is_strict=True) for i in range(devices)])
+    assert len(shares(run)) > devices
+    return run
+
+
+def beside_each_other(run: OctreeRunOnDevice) -> OctreeRunOnDevice:
+    """The same in as many parts, a device for each."""
+    devices = [CpuDevice(20 + i, is_strict=True) for i in range(len(shares(run)))]
+    several = OctreeRunOnDevice(run.problem, run.options, devices)
+    assert len(shares(several)) == len(devices)
+    return several
+
+
+def assert_same(found: OctreeRunOnDevice, expected: OctreeRunOnDevice) -> None:
+    """Bit for bit, in all that a run gives."""
+    arrays = expected.arrays()
+    for name, array in found.arrays().items():
+        np.testing.assert_array_equal(array, arrays[name], err_msg=name)
+    np.testing.assert_array_equal(found.volume(), expected.volume())
+
+
+def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> None:
+    found = in_turn(small_problem("cuda", SHAPE), OPTIONS)
+    expected = beside_each_other(found)
+    one = OctreeRunOnDevice(found.problem, OPTIONS, [CpuDevice(1)])
+    for _ in range(OPTIONS.epochs):
+        terms = found.advance()
+        assert terms == expected.advance()
+        for name, value in one.advance().items():
+            assert terms[name] == pytest.approx(value, rel=1e-3), name
+    assert_same(found, expected)
+    volume, wanted = found.volume(), one.volume()
+    assert np.linalg.norm(volume - wanted) < 3e-3 * np.linalg.norm(wanted)
+    held = replace(found.problem.geometry, tilt_deg=found.problem.geometry.tilt_deg + 3)
+    np.testing.assert_array_equal(found.predict(held), expected.predict(held))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"regularizers": {"tv": {"space": "raw"}, "boundary": {"space": "raw", "every": 2}}, "optimizer": "adam"},
+        {"regularizers": {"tv": {"weight": 1e-3}, "boundary": {"weight": 0.0}}, "optimizer": "sgd", "coarse_epochs": 0},
+    ],
+    ids=["raw", "alone"],
+)
+@pytest.mark.parametrize("masked", [True, False])
+def test_other_penalties_optimizers_and_masks(settings: dict[str, Any], masked: bool) -> None:
+    problem = small_problem("cuda", SHAPE)
+    problem = problem if masked else replace(problem, mask=None, fit_exposure=False)
+    found = in_turn(problem, replace(OPTIONS, **settings))
+    expected = beside_each_other(found)
+    assert found.advance() == expected.advance()
+    assert_same(found, expected)
+
+
+def test_several_devices_take_turns_too() -> None:
+    found = in_turn(small_problem("cuda", SHAPE), replace(OPTIONS, epochs=1), 0.58, devices=2)
+    assert len(shares(found)) == 4
+    expected = beside_each_other(found)
+    assert found.advance() == expected.advance()
+    assert_same(found, expected)
+    assert min(device.launches for device in found.devices) > 10  # type: ignore[attr-defined]
+
+
+def test_a_pause_within_an_epoch_changes_nothing() -> None:
+    problem = small_problem("cuda", SHAPE)
+    whole, rest = in_turn(problem, OPTIONS), in_turn(problem, OPTIONS)
+    whole.advance()
+    for _ in range(2):
+        rest.pause = lambda: True
+        with pytest.raises(EpochPaused):
+            rest.advance()
+        state = {name: array.copy() for name, array in rest.arrays().items()}
+        rest = in_turn(problem, OPTIONS)
+        rest.restore(0, state)
+    terms = rest.advance()
+    assert terms["loss"] == pytest.approx(whole._losses[-1], rel=1e-9)
+    for name in ("values", "optimizer_mean_square", "exposure_coarse"):
+        np.testing.assert_array_equal(rest.arrays()[name], whole.arrays()[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.72, 2), (0.58, 4)])
+def test_the_estimate_covers_the_peak_and_a_step_moves_what_is_documented(share: float, count: int) -> None:
+    problem = small_problem("cuda", SHAPE)
+    run = in_turn(problem, OPTIONS, share)
+    assert len(shares(run)) == count
+    (device,) = run.devices
+    assert isinstance(device, CpuDevice)
+    run.advance()
+    sizes = [4 * item.part.own.size * OPTIONS.n**3 for item in shares(run)]
+    before, steps = device.moved_bytes, 3
+    run.advance()
+    # Values and mean squares of all but the first come, those of all but the last go; before the first step, all once.
+    assert device.moved_bytes - before == 2 * (steps * (2 * sum(sizes) - sizes[0] - sizes[-1]) + sum(sizes))
+    run.volume()
+    ((_, cut),) = cuts_of([item.part for item in shares(run)], [device], problem.geometry)
+    estimate = device_bytes(ProblemShape.of(problem), OPTIONS, True, cut)
+    assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes
+    assert estimate <= device.memory_bytes
+
+
+def test_the_least_parts_that_fit_are_taken_and_what_does_not_fit_in_any_is_refused() -> None:
+    problem = small_problem("cuda", SHAPE)
+    counts = [len(shares(in_turn(problem, OPTIONS, share))) for share in (0.95, 0.72, 0.6)]
+    assert counts == [2, 2, 4]
+    assert in_turn(problem, OPTIONS, 0.6).settled()["devices"] == {"count": 1, "parts": 4}
+    with pytest.raises(ResourceError, match=r"needs about .* GiB on the device, .* GiB in the \d+ parts .* are free"):
+        in_turn(problem, OPTIONS, 0.2)
