@@ -50,12 +50,6 @@ def test_a_fine_lattice_is_for_little_noise(problem: Problem) -> None:
     assert replace(scales, crowded=True, relative_noise=0.0).spacing_px() == 1.0 == finest_spacing_px(crowded=True)
 
 
-def test_steps_on_small_leaves_are_gentle_where_there_is_little_noise(problem: Problem) -> None:
-    scales = Scales.of(problem)
-    rates = [replace(scales, relative_noise=noise).small_leaf_rate() for noise in (0.0, 0.06, 0.09, 0.2)]
-    assert rates[0] == rates[1] < rates[2] < rates[3] == 1.0
-
-
 def test_a_specimen_that_fills_the_field_is_not_taken_for_pieces(problem: Problem) -> None:
     alone, crowded = Scales.of(problem), Scales.of(replace(problem, fit_exposure=True))
     assert crowded.concave_delta() > 4 * alone.concave_delta()

@@ -28,12 +28,6 @@ class OctreeOptions:
         0.0, "Share of them in which a concave total variation is still the isotropic one.", minimum=0.0, maximum=1.0
     )
     convex_strength: float = option(1.0, "Factor of strength in those.", minimum=0.0)
-    small_leaf_rate: float | None = option(
-        None,
-        "Factor on the learning rate after those on larger leaves; none given: 0.4 where there is little noise, to 1.",
-        minimum=1e-6,
-        maximum=1.0,
-    )
     decay_epochs: int | None = option(
         None, "Last epochs at a smaller learning rate; none given: a quarter of those at full resolution.", minimum=0
     )

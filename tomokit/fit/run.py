@@ -222,11 +222,7 @@ class OctreeRun:
     def _rate(self) -> float:
         """Factor of the learning rate in this epoch."""
         options = self.options
-        if self.epoch >= options.epochs - options.decays:
-            return options.decay
-        if not 0 < options.large_leaf_epochs <= self.epoch:
-            return 1.0
-        return self.scales.small_leaf_rate() if options.small_leaf_rate is None else options.small_leaf_rate
+        return options.decay if self.epoch >= options.epochs - options.decays else 1.0
 
     def _draws(self) -> tuple[np.random.Generator, list[NDArray[np.int64]]]:
         """This epoch's random numbers, from where a pause left them, and the views of each of its steps."""

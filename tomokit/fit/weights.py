@@ -19,7 +19,6 @@ _NOISE_RANGE = 6.18  # from 0.1 to 99.9 percent of white noise, in standard devi
 _LEAST_SIGNAL = 0.3  # of the contrast: where it is all noise, the noise does not say how much it hides
 _SHARP, _NOISY, _CROWDED = 0.7, 4.0, 8.0
 _FINEST_PX, _LITTLE, _WIDER = 0.65, 0.03, 4.3
-_GENTLE, _SOME, _BOLDER = 0.4, 0.065, 13.0
 
 
 def finest_spacing_px(crowded: bool) -> float:
@@ -110,14 +109,6 @@ class Scales:
         """Distance between vertices: the finer, the less noise there is to fit."""
         finest = finest_spacing_px(self.crowded)
         return float(np.clip(finest + _WIDER * (self.relative_noise - _LITTLE), finest, 1.0))
-
-    def small_leaf_rate(self) -> float:
-        """Factor on the learning rate after the epochs on larger leaves.
-
-        The steps of an optimizer shake densities as noise does. Where there is little, smaller steps let the insides of
-        things settle before the concave penalty holds them; where there is more they find a worse minimum.
-        """
-        return float(np.clip(_GENTLE + _BOLDER * (self.relative_noise - _SOME), _GENTLE, 1.0))
 
     def concave_delta(self) -> float:
         """What an edge costs at most under the concave total variation, in this unit: less than a typical
