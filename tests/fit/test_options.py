@@ -71,7 +71,7 @@ def test_a_budget_that_no_tree_meets_is_refused_with_the_estimate(given: dict[st
 
 def test_a_budget_that_only_the_margin_exceeds_is_left_to_the_run() -> None:
     """Before the images are read it is not known whether there will be a margin."""
-    options = OctreeOptions(leaf_px=16.0, max_leaves=6 * 2 * 4)
+    options = OctreeOptions(n=17, leaf_px=16.0, max_leaves=6 * 2 * 4)
     with_margin = ProblemShape(21, 96, 64, 32, fit_exposure=True)
     assert Octree().estimate_bytes(with_margin, options) >= Octree().estimate_bytes(SHAPE, options)
 
