@@ -18,7 +18,8 @@ FOLLOW_NOISE = ("tv", "boundary")
 _NOISE_RANGE = 6.18  # from 0.1 to 99.9 percent of white noise, in standard deviations
 _LEAST_SIGNAL = 0.3  # of the contrast: where it is all noise, the noise does not say how much it hides
 _SHARP, _NOISY, _CROWDED = 0.7, 4.0, 8.0
-_FINEST_PX, _LITTLE, _WIDER = 0.65, 0.03, 4.3
+# Spacing where there is little noise, how much that is, and how the spacing grows with more.
+_SPACING, _CROWDED_SPACING = (0.65, 0.03, 4.3), (0.8, 0.035, 8.0)
 
 
 def finest_spacing_px(crowded: bool) -> float:
@@ -27,7 +28,7 @@ def finest_spacing_px(crowded: bool) -> float:
     A trilinear field as coarse as the detector blurs the edges of voxels that are its means. Where the specimen fills
     the field there are few such edges.
     """
-    return 1.0 if crowded else _FINEST_PX
+    return (_CROWDED_SPACING if crowded else _SPACING)[0]
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ class Scales:
 
     def spacing_px(self) -> float:
         """Distance between vertices: the finer, the less noise there is to fit."""
-        finest = finest_spacing_px(self.crowded)
-        return float(np.clip(finest + _WIDER * (self.relative_noise - _LITTLE), finest, 1.0))
+        finest, little, wider = _CROWDED_SPACING if self.crowded else _SPACING
+        return float(np.clip(finest + wider * (self.relative_noise - little), finest, 1.0))
 
     def concave_delta(self) -> float:
         """What an edge costs at most under the concave total variation, in this unit: less than a typical
