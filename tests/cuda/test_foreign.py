@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cases import Drawing, DrawingOptions, needs_compiler, small_problem
 from on_cpu import CpuDevice
+from pausing import check_pauses
 
 from tomokit.cuda.memory import device_bytes
 from tomokit.cuda.octree_run import OctreeRunOnDevice
@@ -18,7 +19,6 @@ from tomokit.errors import OptionError
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.methods.contract import ProblemShape
-from tomokit.methods.pausing import EpochPaused
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.registry import Entry
 
@@ -117,22 +117,10 @@ def test_nothing_is_fetched_within_an_epoch_with_one(monkeypatch: pytest.MonkeyP
 
 def test_a_pause_within_an_epoch_draws_the_same() -> None:
     options = with_it(every=2)
-    whole, paused = (OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(seed)]) for seed in (4, 5))
+    whole = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(4)])
     whole.advance()
     whole.advance()
-    paused.advance()
-    rest = paused
-    for seed in (6, 7):
-        rest.pause = lambda: True
-        with pytest.raises(EpochPaused):
-            rest.advance()
-        state = {name: array.copy() for name, array in rest.arrays().items()}
-        rest = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(seed)])
-        rest.restore(1, state)
-    terms = rest.advance()
-    assert terms["loss"] == pytest.approx(whole._losses[-1], rel=1e-9)
-    for name in ("values", "optimizer_mean_square", "exposure_fine"):
-        np.testing.assert_array_equal(rest.arrays()[name], whole.arrays()[name], err_msg=name)
+    check_pauses(whole, options)
 
 
 def test_a_fit_with_one_stays_on_the_first_device() -> None:

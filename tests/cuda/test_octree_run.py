@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cases import needs_compiler, small_problem
 from on_cpu import CpuDevice
+from pausing import check_pauses
 
 from tomokit.cuda.memory import device_bytes
 from tomokit.cuda.octree_run import OctreeRunOnDevice
@@ -16,7 +17,6 @@ from tomokit.errors import InputError, OptionError, ResourceError
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
 from tomokit.methods.contract import ProblemShape
-from tomokit.methods.pausing import EpochPaused
 from tomokit.metrics import psnr
 
 pytestmark = needs_compiler
@@ -79,20 +79,7 @@ def test_stop_and_go_on_gives_the_same_bits() -> None:
 
 
 def test_a_pause_within_an_epoch_changes_nothing() -> None:
-    whole, paused = fit(CpuDevice(4), epochs=2), OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(5)])
-    paused.advance()
-    rest = paused
-    for seed in (6, 7):
-        rest.pause = lambda: True
-        with pytest.raises(EpochPaused):
-            rest.advance()
-        state = {name: array.copy() for name, array in rest.arrays().items()}
-        rest = OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(seed)])
-        rest.restore(1, state)
-    terms = rest.advance()
-    assert terms["loss"] == pytest.approx(whole._losses[-1], rel=1e-9)
-    for name in ("values", "optimizer_mean_square", "exposure_fine"):
-        np.testing.assert_array_equal(rest.arrays()[name], whole.arrays()[name], err_msg=name)
+    check_pauses(fit(CpuDevice(4), epochs=2), OPTIONS)
 
 
 def test_the_cpu_goes_on_from_a_state_of_the_device() -> None:

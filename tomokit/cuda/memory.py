@@ -24,6 +24,7 @@ from tomokit.octree.cover import LeafBudgetError
 from tomokit.projector.leaves import find_slabs
 from tomokit.projector.vertex_footprint import KNOTS
 from tomokit.regularizers.boundary import Boundary
+from tomokit.regularizers.contract import is_built_in
 from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.cross_node_scalars import FINE
 
@@ -102,7 +103,7 @@ def device_bytes(
     total = float(field * (3 + remembered)) + _FLOAT * cut.layers * layout.n**2
     spaces = set()
     for item in regularizers_of(options):
-        if type(item.regularizer) is CrossNode:
+        if is_built_in(item.regularizer, CrossNode):
             # Of each leaf and node: the fine cells, two counts, and the table's row of eight.
             total += cut.all_leaves * item.options.bins * (8 * FINE + 2 * _FLOAT + 8 * _FLOAT)
         elif has_kernels(item):

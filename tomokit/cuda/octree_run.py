@@ -28,6 +28,7 @@ from tomokit.octree import Forest
 from tomokit.octree.cover import inside
 from tomokit.octree.measures import Measures
 from tomokit.optimizers.block import BlockOptimizer
+from tomokit.regularizers.contract import is_built_in
 from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
 
@@ -144,7 +145,7 @@ class OctreeRunOnDevice(OctreeRun):
         drawing = rng if whole.penalties.draws_in_steps else None
         course, partners = Course(left, self._step, rng=drawing), None
         for item in regularizers:
-            if type(item.regularizer) is CrossNode and drawing is None:
+            if is_built_in(item.regularizer, CrossNode) and drawing is None:
                 course = Course(left, self._step, item.options.every, item.options.space == "raw")
                 partners = whole.draw(rng, course.evaluations(len(left)))
         begun = [so_far.squares, so_far.weight, 0.0, *(so_far.terms.get(name, 0.0) * steps for name in names)]

@@ -12,7 +12,7 @@ from tomokit.cuda.parts import Part
 from tomokit.octree import Forest
 from tomokit.octree.faces import shared_faces
 from tomokit.regularizers.boundary import Boundary
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.contract import Field, is_built_in
 from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
 
@@ -98,11 +98,11 @@ class PenaltiesOnDevice:
         with device:
             self._totals = device.load("totals")["add_total"]
             for item in regularizers:
-                if type(item.regularizer) is TotalVariation:
+                if is_built_in(item.regularizer, TotalVariation):
                     share = item.regularizer.leaf_weights(forest) / (n * n * (n - 1.0))
                     step = item.weight * item.options.every * share[part.own]
                     self._arrays["tv_step"] = xp.asarray(step.astype(np.float32))
-                elif type(item.regularizer) is Boundary:
+                elif is_built_in(item.regularizer, Boundary):
                     self.compares = "values" if item.options.space == "raw" else "density"
                     found = side_faces(forest, part)
                     self._arrays |= {name: xp.asarray(array) for name, array in found.items()}
@@ -137,20 +137,20 @@ class PenaltiesOnDevice:
             scale = item.weight * item.options.every
             raw = item.options.space == "raw"
             field = self._field.values if raw else self._field.density
-            if type(item.regularizer) is TotalVariation:
+            if is_built_in(item.regularizer, TotalVariation):
                 pulls.tv_variant, pulls.tv_delta = item.regularizer.variant, item.options.delta
                 if raw:
                     self._add_raw(field, pulls, variation=True)
                     self.add_variation(totals, slot)
                 else:
                     pulls.tv_step, pulls.variation = self._arrays["tv_step"], self._variation()
-            elif type(item.regularizer) is Boundary:
+            elif is_built_in(item.regularizer, Boundary):
                 self._pull_sides(field, beyond, scale, totals, slot)
                 if raw:
                     self._add_raw(field, pulls, variation=False)
                 else:
                     pulls.sides = self._sides()
-            elif type(item.regularizer) is not CrossNode:
+            elif not is_built_in(item.regularizer, CrossNode):
                 assert rng is not None
                 value = self._ask(item, field, pulls, scale, step, rng)
                 # One number on the device or the host; in neither case is anything waited for here.

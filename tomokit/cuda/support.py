@@ -9,6 +9,7 @@ from tomokit.fit import setup
 from tomokit.fit.penalties import Weighted, make_regularizers
 from tomokit.fit.weights import FOLLOW_NOISE
 from tomokit.optimizers.block import is_block_optimizer
+from tomokit.regularizers.contract import is_built_in
 from tomokit.regularizers.cross_node import CrossNode
 
 if TYPE_CHECKING:
@@ -62,6 +63,6 @@ def refusal(options: OctreeOptions) -> str | None:
             reason = foreign_refusal(item)
             if reason is not None:
                 return reason
-        if type(item.regularizer) is CrossNode and item.options.bins > MOST_BINS:
+        if is_built_in(item.regularizer, CrossNode) and item.options.bins > MOST_BINS:
             return f"regularizers.cnlc.bins={item.options.bins} nodes do not fit into a GPU block, {MOST_BINS} do"
     return None

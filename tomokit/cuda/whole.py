@@ -21,6 +21,7 @@ from tomokit.fit.penalties import Weighted
 from tomokit.octree.measures import Measures
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.projector.leaves import find_footprints
+from tomokit.regularizers.contract import is_built_in
 from tomokit.regularizers.cross_node import CrossNode
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class WholeOnDevices:
         self._tables = {}
         for item in self.shares:
             item.let_penalties_go()  # first, so that both are never there at once
-        constraints = [item.regularizer for item in regularizers if type(item.regularizer) is CrossNode]
+        constraints = [item.regularizer for item in regularizers if is_built_in(item.regularizer, CrossNode)]
         parts = [item.part for item in self.shares]
         for number, item in enumerate(self.shares):
             cross = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tomokit.fit import setup
-from tomokit.fit.penalties import Weighted, is_built_in, is_fused_boundary, make_regularizers
+from tomokit.fit.penalties import Weighted, is_fused_boundary, make_regularizers
 from tomokit.fit.weights import FOLLOW_NOISE, finest_spacing_px
 from tomokit.methods.contract import ProblemShape
 from tomokit.methods.noise import contrast_views
@@ -18,6 +18,7 @@ from tomokit.octree.cover import LeafBudgetError
 from tomokit.optimizers.block import is_block_optimizer
 from tomokit.projector.leaves import find_slabs
 from tomokit.projector.vertex_footprint import KNOTS, footprint_taps
+from tomokit.regularizers.contract import is_built_in
 from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
 

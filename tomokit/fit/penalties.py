@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,9 @@ from tomokit.fit.leaf_field import LeafField
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.regularizers.boundary import Boundary
-from tomokit.regularizers.contract import Field, Regularizer
+from tomokit.regularizers.contract import Field, Regularizer, is_built_in
 from tomokit.regularizers.cross_node import CrossNode
 from tomokit.regularizers.tv import TotalVariation
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -197,12 +195,6 @@ class Penalties:
                 value = item.value_and_gradient(seen, getattr(pulls, name), scale)
             pulls.terms[item.name] = scale * value
         return pulls
-
-
-def is_built_in(regularizer: Regularizer, cls: type[T]) -> TypeGuard[T]:
-    """Whether the fused pass may take the place of ``value_and_gradient``: not in a class derived from a built-in one,
-    whose own method would never be called."""
-    return type(regularizer) is cls
 
 
 def is_fused_boundary(chosen: Weighted) -> bool:

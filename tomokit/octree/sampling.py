@@ -94,13 +94,28 @@ def sample_means(
     A voxel of a tomogram stands for the mean density in it. Vertices that lie closer than voxels are only then all
     made use of, and the noise of single ones is not passed on.
 
-    Parameters, errors
-        As for :func:`sample`; outside all leaves the field is 0.
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        Densities at the vertices, ``[leaf, x, z, y]``.
+    forest : Forest
+        Their leaves.
+    x0, z0, y0 : float
+        Centre of the first box, in detector pixels from the origin of the geometry.
+    dx, dz, dy : float
+        Edges of the boxes, and their spacing, in detector pixels, positive.
+    nx, nz, ny : int
+        Number of boxes.
 
     Returns
     -------
     ndarray of float32, shape (nx, nz, ny)
-        ``[x, z, y]``.
+        ``[x, z, y]``; outside all leaves the field is 0.
+
+    Raises
+    ------
+    InputError
+        If `values` do not fit the forest or an edge is not positive.
     """
     total = np.zeros((nx, nz, ny), np.float32)
     for x, z, y in OCTANTS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from tomokit.octree.faces import Faces
 
 if TYPE_CHECKING:
     from tomokit.cuda.device import Device
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -113,3 +115,9 @@ class Regularizer(Protocol):
             Not a number if a value is not finite.
         """
         ...
+
+
+def is_built_in(regularizer: Regularizer, cls: type[T]) -> TypeGuard[T]:
+    """Whether the fused pass may take the place of ``value_and_gradient``: not in a class derived from a built-in one,
+    whose own method would never be called."""
+    return type(regularizer) is cls
