@@ -12,9 +12,9 @@ pytest.importorskip("cuda.bindings.nvrtc", reason="no NVRTC: pip install 'tomoki
 
 # The publication's leaves, the smallest and the largest that the options allow, and fine vertices on coarse pixels.
 SIZES = {
-    "published": {"N": 42, "PAD": 6, "UNITS": 6, "MOST": 6, "COLUMNS": 6},
-    "least": {"N": 4, "PAD": 24, "UNITS": 64, "MOST": 6, "COLUMNS": 64},
-    "largest": {"N": 128, "PAD": 5, "UNITS": 2, "MOST": 34, "COLUMNS": 2},
+    "published": {"N": 42, "PAD": 6, "UNITS": 6, "MOST": 6, "COLUMNS": 6, "TAPS": 4},
+    "least": {"N": 4, "PAD": 24, "UNITS": 64, "MOST": 6, "COLUMNS": 64, "TAPS": 4},
+    "largest": {"N": 128, "PAD": 5, "UNITS": 2, "MOST": 34, "COLUMNS": 2, "TAPS": 6},
 }
 OF_LEAVES = {"KNOTS": 64, "ROWS": 4}
 

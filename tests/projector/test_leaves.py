@@ -97,6 +97,18 @@ def test_both_directions_agree_with_the_reference() -> None:
         assert ((expected > 1e-3 * expected.max()) <= (found > 0)).all()
 
 
+@pytest.mark.parametrize(("edge", "n"), [(8.0, 17), (8.0, 14), (8.0, 5)])
+def test_rows_miss_nothing_of_the_field(edge: float, n: int) -> None:
+    # Vertices half a pixel apart lie between the rows' centres: a row that looked at its centre alone would not see them.
+    index = np.stack(np.meshgrid(range(2), range(2), range(3), indexing="ij"), -1).reshape(-1, 3)
+    forest = Forest((-edge, -edge, -1.5 * edge), edge, (2, 2, 3), n, np.zeros(len(index)), index)
+    rho = np.random.default_rng(4).random(forest.values_shape, dtype=np.float32)
+    views = TiltGeometry(np.array([-40.0, 0.0, 65.0]), 40, round(3 * edge))
+    trapezoid = np.r_[0.5, np.ones(n - 2), 0.5] * edge / (n - 1)
+    mass = np.einsum("lxzy,x,z,y->", rho, trapezoid, trapezoid, trapezoid)
+    np.testing.assert_allclose(LeafProjector(forest, views)(rho).sum(axis=(1, 2)), mass, rtol=2e-5)
+
+
 def test_adjoint_identity() -> None:
     forest, views = two_level_forest(7), geometry(31, 20)
     rng = np.random.default_rng(1)

@@ -11,7 +11,7 @@ from tomokit.octree import Forest
 from tomokit.octree.faces import shared_faces
 from tomokit.regularizers import reference
 from tomokit.regularizers.boundary import Boundary, BoundaryOptions
-from tomokit.regularizers.tv import VARIANTS, TotalVariation, TotalVariationOptions, leaf_weights
+from tomokit.regularizers.tv import TURNS, VARIANTS, TotalVariation, TotalVariationOptions, leaf_weights
 
 TV = [
     pytest.param(TotalVariation(TotalVariationOptions(variant=variant, measure=measure)), id=f"{variant}-{measure}")
@@ -65,6 +65,25 @@ def test_value_and_gradient_are_those_of_the_definition(
     assert gradient.dtype == dtype
     assert value == pytest.approx(expected, rel=tolerance)
     assert_same_vector(gradient, slope, tolerance)
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+@pytest.mark.parametrize("variant", ["isotropic", "concave", "huber"])
+def test_a_turn_is_the_penalty_of_the_mirrored_field(variant, turn, make_field, forest, assert_same_vector) -> None:
+    options = TotalVariationOptions(variant=variant, every=3)
+    field = replace(make_field(), step=3 * (TURNS + turn))
+    value, gradient = evaluate(TotalVariation(options), field)
+    expected, slope = reference.total_variation(
+        field.values, leaf_weights(forest, options.measure), variant, options.delta, turn
+    )
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert_same_vector(gradient, slope, 1e-12)
+
+
+def test_turns_differ(make_field) -> None:
+    regularizer = TotalVariation(TotalVariationOptions(variant="isotropic"))
+    found = {evaluate(regularizer, replace(make_field(), step=step))[0] for step in range(TURNS)}
+    assert len(found) == TURNS
 
 
 @pytest.mark.parametrize("regularizer", ALL)

@@ -135,7 +135,7 @@ class FieldOnDevice:
                 None if pair is None else pair.pair_of, None if pair is None else pair.grid,
                 None if pair is None else pair.table, pulls.extra, pulls.extra_raw, hyper, pulls.variation,
                 chosen.size, a.n_levels, a.geometry.n_u, pulls.tv_variant, pulls.tv_delta,
-                2 if pair is None else pair.table.shape[1], 0.0 if pair is None else pair.scale,
+                pulls.tv_turn, 2 if pair is None else pair.table.shape[1], 0.0 if pair is None else pair.scale,
                 0 if pair is None else int(pair.raw), self._kind, self._parameter, o.kind,
             ),
         )  # fmt: skip

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tomokit.cuda.device import Device
 from tomokit.errors import InputError
@@ -56,7 +55,8 @@ class LeavesOnDevice:
     ----------
     n_slabs : int
     arrays : dict
-        What the kernels read, by name: see ``leaf_project.cu`` and ``leaf_rows.cu``.
+        What the kernels read, by name: see ``leaf_project.cu`` and ``leaf_rows.cu``. ``slab_lower``, shape (n_slabs,
+        n_views), is where a slab's vertex 0 lies among the rows.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class LeavesOnDevice:
         first = np.searchsorted(made.slabs.slab_of, np.arange(self.n_slabs + 1))
         shift = geometry.shift_u_px + centre(geometry.n_u)
         tilt = geometry.tilt_rad
+        along = made.slabs.slab[:, 1] * made.size[made.slabs.slab[:, 0]] + forest.origin_px[2] + centre(geometry.n_v)
         host = {
             "corner": np.ascontiguousarray(made.corner[:, :2]),
             "slab_first": first.astype(np.int32),
@@ -86,13 +87,18 @@ class LeavesOnDevice:
             "level": forest.level,
             "spacing": made.size / (n - 1),
             "views": np.ascontiguousarray(np.stack([np.cos(tilt), np.sin(tilt), shift], axis=1)),
-            **row_tables(made, geometry),
+            "row_slab": made.rows.slab,
+            "row_vertex": made.rows.vertex,
+            "row_weight": made.rows.weight,
+            "slab_rows": made.rows.of_slab,
+            "slab_lower": (along[:, None] + geometry.shift_v_px).astype(np.float32),
+            "slab_spacing": (made.size[made.slabs.slab[:, 0]] / (n - 1)).astype(np.float32),
         }
         with device:
             self.arrays = {name: device.xp.asarray(array) for name, array in host.items()} | footprints.arrays
             footprint = {"N": n, "KNOTS": KNOTS, "PAD": self.pad}
             self._project = device.load("leaf_project", **footprint, UNITS=units, MOST=most)["leaf_project"]
-            self._rows = device.load("leaf_rows", N=n)
+            self._rows = device.load("leaf_rows", N=n, TAPS=made.rows.weight.shape[3])
 
     def chosen(self, views: ArrayLike | None) -> Any:
         """Indices of views as the kernels take them; all if None."""
@@ -138,7 +144,7 @@ class LeavesOnDevice:
         partial = None if data is None else xp.empty((chosen.size, blocks, 2), np.float32)
         self._rows["leaf_residual"](
             (blocks, chosen.size, 1), (BLOCK_THREADS, 1, 1),
-            (projected, a["row_slab"], a["row_vertex"], a["row_part"], chosen, data, mask, exposure, residual, partial,
+            (projected, a["row_slab"], a["row_vertex"], a["row_weight"], chosen, data, mask, exposure, residual, partial,
              kappa, int(gathered), self.n_levels, g.n_u, g.n_v),
         )  # fmt: skip
         return residual, partial
@@ -165,7 +171,7 @@ class LeavesOnDevice:
         self._rows["leaf_contract"](
             (-(-g.n_u // self._columns), chosen.size, self.n_slabs), (n, self._columns, 1),
             (residual, a["slab_rows"], a["slab_lower"], a["slab_spacing"], a["slab_level"], a["row_vertex"],
-             a["row_part"], chosen, mask, offset, contracted, factor, int(gathered), self.n_levels,
+             a["row_weight"], chosen, mask, offset, contracted, factor, int(gathered), self.n_levels,
              g.n_views, g.n_u, g.n_v),
         )  # fmt: skip
         return contracted
@@ -175,47 +181,6 @@ class LeavesOnDevice:
         with self.device:
             chosen = self.chosen(views)
             return self.residual(self.project(density, chosen), chosen, kappa)[0]
-
-
-def row_tables(made: LeafProjector, geometry: TiltGeometry) -> dict[str, NDArray[Any]]:
-    """Where each detector row lies among the slabs of each level, decided once, in double precision.
-
-    Returns
-    -------
-    dict
-        ``row_slab``, ``row_vertex`` (int32), ``row_part`` (float32), shape (n_views, n_levels, n_v): the slab, -1 if
-        none, the vertex below and the part of a spacing beyond it. ``slab_rows`` (int32, shape (n_slabs, n_views, 2)):
-        the rows of each slab, first and one past the last. ``slab_lower`` (float32, shape (n_slabs, n_views)) and
-        ``slab_spacing``: its vertices in rows.
-    """
-    n, n_v = made.forest.n, geometry.n_v
-    n_slabs, n_levels = len(made.slabs.slab), made.tables.shape[1]
-    shape = (geometry.n_views, n_levels, n_v)
-    slab_of_row, vertex, part = np.full(shape, -1, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.float32)
-    rows = np.zeros((n_slabs, geometry.n_views, 2), np.int32)
-    lower = np.zeros((n_slabs, geometry.n_views))
-    middle = centre(n_v) + geometry.shift_v_px
-    for s, (level, along) in enumerate(made.slabs.slab):
-        edge, h = made.size[level], made.size[level] / (n - 1)
-        start = made.forest.origin_px[2] + along * edge
-        lower[s] = start + middle
-        for t in range(geometry.n_views):
-            # As the CPU's kernels write it, so that both give a row on a face to the same slab.
-            first = max(0, math.ceil(start + centre(n_v) + geometry.shift_v_px[t]))
-            end = min(n_v, math.ceil(start + edge + centre(n_v) + geometry.shift_v_px[t]))
-            rows[s, t] = first, max(first, end)
-            v = np.arange(first, max(first, end))
-            position = np.maximum((v - centre(n_v) - geometry.shift_v_px[t] - start) / h, 0.0)
-            below = np.minimum(position.astype(np.int64), n - 2)
-            slab_of_row[t, level, v], vertex[t, level, v], part[t, level, v] = s, below, position - below
-    return {
-        "row_slab": slab_of_row,
-        "row_vertex": vertex,
-        "row_part": part,
-        "slab_rows": rows,
-        "slab_lower": lower.astype(np.float32),
-        "slab_spacing": (made.size[made.slabs.slab[:, 0]] / (n - 1)).astype(np.float32),
-    }
 
 
 def _most_inside(made: LeafProjector, geometry: TiltGeometry) -> int:

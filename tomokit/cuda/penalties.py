@@ -43,6 +43,7 @@ class PullsOnDevice:
     tv_step: Any = None
     tv_variant: int = 0
     tv_delta: float = 1.0
+    tv_turn: int = 0
     variation: Any = None
     sides: Any = None
     pair: Pair | None = None
@@ -139,6 +140,7 @@ class PenaltiesOnDevice:
             field = self._field.values if raw else self._field.density
             if is_built_in(item.regularizer, TotalVariation):
                 pulls.tv_variant, pulls.tv_delta = item.regularizer.variant, item.options.delta
+                pulls.tv_turn = item.regularizer.turn(step)
                 if raw:
                     self._add_raw(field, pulls, variation=True)
                     self.add_variation(totals, slot)
@@ -227,7 +229,7 @@ class PenaltiesOnDevice:
             *self._field.grid,
             (field, self._arrays["tv_step"] if variation else None, None if variation else self._sides(), extra,
              self._variation() if variation else None, pulls.tv_variant, pulls.tv_delta,
-             int(pulls.extra_raw is not None)),
+             pulls.tv_turn, int(pulls.extra_raw is not None)),
         )  # fmt: skip
         pulls.extra_raw = extra
 

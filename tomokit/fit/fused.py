@@ -27,8 +27,8 @@ from tomokit.regularizers.tv_kernel import tv_leaf
 def update_leaves(
     values: Any, density: Any, first: Any, second: Any, slab_of: Any, corner: Any, spacing: Any, level: Any,
     theta: Any, du: Any, centre_u: float, reach: Any, taps: Any, tables: Any, contracted: Any, pad: int,
-    tv_weight: Any, tv_variant: int, tv_delta: float, sides: Any, pull: Any, pair_of: Any, pair_grid: Any,
-    pair_table: Any, pair_scale: float, pair_raw: bool, extra: Any, extra_raw: Any, activation: int,
+    tv_weight: Any, tv_variant: int, tv_delta: float, tv_turn: int, sides: Any, pull: Any, pair_of: Any,
+    pair_grid: Any, pair_table: Any, pair_scale: float, pair_raw: bool, extra: Any, extra_raw: Any, activation: int,
     parameter: float, optimizer: int, hyper: Any, count: int, variation: Any
 ) -> None:  # fmt: skip
     """One step on all leaves.
@@ -70,7 +70,7 @@ def update_leaves(
             flat, leaf, corner, spacing, level, theta, du, centre_u, reach, taps, tables, contracted[slab_of[leaf]], pad
         )
         if tv_weight[leaf] > 0:
-            variation[leaf] = tv_leaf(density[leaf], gradient, tv_weight[leaf], tv_variant, tv_delta)
+            variation[leaf] = tv_leaf(density[leaf], gradient, tv_weight[leaf], tv_variant, tv_delta, tv_turn)
         if pull.shape[0] > 0:
             add_sides(pull[leaf], gradient)
         pair = pair_of[leaf] if pair_of.size > 0 else -1

@@ -37,7 +37,7 @@ class LeafField:
         optimizer: Optimizer,
         bend: float | None = None,
     ) -> None:
-        from tomokit.field.activation import activate_block, invert_block
+        from tomokit.field.activation import activate_leaves, invert_block
 
         self.forest = forest
         self.activation = activation
@@ -49,7 +49,7 @@ class LeafField:
         floor = _LEAST_DENSITY * max(mean, 1e-6)
         self.density = np.ascontiguousarray(density)
         invert_block(self.kind, self.parameter, self.density.reshape(-1), self.values.reshape(-1), floor)
-        activate_block(self.kind, self.parameter, self.values.reshape(-1), self.density.reshape(-1))
+        activate_leaves(self.kind, self.parameter, self.values, self.density)
         self.state = optimizer.state_arrays(self.values.shape, np.float32)
         self.count = 0
         self.sides = np.empty((0, 6, forest.n, forest.n), np.float32)

@@ -115,8 +115,8 @@ class Level:
         update_leaves(
             leaves.values, leaves.density, first, second, a.slabs.slab_of, a.corner, a.spacing, a.forest.level,
             g.tilt_rad[views], g.shift_u_px[views], centre(g.n_u), a.reach[views], a.taps[views], a.tables[views],
-            contracted, a.pad, pulls.tv_weight, pulls.tv_variant, pulls.tv_delta, leaves.sides, pulls.sides,
-            pulls.pair_of, pulls.pair_grid, pulls.pair_table, pulls.pair_scale, pulls.pair_raw,
+            contracted, a.pad, pulls.tv_weight, pulls.tv_variant, pulls.tv_delta, pulls.tv_turn, leaves.sides,
+            pulls.sides, pulls.pair_of, pulls.pair_grid, pulls.pair_table, pulls.pair_scale, pulls.pair_raw,
             pulls.extra, pulls.extra_raw, leaves.kind, leaves.parameter, optimizer.kind,
             optimizer.hyper(rate), leaves.count, variation
         )  # fmt: skip

@@ -29,7 +29,10 @@ class OctreeOptions:
     )
     convex_strength: float = option(1.0, "Factor of strength in those.", minimum=0.0)
     decay_epochs: int | None = option(
-        None, "Last epochs at a smaller learning rate; none given: a quarter of those at full resolution.", minimum=0
+        None, "Last epochs at a smaller learning rate; none given: decay_share of those at full resolution.", minimum=0
+    )
+    decay_share: float = option(
+        0.25, "Share of the epochs at full resolution at it, where decay_epochs is not given.", minimum=0.0, maximum=1.0
     )
     decay: float = option(0.1, "Factor on the learning rate in those.", minimum=1e-6, maximum=1.0)
     views_per_step: int = option(1, "Views of one optimizer step.", minimum=1)
@@ -43,7 +46,7 @@ class OctreeOptions:
     leaf_px: float | None = option(None, "Edge of the finest leaves; none given: as max_leaves allows.", minimum=1.0)
     spacing_px: float | None = option(
         None,
-        "Vertices are never closer than this, where leaf_px is not given; none given: 0.65 to 1 by noise and specimen.",
+        "Vertices are never closer than this, where leaf_px is not given; none given: 0.5 to 1 by noise and specimen.",
         minimum=_LEAST_SPACING_PX,
     )
     structure_epochs: tuple[int, ...] = option((), "Epochs after which the octree may change.", minimum=1)
@@ -131,7 +134,9 @@ class OctreeOptions:
     @property
     def decays(self) -> int:
         """Epochs at the smaller learning rate."""
-        return (self.epochs - self.coarse_epochs) // 4 if self.decay_epochs is None else self.decay_epochs
+        if self.decay_epochs is not None:
+            return self.decay_epochs
+        return int(self.decay_share * (self.epochs - self.coarse_epochs))
 
 
 def _contradiction(name: str, problem: str, remedy: str) -> OptionError:

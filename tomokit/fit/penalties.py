@@ -26,7 +26,7 @@ class Pulls:
     Attributes
     ----------
     tv_weight : ndarray of float64, shape (n_leaves,)
-    tv_variant, tv_delta
+    tv_variant, tv_delta, tv_turn
         See :func:`tomokit.regularizers.tv_kernel.tv_leaf`.
     sides : ndarray of float32, shape (n_leaves, 6, n, n) or with no leaves
         Gradient of boundary consistency.
@@ -44,6 +44,7 @@ class Pulls:
     tv_weight: NDArray[np.float64]
     tv_variant: int
     tv_delta: float
+    tv_turn: int
     sides: NDArray[np.float32]
     pair_leaves: NDArray[np.int64]
     pair_of: NDArray[np.int64]
@@ -173,7 +174,7 @@ class Penalties:
             scale = chosen.weight * options.every
             if is_built_in(item, TotalVariation) and options.space == "rho":
                 pulls.tv_weight = scale * item.leaf_weights(forest)
-                pulls.tv_variant, pulls.tv_delta = item.variant, options.delta
+                pulls.tv_variant, pulls.tv_delta, pulls.tv_turn = item.variant, options.delta, item.turn(step)
                 continue
             raw = options.space == "raw"
             seen = Field(forest, leaves.values if raw else leaves.density, inside, rng, step)
@@ -207,6 +208,7 @@ def _nothing(n_leaves: int, n: int) -> Pulls:
         tv_weight=np.zeros(n_leaves),
         tv_variant=0,
         tv_delta=1.0,
+        tv_turn=0,
         sides=np.empty((0, 6, n, n), np.float32),
         pair_leaves=np.empty(0, np.int64),
         pair_of=np.empty(0, np.int64),

@@ -185,7 +185,7 @@ class OctreeRun:
         InputError
             If an array is missing or does not belong; the run is then as it was.
         """
-        from tomokit.field.activation import activate_block
+        from tomokit.field.activation import activate_leaves
 
         check_names(arrays, self.arrays())
         forest = read_forest(arrays, self.leaves.forest)
@@ -201,7 +201,7 @@ class OctreeRun:
         so_far = EpochSoFar.from_array(arrays["epoch_so_far"], "epoch_so_far")
         for name, target in targets.items():
             target[...] = arrays[name]
-        activate_block(leaves.kind, leaves.parameter, leaves.values.reshape(-1), leaves.density.reshape(-1))
+        activate_leaves(leaves.kind, leaves.parameter, leaves.values, leaves.density)
         self.memory = Memory.from_arrays(arrays)
         self._step, leaves.count = (int(number) for number in arrays["counters"])
         self._so_far = so_far

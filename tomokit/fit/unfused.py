@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from tomokit.field.activation import activate_block, chain_block
+from tomokit.field.activation import activate_leaves, chain_block
 from tomokit.fit.leaf_field import LeafField
 from tomokit.fit.penalties import Pulls
 from tomokit.projector.leaves import LeafProjector
@@ -48,7 +48,9 @@ def step_whole(
     """
     gradient = projector.T(residual, views)
     if pulls.tv_weight.any():
-        tv_leaves(leaves.density, gradient, pulls.tv_weight, pulls.tv_variant, pulls.tv_delta, variation)
+        tv_leaves(
+            leaves.density, gradient, pulls.tv_weight, pulls.tv_variant, pulls.tv_delta, pulls.tv_turn, variation
+        )
     if len(pulls.sides):
         add_all_sides(pulls.sides, gradient)
     pairs = pulls.pair_leaves
@@ -57,14 +59,14 @@ def step_whole(
     if len(pulls.extra):
         gradient += pulls.extra
     n_leaves = leaves.forest.n_leaves
-    values, density = leaves.values.reshape(n_leaves, -1), leaves.density.reshape(n_leaves, -1)
+    values = leaves.values.reshape(n_leaves, -1)
     _chain_leaves(leaves.kind, leaves.parameter, values, gradient.reshape(n_leaves, -1))
     if len(pairs) and pulls.pair_raw:
         add_leaves(leaves.values, pairs, pulls.pair_grid, pulls.pair_table, pulls.pair_scale, gradient)
     if len(pulls.extra_raw):
         gradient += pulls.extra_raw
     leaves.optimizer.step(leaves.values, gradient, leaves.state, leaves.count, rate)
-    _activate_leaves(leaves.kind, leaves.parameter, values, density)
+    activate_leaves(leaves.kind, leaves.parameter, leaves.values, leaves.density)
     if len(leaves.sides):
         copy_all_sides(leaves.density, leaves.sides)
 
@@ -73,9 +75,3 @@ def step_whole(
 def _chain_leaves(kind: int, parameter: float, values: Any, gradient: Any) -> None:
     for leaf in prange(values.shape[0]):
         chain_block(kind, parameter, values[leaf], gradient[leaf])
-
-
-@njit(cache=True, error_model="numpy", parallel=True)
-def _activate_leaves(kind: int, parameter: float, values: Any, density: Any) -> None:
-    for leaf in prange(values.shape[0]):
-        activate_block(kind, parameter, values[leaf], density[leaf])

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry, centre
 from tomokit.octree import Forest
+from tomokit.projector.leaf_rows import find_rows
 from tomokit.projector.vertex_footprint import footprint_reach, footprint_table, footprint_taps
 
 _LEAVES_PER_GROUP = 16
@@ -91,7 +92,7 @@ class LeafProjector:
     forest : Forest
         The leaves.
     geometry : TiltGeometry
-        Views and detector. Rows are sampled at their centres, columns averaged over a pixel.
+        Views and detector. A pixel's value is the mean over it, across and along the axis.
     footprints : Footprints, optional
         Where they are known, of these levels at least.
 
@@ -110,6 +111,7 @@ class LeafProjector:
         self.pad = int(self.taps.max())
         self.corner = forest.corner_px
         self.spacing = forest.spacing_px
+        self.rows = find_rows(forest, geometry, self.slabs.slab)
         self._low, self._high = self._columns()
 
     def __call__(self, rho: NDArray[np.float32], views: ArrayLike | None = None) -> NDArray[np.float32]:
@@ -130,8 +132,8 @@ class LeafProjector:
             centre(g.n_u), self.reach[t], self.taps[t], self.tables[t], low, high, offset, buffer
         )  # fmt: skip
         expand_rows(
-            stack, self.slabs.slab, self.slabs.groups_of, low, high, offset, buffer, self.forest.n,
-            self.forest.origin_px[2], self.size, centre(g.n_v), g.shift_v_px[t]
+            stack, self.slabs.slab, self.slabs.groups_of, low, high, offset, buffer, self.rows.of_slab[:, t],
+            self.rows.vertex[t], self.rows.weight[t], self.forest.n
         )  # fmt: skip
         return stack
 
@@ -144,8 +146,8 @@ class LeafProjector:
         shape = (len(self.slabs.slab), t.size, g.n_u + 2 * self.pad, self.forest.n)
         contracted = np.zeros(shape, np.float32)
         contract_rows(
-            stack, self.slabs.slab, contracted, self.pad, self.forest.origin_px[2], self.size, centre(g.n_v),
-            g.shift_v_px[t]
+            stack, self.slabs.slab, contracted, self.pad, self.rows.of_slab[:, t], self.rows.vertex[t],
+            self.rows.weight[t]
         )  # fmt: skip
         return contracted
 

@@ -199,8 +199,8 @@ def gather_leaves(
 
 @njit(cache=True, error_model="numpy", parallel=True, fastmath={"contract"})
 def expand_rows(
-    stack: Any, slab: Any, groups_of: Any, low: Any, high: Any, offset: Any, buffer: Any, n: int, origin_y: Any,
-    size: Any, centre_v: float, dv: Any
+    stack: Any, slab: Any, groups_of: Any, low: Any, high: Any, offset: Any, buffer: Any, of_slab: Any, vertex: Any,
+    weight: Any, n: int
 ) -> None:  # fmt: skip
     """Add the buffers of all groups to detector rows.
 
@@ -211,18 +211,17 @@ def expand_rows(
         Level and position along y.
     groups_of : int array, shape (n_slabs, 2)
         First group and one past the last.
+    low, high, offset, buffer
+        As :func:`project_groups` has them.
+    of_slab : int array, shape (n_slabs, n_views, 2)
+    vertex : int array, shape (n_views, n_levels, n_v)
+    weight : float32 array, shape (n_views, n_levels, n_v, taps)
+        See :class:`tomokit.projector.leaf_rows.LeafRows`.
     n : int
         Vertices along y.
-    origin_y : float
-        Lower end of the box along y, in pixels.
-    size : float64 array, shape (n_levels,)
-        Leaf edge of each level.
-    centre_v : float
-        Detector index of the origin.
-    dv : float64 array, shape (n_views,)
-        Shift along y of each view.
     """
-    n_views, n_u, n_v = stack.shape
+    n_views, n_u, _ = stack.shape
+    taps = weight.shape[3]
     for u in prange(n_u):
         line = np.empty(n, np.float32)
         for t in range(n_views):
@@ -242,37 +241,29 @@ def expand_rows(
                     met = True
                 if not met:
                     continue
-                edge, h = size[slab[s, 0]], size[slab[s, 0]] / (n - 1)
-                lower = origin_y + slab[s, 1] * edge
-                v0 = max(0, math.ceil(lower + centre_v + dv[t]))
-                v1 = min(n_v, math.ceil(lower + edge + centre_v + dv[t]))
-                for v in range(v0, v1):
-                    position = max((v - centre_v - dv[t] - lower) / h, 0.0)
-                    j = min(int(position), n - 2)
-                    part = np.float32(position - j)
-                    row[v] += line[j] + part * (line[j + 1] - line[j])
+                first, w = vertex[t, slab[s, 0]], weight[t, slab[s, 0]]
+                for v in range(of_slab[s, t, 0], of_slab[s, t, 1]):
+                    j = first[v]
+                    total = np.float32(0)
+                    for tap in range(taps):
+                        total += w[v, tap] * line[j + tap]
+                    row[v] += total
 
 
 @njit(cache=True, error_model="numpy", parallel=True, fastmath={"contract"})
 def contract_rows(
-    stack: Any, slab: Any, contracted: Any, pad: int, origin_y: Any, size: Any, centre_v: float, dv: Any
+    stack: Any, slab: Any, contracted: Any, pad: int, of_slab: Any, vertex: Any, weight: Any
 ) -> None:
     """The transpose of :func:`expand_rows`: ``B[slab, view, u + pad, j]`` from detector rows; the padding stays 0."""
-    n_views, n_u, n_v = stack.shape
-    n = contracted.shape[3]
+    n_views, n_u, _ = stack.shape
+    taps = weight.shape[3]
     for item in prange(slab.shape[0] * n_views):
         s, t = item // n_views, item % n_views
-        edge, h = size[slab[s, 0]], size[slab[s, 0]] / (n - 1)
-        lower = origin_y + slab[s, 1] * edge
-        v0 = max(0, math.ceil(lower + centre_v + dv[t]))
-        v1 = min(n_v, math.ceil(lower + edge + centre_v + dv[t]))
+        first, w = vertex[t, slab[s, 0]], weight[t, slab[s, 0]]
         for u in range(n_u):
             line = contracted[s, t, u + pad]
             line[:] = 0
-            for v in range(v0, v1):
-                position = max((v - centre_v - dv[t] - lower) / h, 0.0)
-                j = min(int(position), n - 2)
-                part = np.float32(position - j)
-                value = stack[t, u, v]
-                line[j] += value - part * value
-                line[j + 1] += part * value
+            for v in range(of_slab[s, t, 0], of_slab[s, t, 1]):
+                j, value = first[v], stack[t, u, v]
+                for tap in range(taps):
+                    line[j + tap] += w[v, tap] * value

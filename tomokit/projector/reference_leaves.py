@@ -1,7 +1,7 @@
 """The projector over leaves in float64 and plain NumPy: one sparse matrix a view, the oracle of the kernels.
 
 Footprints are evaluated in closed form at every vertex, where the kernels interpolate a table, and rows are
-interpolated leaf by leaf, where the kernels go through slabs.
+averaged leaf by leaf, piece by piece, where the kernels go through slabs.
 """
 
 from __future__ import annotations
@@ -73,13 +73,23 @@ def _across(
 
 
 def _along(geometry: TiltGeometry, view: int, lower: float, h: float, n: int) -> list[tuple[int, int, float]]:
-    """Detector row, vertex and share; a leaf owns the rows from its lower end up to, not including, its upper one."""
+    """Detector row, vertex and share of the row's mean.
+
+    A leaf owns the rows whose centres lie from its lower end up to, not including, its upper one, and gives the mean
+    over what of a row lies in it. The field is linear between vertices and ends: there the trapezoid rule is exact.
+    """
     found = []
     for v in range(geometry.n_v):
-        position = (v - centre(geometry.n_v) - geometry.shift_v_px[view] - lower) / h
-        if 0 <= position < n - 1:
-            j = int(position)
-            found += [(v, j, 1 - (position - j)), (v, j + 1, position - j)]
+        middle = (v - centre(geometry.n_v) - geometry.shift_v_px[view] - lower) / h
+        if not 0 <= middle < n - 1:
+            continue
+        low, high = max(middle - 0.5 / h, 0.0), min(middle + 0.5 / h, n - 1.0)
+        knots = np.unique([low, *(j for j in range(n) if low < j < high), high])
+        share = np.zeros(n)
+        for j in range(n):
+            hat = np.maximum(0.0, 1 - np.abs(knots - j))
+            share[j] = np.diff(knots) @ (hat[1:] + hat[:-1]) / 2 / (high - low)
+        found += [(v, j, float(share[j])) for j in np.flatnonzero(share)]
     return found
 
 

@@ -14,7 +14,9 @@ from tomokit.octree.faces import Faces
 Array = NDArray[np.float64]
 
 
-def total_variation(values: Array, weights: Array, variant: str, delta: float) -> tuple[float, Array]:
+def total_variation(
+    values: Array, weights: Array, variant: str, delta: float, turn: int = 0
+) -> tuple[float, Array]:
     """Sum over leaves of their weight times the mean total variation inside.
 
     Parameters
@@ -24,12 +26,18 @@ def total_variation(values: Array, weights: Array, variant: str, delta: float) -
     variant : {"anisotropic", "isotropic", "huber", "concave"}
     delta : float
         For Huber's and the concave penalty.
+    turn : int
+        Bits 0, 1 and 2: along x, z and y differences are to the vertex before, as if the field were mirrored.
 
     Returns
     -------
     value : float
     gradient : ndarray like `values`
     """
+    mirrored = [axis for bit, axis in enumerate((1, 2, 3)) if turn >> bit & 1]
+    if mirrored:
+        value, gradient = total_variation(np.flip(values, mirrored), weights, variant, delta)
+        return value, np.flip(gradient, mirrored)
     n = values.shape[1]
     share = weights[:, None, None, None] / (n * n * (n - 1))
     # Zero beyond the last vertex, so that all three have the shape of the values.

@@ -9,7 +9,8 @@ With d the difference to the next vertex along one axis, and ``share = 1 / (n^2 
 - Huber: ``d^2 / (2 delta)`` where ``|d| <= delta``, else ``|d| - delta / 2``; slope ``clip(d / delta, -1, 1)``.
   With c this slope, both pieces are ``c (d - c delta / 2)``, and the anisotropic one is the limit of a tiny delta
 - isotropic: ``share * sum sqrt(dx^2 + dz^2 + dy^2)``, differences beyond the last vertex being 0; slope ``d / norm``,
-  0 where the norm is 0
+  0 where the norm is 0. Which three of a vertex's six differences are taken together is an arbitrary choice, and an
+  edge that faces another way costs more, so the choice is turned from step to step
 - concave: ``share * sum s / (1 + s / delta)`` of the same length s, slope ``d / (s (1 + s / delta)^2)``: small
   differences cost as much, high edges cost delta at most, so that contrast is not paid for. The isotropic one is its
   limit of an infinite delta, and both are one loop
@@ -30,7 +31,7 @@ _FLAGS = {"contract", "reassoc", "nsz"}
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float) -> float:
+def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float, turn: int) -> float:
     """Mean total variation of one leaf; its gradient times `scale` is added.
 
     Parameters
@@ -45,6 +46,9 @@ def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float)
         One of :data:`VARIANTS`.
     delta : float
         Where Huber's penalty turns linear, or what an edge costs the concave one at most; positive.
+    turn : int
+        Bits 0, 1 and 2 say whether a vertex's length has the differences to the vertex before along x, z and y,
+        rather than to the next; without effect on penalties of single differences.
 
     Returns
     -------
@@ -52,9 +56,9 @@ def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float)
         Mean over the ``n^2 (n - 1)`` differences of an axis, summed over the axes; sums in double precision.
     """
     if variant == ISOTROPIC:
-        return _isotropic(block, gradient, scale, 0.0)
+        return _isotropic(block, gradient, scale, 0.0, turn)
     if variant == CONCAVE:
-        return _isotropic(block, gradient, scale, 1.0 / delta)
+        return _isotropic(block, gradient, scale, 1.0 / delta, turn)
     return _by_axis(block, gradient, scale, delta if variant == HUBER else _TINY)
 
 
@@ -109,7 +113,7 @@ def _by_axis(block: Any, gradient: Any, scale: float, delta: float) -> float:
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def _isotropic(block: Any, gradient: Any, scale: float, bend: float) -> float:
+def _isotropic(block: Any, gradient: Any, scale: float, bend: float, turn: int) -> float:
     n = block.shape[0]
     plane = n * n
     real = block.dtype.type
@@ -117,17 +121,27 @@ def _isotropic(block: Any, gradient: Any, scale: float, bend: float) -> float:
     share = 1.0 / (plane * (n - 1.0))
     step = real(scale * share)
     values, slope = block.reshape(-1), gradient.reshape(-1)
-    mask = _not_last(n, block)
+    # Where the other vertex of a difference along z and y lies in a plane; the first and one past the last that have
+    # one.
+    to_z, to_y = -n if turn & 2 else n, -1 if turn & 4 else 1
+    first_z, stop_z = max(0, -to_z), plane - max(0, to_z)
+    first_y, stop_y = max(0, -to_y), plane - max(0, to_y)
+    mask = np.ones(plane, real)
+    mask[0 if turn & 4 else n - 1 :: n] = 0
     dz, dy = np.zeros(plane, real), np.zeros(plane, real)
-    along_x, along_z, along_y = np.zeros(plane, real), np.zeros(plane + n, real), np.zeros(plane + 1, real)
+    along_x, along_z, along_y = np.zeros(plane, real), np.zeros(plane, real), np.zeros(plane, real)
     total = 0.0
-    for x in range(n):
+    for count in range(n):
+        x = n - 1 - count if turn & 1 else count
+        beyond = max(x - 1, 0) if turn & 1 else min(x + 1, n - 1)
         here = values[x * plane : (x + 1) * plane]
-        ahead = values[min(x + 1, n - 1) * plane : (min(x + 1, n - 1) + 1) * plane]
-        for i in range(plane - n):
-            dz[i] = here[i + n] - here[i]
-        for i in range(plane - 1):
-            dy[i] = (here[i + 1] - here[i]) * mask[i]
+        ahead = values[beyond * plane : (beyond + 1) * plane]
+        shifted = here[first_z + to_z : stop_z + to_z]
+        for i in range(stop_z - first_z):
+            dz[first_z + i] = shifted[i] - here[first_z + i]
+        shifted = here[first_y + to_y : stop_y + to_y]
+        for i in range(stop_y - first_y):
+            dy[first_y + i] = (shifted[i] - here[first_y + i]) * mask[first_y + i]
         out = slope[x * plane : (x + 1) * plane]
         part = zero
         for i in range(plane):
@@ -140,20 +154,18 @@ def _isotropic(block: Any, gradient: Any, scale: float, bend: float) -> float:
             along_x[i] = per * a
             dz[i] = per * b
             dy[i] = per * c
-        for i in range(plane - n):
-            along_z[i + n] = dz[i]
-        for i in range(plane - 1):
-            along_y[i + 1] = dy[i]
+        along_z[first_z + to_z : stop_z + to_z] = dz[first_z:stop_z]
+        along_y[first_y + to_y : stop_y + to_y] = dy[first_y:stop_y]
         for i in range(plane):
             out[i] += along_z[i] + along_y[i]
-        dz[plane - n :] = zero
-        dy[plane - 1] = zero
+        dz[:first_z], dz[stop_z:] = zero, zero
+        dy[:first_y], dy[stop_y:] = zero, zero
         total += part
     return total * share
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def tv_leaves(values: Any, gradient: Any, scale: Any, variant: int, delta: float, out: Any) -> None:
+def tv_leaves(values: Any, gradient: Any, scale: Any, variant: int, delta: float, turn: int, out: Any) -> None:
     """:func:`tv_leaf` of every leaf, leaves side by side.
 
     Parameters
@@ -164,8 +176,9 @@ def tv_leaves(values: Any, gradient: Any, scale: Any, variant: int, delta: float
         Factor of each leaf's gradient.
     variant : int
     delta : float
+    turn : int
     out : float64 array, shape (n_leaves,), written
         Mean total variation of each leaf.
     """
     for leaf in prange(values.shape[0]):
-        out[leaf] = tv_leaf(values[leaf], gradient[leaf], scale[leaf], variant, delta)
+        out[leaf] = tv_leaf(values[leaf], gradient[leaf], scale[leaf], variant, delta, turn)

@@ -148,7 +148,7 @@ class _Leaves:
     """The field of an octree, as means over cubes about the points."""
 
     def __init__(self, state: State, recipe: dict[str, Any]) -> None:
-        from tomokit.field.activation import KINDS, activate_block
+        from tomokit.field.activation import KINDS, activate_leaves
         from tomokit.octree.state import from_arrays
 
         prefix = recipe["forest"]
@@ -157,7 +157,7 @@ class _Leaves:
         )
         values = np.ascontiguousarray(state.arrays[recipe["values"]])
         self._density = np.empty_like(values)
-        activate_block(KINDS[recipe["activation"]], recipe["parameter"], values.reshape(-1), self._density.reshape(-1))
+        activate_leaves(KINDS[recipe["activation"]], recipe["parameter"], values, self._density)
         self._scale = np.float32(recipe["scale"])
         self._centre = tuple((size - 1) / 2 for size in recipe["shape_xzy"])
 

@@ -1,25 +1,26 @@
 // Between y-vertices of slabs and detector rows: the prediction with its residual, and the transpose.
 //
-// In each level a detector row v of a view lies in at most one slab s, between its vertices j and j + 1 at the part p
-// of their distance; row_slab (-1: none), row_vertex and row_part [t, level, v] say so. The prediction is
+// In each level a detector row v of a view lies in at most one slab s and is the mean of the field along y over it, which
+// has weights w on the vertices j, j + 1, ...; row_slab (-1: none), row_vertex [t, level, v] and row_weight [t, level, v,
+// tap] say so (tomokit/projector/leaf_rows.py). The prediction is
 //
-//     P[t, u, v] = kappa sum_level (1 - p) A[s, t, u, j] + p A[s, t, u, j + 1],
+//     P[t, u, v] = kappa sum_level sum_tap w[tap] A[s, t, u, j + tap],
 //
 // and r = P + b - d the residual to the data d with the exposure b as it was last. The exposure that fits best is b'
 // = b - c, c = (sum m r) / (sum m) over the view, and what is left is sum m (r - c)^2 = sum m r^2 - c sum m r; taking
 // the last b off first keeps this difference from cancelling. Sums go from threads to warps to blocks in single
 // precision and over blocks in double, always in the same order.
 //
-// The transpose of the interpolation, with the residual's mask and factor applied on the way,
+// The transpose of the means, with the residual's mask and factor applied on the way,
 //
-//     B[s, t, u, j] = factor sum_v m (r - c) ([row_vertex = j] (1 - p) + [row_vertex = j - 1] p),
+//     B[s, t, u, j] = factor sum_v m (r - c) w[j - row_vertex],
 //
-// is a gather too: a thread owns (s, t, u, j) and reads the rows within one spacing of its vertex.
+// is a gather too: a thread owns (s, t, u, j) and reads the rows that come within one spacing of its vertex.
 //
 // `chosen` lists the views of the step. Data and mask are of all views or, where `gathered` is not 0, of those of the
 // step alone, in its order.
 //
-// Defines: N, vertices along an edge.
+// Defines: N, vertices along an edge; TAPS, weights of a row.
 
 #define THREADS 256
 
@@ -37,7 +38,7 @@ __device__ inline float sum_of_block(float value) {
 // Without `data` it writes the prediction alone. Grid: blocks of (u, v), views.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
     const float* __restrict__ projected, const int* __restrict__ row_slab, const int* __restrict__ row_vertex,
-    const float* __restrict__ row_part, const int* __restrict__ chosen, const float* __restrict__ data,
+    const float* __restrict__ row_weight, const int* __restrict__ chosen, const float* __restrict__ data,
     const float* __restrict__ mask, const double* __restrict__ exposure, float* __restrict__ residual,
     float* __restrict__ partial, float kappa, int gathered, int n_levels, int n_u, int n_v) {
     const int t = chosen[blockIdx.y];
@@ -52,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
             if (slab < 0) continue;
             const long long of_slab = ((long long)slab * gridDim.y + blockIdx.y) * n_u + u;
             const float* line = projected + of_slab * N + row_vertex[row];
-            sum += line[0] + row_part[row] * (line[1] - line[0]);
+            for (int tap = 0; tap < TAPS; ++tap) sum += row_weight[row * TAPS + tap] * line[tap];
         }
         float value = kappa * sum;
         if (data != nullptr) {
@@ -115,7 +116,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_exposure(
 extern "C" __global__ void leaf_contract(
     const float* __restrict__ residual, const int* __restrict__ rows, const float* __restrict__ lower,
     const float* __restrict__ spacing, const int* __restrict__ slab_level, const int* __restrict__ row_vertex,
-    const float* __restrict__ row_part, const int* __restrict__ chosen, const float* __restrict__ mask,
+    const float* __restrict__ row_weight, const int* __restrict__ chosen, const float* __restrict__ mask,
     const float* __restrict__ offset, float* __restrict__ contracted, float factor, int gathered, int n_levels,
     int n_views, int n_u, int n_v) {
     const int slab = blockIdx.z, t = chosen[blockIdx.y];
@@ -124,8 +125,9 @@ extern "C" __global__ void leaf_contract(
     const long long of_slab = (long long)slab * n_views + t;
     const float at = lower[of_slab] + j * spacing[slab];
     // A row more on either side, lest rounding lose one; the comparison of vertices below decides.
-    const int begin = max(rows[2 * of_slab], (int)floorf(at - spacing[slab]) - 1);
-    const int end = min(rows[2 * of_slab + 1], (int)ceilf(at + spacing[slab]) + 2);
+    const float reach = spacing[slab] + 0.5f;
+    const int begin = max(rows[2 * of_slab], (int)floorf(at - reach) - 1);
+    const int end = min(rows[2 * of_slab + 1], (int)ceilf(at + reach) + 2);
     const long long row = ((long long)t * n_levels + slab_level[slab]) * n_v;
     const float* line = residual + ((long long)blockIdx.y * n_u + u) * n_v;
     const float* weight = mask == nullptr ? nullptr
@@ -133,11 +135,10 @@ extern "C" __global__ void leaf_contract(
     const float c = offset == nullptr ? 0.0f : offset[blockIdx.y];
     float sum = 0.0f;
     for (int v = begin; v < end; ++v) {
-        const int vertex = row_vertex[row + v];
-        const float part = row_part[row + v];
-        const float share = vertex == j ? 1.0f - part : (vertex == j - 1 ? part : 0.0f);
+        const int tap = j - row_vertex[row + v];
+        if (tap < 0 || tap >= TAPS) continue;
         const float value = weight == nullptr ? line[v] - c : weight[v] * (line[v] - c);
-        sum += share * value;
+        sum += row_weight[(row + v) * TAPS + tap] * value;
     }
     contracted[(((long long)slab * gridDim.y + blockIdx.y) * n_u + u) * N + j] = factor * sum;
 }

@@ -54,8 +54,8 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
     const float* __restrict__ tv_step, const float* __restrict__ pull, const int* __restrict__ pair_of,
     const float* __restrict__ pair_grid, const float* __restrict__ pair_table, const float* __restrict__ extra,
     const float* __restrict__ extra_raw, const float* __restrict__ hyper, float* __restrict__ variation_of,
-    int n_chosen, int n_levels, int n_u, int tv_variant, float tv_delta, int bins, float pair_scale, int pair_raw,
-    int activation, float parameter, int optimizer) {
+    int n_chosen, int n_levels, int n_u, int tv_variant, float tv_delta, int tv_turn, int bins, float pair_scale,
+    int pair_raw, int activation, float parameter, int optimizer) {
     __shared__ float weights[COLUMNS][PAD];
     __shared__ int firsts[COLUMNS];
     __shared__ float variations[COLUMNS][N];
@@ -98,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
     if (mine) {
         const float* block = density + (long long)leaf * (N * N * N);
         if (tv_step != nullptr) {
-            const Variation tv = variation_at(block, i, k, j, tv_variant, tv_delta);
+            const Variation tv = variation_at(block, i, k, j, tv_variant, tv_delta, tv_turn);
             variation = tv.value;
             g += tv_step[leaf] * tv.slope;
         }

@@ -11,7 +11,8 @@
 // Without tv_step only the pull is added. Grid: blocks of columns, leaves. variation_of as in leaf_update.
 extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) local_penalty(
     const float* __restrict__ field, const float* __restrict__ tv_step, const float* __restrict__ pull,
-    float* __restrict__ gradient, float* __restrict__ variation_of, int tv_variant, float tv_delta, int add) {
+    float* __restrict__ gradient, float* __restrict__ variation_of, int tv_variant, float tv_delta, int tv_turn,
+    int add) {
     __shared__ float variations[COLUMNS][N];
     const int leaf = blockIdx.y, j = threadIdx.x, column = blockIdx.x * COLUMNS + threadIdx.y;
     const int i = column / N, k = column % N, thread = threadIdx.y * N + threadIdx.x;
@@ -20,7 +21,8 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) local_penalty(
         const long long at = (long long)leaf * (N * N * N) + column * N + j;
         float g = add ? gradient[at] : 0.0f;
         if (tv_step != nullptr) {
-            const Variation tv = variation_at(field + (long long)leaf * (N * N * N), i, k, j, tv_variant, tv_delta);
+            const float* block = field + (long long)leaf * (N * N * N);
+            const Variation tv = variation_at(block, i, k, j, tv_variant, tv_delta, tv_turn);
             variation = tv.value;
             g += tv_step[leaf] * tv.slope;
         }

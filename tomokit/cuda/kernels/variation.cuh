@@ -7,8 +7,9 @@
 //     by length (isotropic, concave) s / (1 + s bend), s = sqrt(a^2 + b^2 + c^2); slope by each difference
 //                                    d / (s (1 + s bend)^2), 0 where s is 0; bend is 0 or 1 / delta
 //
-// A vertex is the far end of three differences and the near end of three, so that
-// slope = sum over its lower neighbours of theirs towards it, less its own three.
+// By length, bits 0, 1 and 2 of `turn` say whether the differences along x, z and y are to the vertex before, not to the
+// next. A vertex is the far end of three differences and the near end of three, so that
+// slope = sum over the neighbours behind it of theirs towards it, less its own three.
 //
 // Defines: N.
 
@@ -25,11 +26,16 @@ struct Differences {
     float a, b, c;
 };
 
-__device__ inline Differences differences_at(const float* __restrict__ block, int i, int k, int j, int at) {
+// Whether vertex i has another one `step` (1 or -1) away.
+__device__ inline bool has_next(int i, int step) { return step > 0 ? i < N - 1 : i > 0; }
+
+__device__ inline Differences differences_at(
+    const float* __restrict__ block, int i, int k, int j, int x, int z, int y) {
+    const int at = (i * N + k) * N + j;
     const float here = block[at];
     Differences d = {
-        i < N - 1 ? block[at + N * N] - here : 0.0f, k < N - 1 ? block[at + N] - here : 0.0f,
-        j < N - 1 ? block[at + 1] - here : 0.0f};
+        has_next(i, x) ? block[at + x * N * N] - here : 0.0f, has_next(k, z) ? block[at + z * N] - here : 0.0f,
+        has_next(j, y) ? block[at + y] - here : 0.0f};
     return d;
 }
 
@@ -43,12 +49,12 @@ __device__ inline float slope_per_length(Differences d, float bend) {
 __device__ inline float clipped(float d, float steep) { return fminf(fmaxf(d * steep, -1.0f), 1.0f); }
 
 __device__ inline Variation variation_at(
-    const float* __restrict__ block, int i, int k, int j, int variant, float delta) {
-    const int at = (i * N + k) * N + j;
-    const Differences d = differences_at(block, i, k, j, at);
-    const float here = block[at];
+    const float* __restrict__ block, int i, int k, int j, int variant, float delta, int turn) {
     Variation found = {0.0f, 0.0f};
     if (variant == ANISOTROPIC || variant == HUBER) {
+        const int at = (i * N + k) * N + j;
+        const float here = block[at];
+        const Differences d = differences_at(block, i, k, j, 1, 1, 1);
         const float size = variant == HUBER ? delta : 1e-30f, steep = 1.0f / size, half = 0.5f * size;
         const float a = clipped(d.a, steep), b = clipped(d.b, steep), c = clipped(d.c, steep);
         found.value = a * (d.a - a * half) + b * (d.b - b * half) + c * (d.c - c * half);
@@ -58,20 +64,22 @@ __device__ inline Variation variation_at(
         if (j > 0) found.slope += clipped(here - block[at - 1], steep);
         return found;
     }
+    const int x = turn & 1 ? -1 : 1, z = turn & 2 ? -1 : 1, y = turn & 4 ? -1 : 1;
+    const Differences d = differences_at(block, i, k, j, x, z, y);
     const float bend = variant == CONCAVE ? 1.0f / delta : 0.0f, s = length_of(d);
     found.value = s / (1.0f + bend * s);
     found.slope = -slope_per_length(d, bend) * (d.a + d.b + d.c);
-    if (i > 0) {
-        const Differences lower = differences_at(block, i - 1, k, j, at - N * N);
-        found.slope += slope_per_length(lower, bend) * lower.a;
+    if (has_next(i, -x)) {
+        const Differences other = differences_at(block, i - x, k, j, x, z, y);
+        found.slope += slope_per_length(other, bend) * other.a;
     }
-    if (k > 0) {
-        const Differences lower = differences_at(block, i, k - 1, j, at - N);
-        found.slope += slope_per_length(lower, bend) * lower.b;
+    if (has_next(k, -z)) {
+        const Differences other = differences_at(block, i, k - z, j, x, z, y);
+        found.slope += slope_per_length(other, bend) * other.b;
     }
-    if (j > 0) {
-        const Differences lower = differences_at(block, i, k, j - 1, at - 1);
-        found.slope += slope_per_length(lower, bend) * lower.c;
+    if (has_next(j, -y)) {
+        const Differences other = differences_at(block, i, k, j - y, x, z, y);
+        found.slope += slope_per_length(other, bend) * other.c;
     }
     return found;
 }
