@@ -67,8 +67,10 @@ def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> Non
     for _ in range(OPTIONS.epochs):
         terms = found.advance()
         assert terms == expected.advance()
-        for name, value in one.advance().items():
-            assert terms[name] == pytest.approx(value, rel=1e-3), name
+        alone = one.advance()
+        for name, value in alone.items():
+            # From a uniform start the sides of leaves differ by rounding alone, and the sign of that is what pulls.
+            assert terms[name] == pytest.approx(value, rel=1e-3, abs=1e-4 * alone["loss"]), name
     assert_same(found, expected)
     volume, wanted = found.volume(), one.volume()
     assert np.linalg.norm(volume - wanted) < 3e-3 * np.linalg.norm(wanted)

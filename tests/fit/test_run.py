@@ -89,6 +89,20 @@ def test_going_on_from_the_arrays_changes_no_bit(problem: Problem, changes: dict
     np.testing.assert_array_equal(second.volume(), whole.volume())
 
 
+def test_a_specimen_that_fills_the_field_has_its_own_strength_and_rate(problem: Problem) -> None:
+    chosen = options(convex=0.5, convex_strength=0.1, strength=0.5, crowded_strength=0.25, crowded_rate=2.0)
+    plain = options(strength=0.25)
+    crowded = replace(problem, fit_exposure=True)
+
+    def weights(run: OctreeRun) -> list[float]:
+        return [run._penalties(epoch, run.leaves.forest).regularizers[0].weight for epoch in (0, 3)]
+
+    assert weights(OctreeRun(crowded, chosen)) == weights(OctreeRun(crowded, plain))
+    early, late = weights(OctreeRun(problem, chosen))
+    assert late == pytest.approx(10 * early)
+    assert OctreeRun(crowded, chosen)._rate() == 2 * OctreeRun(problem, chosen)._rate()
+
+
 def test_the_same_bits_at_one_and_two_threads(problem: Problem) -> None:
     chosen = options(regularizers={"cnlc": {"weight": 1e-5}}, epochs=2)
     before = numba.get_num_threads()

@@ -44,7 +44,7 @@ def test_the_weight_is_that_of_an_integral(problem: Problem) -> None:
 
 def test_a_fine_lattice_is_for_little_noise(problem: Problem) -> None:
     scales = Scales.of(problem)
-    spacings = [replace(scales, relative_noise=noise).spacing_px() for noise in (0.0, 0.03, 0.06, 0.3, 1.0)]
+    spacings = [replace(scales, relative_noise=noise).spacing_px() for noise in (0.0, 0.02, 0.06, 0.3, 1.0)]
     assert spacings[0] == spacings[1] == finest_spacing_px(crowded=False)
     assert spacings[1] < spacings[2] < spacings[3] == spacings[4] == 1.0
     crowded = [replace(scales, crowded=True, relative_noise=noise).spacing_px() for noise in (0.0, 0.05, 0.3)]

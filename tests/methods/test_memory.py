@@ -78,8 +78,8 @@ def test_the_same_of_the_octree(changes, sizes):
 
 
 def test_before_the_noise_is_known_the_finest_octree_is_counted():
-    """Vertices lie 0.65 to 1 px apart: up to four times as many."""
-    check("octree", SIZES["usual"], {"n": 24}, 0.25)
+    """Vertices lie 0.5 to 1 px apart: up to eight times as many."""
+    check("octree", SIZES["usual"], {"n": 24}, 0.125)
 
 
 def test_structure_updates_are_counted_with_all_leaves_that_they_may_make():

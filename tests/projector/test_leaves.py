@@ -99,7 +99,7 @@ def test_both_directions_agree_with_the_reference() -> None:
 
 @pytest.mark.parametrize(("edge", "n"), [(8.0, 17), (8.0, 14), (8.0, 5)])
 def test_rows_miss_nothing_of_the_field(edge: float, n: int) -> None:
-    # Vertices half a pixel apart lie between the rows' centres: a row that looked at its centre alone would not see them.
+    # Of vertices half a pixel apart, every other lies between the rows' centres.
     index = np.stack(np.meshgrid(range(2), range(2), range(3), indexing="ij"), -1).reshape(-1, 3)
     forest = Forest((-edge, -edge, -1.5 * edge), edge, (2, 2, 3), n, np.zeros(len(index)), index)
     rho = np.random.default_rng(4).random(forest.values_shape, dtype=np.float32)

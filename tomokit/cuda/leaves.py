@@ -144,8 +144,8 @@ class LeavesOnDevice:
         partial = None if data is None else xp.empty((chosen.size, blocks, 2), np.float32)
         self._rows["leaf_residual"](
             (blocks, chosen.size, 1), (BLOCK_THREADS, 1, 1),
-            (projected, a["row_slab"], a["row_vertex"], a["row_weight"], chosen, data, mask, exposure, residual, partial,
-             kappa, int(gathered), self.n_levels, g.n_u, g.n_v),
+            (projected, a["row_slab"], a["row_vertex"], a["row_weight"], chosen, data, mask, exposure, residual,
+             partial, kappa, int(gathered), self.n_levels, g.n_u, g.n_v),
         )  # fmt: skip
         return residual, partial
 

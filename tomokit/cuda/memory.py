@@ -16,7 +16,7 @@ from tomokit.cuda.penalties import has_kernels
 from tomokit.cuda.support import foreign_bytes, needs_all_leaves, regularizers_of
 from tomokit.errors import ResourceError
 from tomokit.fit import setup
-from tomokit.fit.memory import Layout, footprint_sizes, lay_out
+from tomokit.fit.memory import Layout, finest_row_taps, footprint_sizes, lay_out
 from tomokit.fit.weights import finest_spacing_px
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.octree import Forest
@@ -217,10 +217,11 @@ def _level_bytes(
     rows, most_rows = -(-cut.rows // pixel) + more * cut.parts, -(-cut.most_rows // pixel) + more
     views = min(options.views_per_step, shape.n_views)
     levels, taps = footprint_sizes(options, layout, pixel)
+    row_taps = finest_row_taps(layout, levels, pixel)
     images = 1 + (masked or not cut.is_whole)
     in_turn = cut.parts > 1
     data = images * (views if in_turn else shape.n_views) * n_u * most_rows
-    tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + 3 * rows) + 3 * cut.slabs)
+    tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + (2 + row_taps) * rows) + 3 * cut.slabs)
     tables += cut.leaves * _FLOATS_OF_A_LEAF
     # The projection in each slab and its contraction; of all parts the residual, with its mask where it is sent alone.
     step = 2 * cut.most_slabs * views * n_u * n + views * n_u * rows * (2 if in_turn else 1)

@@ -16,6 +16,7 @@ from tomokit.methods.contract import ProblemShape
 from tomokit.methods.noise import contrast_views
 from tomokit.octree.cover import LeafBudgetError
 from tomokit.optimizers.block import is_block_optimizer
+from tomokit.projector.leaf_rows import row_taps
 from tomokit.projector.leaves import find_slabs
 from tomokit.projector.vertex_footprint import KNOTS, footprint_taps
 from tomokit.regularizers.contract import is_built_in
@@ -123,10 +124,12 @@ def _step_bytes(shape: ProblemShape, options: OctreeOptions, layout: Layout, pix
     n_u, n_y = -(-shape.n_u // pixel), -(-shape.n_y // pixel)
     levels, taps = footprint_sizes(options, layout, pixel)
     tables = _FLOAT * shape.n_views * levels * 9 * (KNOTS + 1) * taps
+    # Of each row in each level its slab, its first vertex and the weights.
+    of_rows = _FLOAT * shape.n_views * levels * n_y * (2 + finest_row_taps(layout, levels, pixel))
     views = min(options.views_per_step, shape.n_views)
     rows = _FLOAT * views * (n_u + 2 * taps) * layout.n
     # Tables are made singly and then stacked. Residuals, and two more images where there is a mask.
-    return 2 * tables + max(layout.groups, layout.slabs) * rows + _FLOAT * (views + 2) * n_u * n_y
+    return 2 * tables + of_rows + max(layout.groups, layout.slabs) * rows + _FLOAT * (views + 2) * n_u * n_y
 
 
 def footprint_sizes(options: OctreeOptions, layout: Layout, pixel: int) -> tuple[int, int]:
@@ -134,6 +137,11 @@ def footprint_sizes(options: OctreeOptions, layout: Layout, pixel: int) -> tuple
     levels = options.coarser + 1 + (options.finer if options.structure_epochs else 0)
     # The widest footprint is that of the coarsest vertices at 45 degrees.
     return levels, footprint_taps(math.pi / 4, layout.root_px / pixel / (layout.n - 1))
+
+
+def finest_row_taps(layout: Layout, levels: int, pixel: int) -> int:
+    """Vertices that a row sees on the finest leaves, in pixels of so many fine ones."""
+    return row_taps(layout.root_px / pixel / 2 ** (levels - 1) / (layout.n - 1), layout.n)
 
 
 def _start_bytes(shape: ProblemShape) -> float:

@@ -73,6 +73,13 @@ class OctreeOptions:
         default_factory=dict, metadata={"help": "Options of optimizers: optimizers.NAME.option."}
     )
     strength: float = option(1.0, "Total variation relative to the noise, where its weight is not given.", minimum=0.0)
+    crowded_strength: float | None = option(
+        None,
+        "Strength in all epochs where exposures are fitted, that is where the specimen fills the field; none given: "
+        "as elsewhere.",
+        minimum=0.0,
+    )
+    crowded_rate: float = option(1.0, "Factor of the learning rate there.", minimum=1e-6)
     regularizers: dict[str, Any] = field(
         default_factory=dict, metadata={"help": "Options of regularizers: regularizers.NAME.option."}
     )

@@ -222,7 +222,8 @@ class OctreeRun:
     def _rate(self) -> float:
         """Factor of the learning rate in this epoch."""
         options = self.options
-        return options.decay if self.epoch >= options.epochs - options.decays else 1.0
+        rate = options.crowded_rate if self.scales.crowded else 1.0
+        return rate * (options.decay if self.epoch >= options.epochs - options.decays else 1.0)
 
     def _draws(self) -> tuple[np.random.Generator, list[NDArray[np.int64]]]:
         """This epoch's random numbers, from where a pause left them, and the views of each of its steps."""
@@ -244,6 +245,8 @@ class OctreeRun:
         options = self.options
         convex = epoch < options.convex_epochs
         strength = options.strength * (options.convex_strength if convex else 1.0)
+        if self.scales.crowded and options.crowded_strength is not None:
+            strength = options.crowded_strength
         return Penalties(make_regularizers(options.regularizers, self.scales.defaults(forest, strength), convex))
 
     def _place(self, leaves: LeafField) -> None:

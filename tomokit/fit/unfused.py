@@ -48,9 +48,7 @@ def step_whole(
     """
     gradient = projector.T(residual, views)
     if pulls.tv_weight.any():
-        tv_leaves(
-            leaves.density, gradient, pulls.tv_weight, pulls.tv_variant, pulls.tv_delta, pulls.tv_turn, variation
-        )
+        tv_leaves(leaves.density, gradient, pulls.tv_weight, pulls.tv_variant, pulls.tv_delta, pulls.tv_turn, variation)
     if len(pulls.sides):
         add_all_sides(pulls.sides, gradient)
     pairs = pulls.pair_leaves

@@ -17,7 +17,7 @@ FOLLOW_NOISE = ("tv", "boundary")
 
 _NOISE_RANGE = 6.18  # from 0.1 to 99.9 percent of white noise, in standard deviations
 _LEAST_SIGNAL = 0.3  # of the contrast: where it is all noise, the noise does not say how much it hides
-_SHARP, _NOISY, _CROWDED = 0.7, 4.0, 8.0
+_SHARP, _NOISY, _CROWDED = 0.7, 4.0, 30.0
 # Spacing where there is little noise, how much that is, and how the spacing grows with more.
 _SPACING, _CROWDED_SPACING = (0.5, 0.026, 3.8), (0.8, 0.035, 8.0)
 

@@ -55,7 +55,7 @@ def find_rows(forest: Forest, geometry: TiltGeometry, slabs: NDArray[np.int64]) 
     """
     n, n_v, n_views = forest.n, geometry.n_v, geometry.n_views
     n_levels = int(forest.level.max()) + 1
-    taps = min(n, math.ceil((n - 1) * 2.0 ** (n_levels - 1) / forest.root_px) + 2)
+    taps = row_taps(forest.root_px / 2.0 ** (n_levels - 1) / (n - 1), n)
     shape = (n_views, n_levels, n_v)
     slab, vertex = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
     weight = np.zeros((*shape, taps), np.float32)
@@ -79,9 +79,12 @@ def find_rows(forest: Forest, geometry: TiltGeometry, slabs: NDArray[np.int64]) 
     return LeafRows(slab, vertex, weight, of_slab)
 
 
-def _weights(
-    begin: NDArray[np.float64], h: float, n: int, taps: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def row_taps(h: float, n: int) -> int:
+    """Most vertices, of `n` that lie `h` pixels apart, that a row sees."""
+    return min(n, math.ceil(1 / h) + 2)
+
+
+def _weights(begin: NDArray[np.float64], h: float, n: int, taps: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """First vertices and weights of the rows that begin so many pixels from the lower faces of leaves."""
     a = np.clip(begin / h, 0, n - 1)
     b = np.clip((begin + 1) / h, 0, n - 1)

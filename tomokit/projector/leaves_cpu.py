@@ -251,9 +251,7 @@ def expand_rows(
 
 
 @njit(cache=True, error_model="numpy", parallel=True, fastmath={"contract"})
-def contract_rows(
-    stack: Any, slab: Any, contracted: Any, pad: int, of_slab: Any, vertex: Any, weight: Any
-) -> None:
+def contract_rows(stack: Any, slab: Any, contracted: Any, pad: int, of_slab: Any, vertex: Any, weight: Any) -> None:
     """The transpose of :func:`expand_rows`: ``B[slab, view, u + pad, j]`` from detector rows; the padding stays 0."""
     n_views, n_u, _ = stack.shape
     taps = weight.shape[3]

@@ -89,7 +89,7 @@ def _along(geometry: TiltGeometry, view: int, lower: float, h: float, n: int) ->
         for j in range(n):
             hat = np.maximum(0.0, 1 - np.abs(knots - j))
             share[j] = np.diff(knots) @ (hat[1:] + hat[:-1]) / 2 / (high - low)
-        found += [(v, j, float(share[j])) for j in np.flatnonzero(share)]
+        found += [(v, int(j), float(share[j])) for j in np.flatnonzero(share)]
     return found
 
 
