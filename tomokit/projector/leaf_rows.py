@@ -43,7 +43,7 @@ class LeafRows:
     of_slab: NDArray[np.int32]
 
 
-def find_rows(forest: Forest, geometry: TiltGeometry, slabs: NDArray[np.int64]) -> LeafRows:
+def find_rows(forest: Forest, geometry: TiltGeometry, slabs: NDArray[np.int64], size: NDArray[np.float64]) -> LeafRows:
     """The rows of a forest's slabs.
 
     Parameters
@@ -52,17 +52,17 @@ def find_rows(forest: Forest, geometry: TiltGeometry, slabs: NDArray[np.int64]) 
     geometry : TiltGeometry
     slabs : ndarray of int64, shape (n_slabs, 2)
         Level and position along y.
+    size : ndarray of float64, shape (n_levels,)
+        Edge of a leaf of each level, also of some that the forest has not.
     """
     n, n_v, n_views = forest.n, geometry.n_v, geometry.n_views
-    n_levels = int(forest.level.max()) + 1
-    taps = row_taps(forest.root_px / 2.0 ** (n_levels - 1) / (n - 1), n)
-    shape = (n_views, n_levels, n_v)
+    taps = row_taps(float(size.min()) / (n - 1), n)
+    shape = (n_views, size.size, n_v)
     slab, vertex = np.full(shape, -1, np.int32), np.zeros(shape, np.int32)
     weight = np.zeros((*shape, taps), np.float32)
     of_slab = np.zeros((len(slabs), n_views, 2), np.int32)
     v = np.arange(n_v)
-    for level in range(n_levels):
-        edge = forest.root_px / (1 << level)
+    for level, edge in enumerate(size.tolist()):
         along = np.arange((forest.roots[2] << level) + 1)
         number = np.full(along.size, -1, np.int32)  # the last one, past the box, stays so
         here = np.flatnonzero(slabs[:, 0] == level)

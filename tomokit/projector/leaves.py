@@ -111,7 +111,7 @@ class LeafProjector:
         self.pad = int(self.taps.max())
         self.corner = forest.corner_px
         self.spacing = forest.spacing_px
-        self.rows = find_rows(forest, geometry, self.slabs.slab)
+        self.rows = find_rows(forest, geometry, self.slabs.slab, self.size)
         self._low, self._high = self._columns()
 
     def __call__(self, rho: NDArray[np.float32], views: ArrayLike | None = None) -> NDArray[np.float32]:

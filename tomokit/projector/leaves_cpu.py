@@ -1,7 +1,7 @@
 """Projection of leaf grids and its adjoint on the CPU.
 
 Leaves at one level and one y-slab share their lattice along y. A slab's projection is therefore accumulated in its own
-y-vertices, ``A[u, j]``, and expanded to detector rows once, two taps per row; the adjoint contracts the residual
+y-vertices, ``A[u, j]``, and expanded to detector rows once, a few taps per row; the adjoint contracts the residual
 to ``B[u, j]`` first and then gathers. One vertex column meets a few detector columns with weights that
 do not depend on y, read from a table (:mod:`tomokit.projector.vertex_footprint`).
 

@@ -1,8 +1,8 @@
 // Between y-vertices of slabs and detector rows: the prediction with its residual, and the transpose.
 //
-// In each level a detector row v of a view lies in at most one slab s and is the mean of the field along y over it, which
-// has weights w on the vertices j, j + 1, ...; row_slab (-1: none), row_vertex [t, level, v] and row_weight [t, level, v,
-// tap] say so (tomokit/projector/leaf_rows.py). The prediction is
+// In each level a detector row v of a view lies in at most one slab s and is the mean of the field along y over it,
+// with weights w on the vertices j, j + 1, ...; row_slab (-1: none), row_vertex [t, level, v] and row_weight
+// [t, level, v, tap] say so (tomokit/projector/leaf_rows.py). The prediction is
 //
 //     P[t, u, v] = kappa sum_level sum_tap w[tap] A[s, t, u, j + tap],
 //

@@ -7,8 +7,8 @@
 //     by length (isotropic, concave) s / (1 + s bend), s = sqrt(a^2 + b^2 + c^2); slope by each difference
 //                                    d / (s (1 + s bend)^2), 0 where s is 0; bend is 0 or 1 / delta
 //
-// By length, bits 0, 1 and 2 of `turn` say whether the differences along x, z and y are to the vertex before, not to the
-// next. A vertex is the far end of three differences and the near end of three, so that
+// By length, bits 0, 1 and 2 of `turn` say whether the differences along x, z and y are to the vertex before, not to
+// the next. A vertex is the far end of three differences and the near end of three, so that
 // slope = sum over the neighbours behind it of theirs towards it, less its own three.
 //
 // Defines: N.
