@@ -63,10 +63,10 @@ def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float,
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def _not_last(n: int, like: Any) -> Any:
-    """1 at the vertices of a plane that have a next one along y, 0 at those that do not."""
+def _all_but(last: int, n: int, like: Any) -> Any:
+    """1 at the vertices of a plane that have another one beyond along y, 0 at number `last` of each row."""
     mask = np.ones(n * n, like.dtype)
-    mask[n - 1 :: n] = 0
+    mask[last::n] = 0
     return mask
 
 
@@ -79,7 +79,7 @@ def _by_axis(block: Any, gradient: Any, scale: float, delta: float) -> float:
     share = 1.0 / (plane * (n - 1.0))
     step, steep, half = real(scale * share), real(1.0 / delta), real(0.5 * delta)
     values, slope = block.reshape(-1), gradient.reshape(-1)
-    mask = _not_last(n, block)
+    mask = _all_but(n - 1, n, block)
     # Slopes towards the next vertex along x, z, y; the latter two shifted, so that the first vertex finds a zero.
     along_x, along_z, along_y = np.zeros(plane, real), np.zeros(plane + n, real), np.zeros(plane + 1, real)
     total = 0.0
@@ -126,8 +126,7 @@ def _isotropic(block: Any, gradient: Any, scale: float, bend: float, turn: int) 
     to_z, to_y = -n if turn & 2 else n, -1 if turn & 4 else 1
     first_z, stop_z = max(0, -to_z), plane - max(0, to_z)
     first_y, stop_y = max(0, -to_y), plane - max(0, to_y)
-    mask = np.ones(plane, real)
-    mask[0 if turn & 4 else n - 1 :: n] = 0
+    mask = _all_but(0 if turn & 4 else n - 1, n, block)
     dz, dy = np.zeros(plane, real), np.zeros(plane, real)
     along_x, along_z, along_y = np.zeros(plane, real), np.zeros(plane, real), np.zeros(plane, real)
     total = 0.0
