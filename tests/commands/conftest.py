@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,3 +45,25 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
         return status, out, err
 
     return call
+
+
+@pytest.fixture
+def interrupted() -> Callable[[list[str]], tuple[int, str, str]]:
+    """Start a command and interrupt it when it has had three seconds of a processor: exit status, stdout and stderr."""
+
+    def call(words: list[str]) -> tuple[int, str, str]:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while _processor_seconds(process.pid) < 3:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    return call
+
+
+def _processor_seconds(pid: int) -> float:
+    """Of all threads, which a busy machine does not change as it does the time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import resource
-import signal
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from tomokit.io import read_stack, write_stack
 
 Cli = Callable[..., tuple[int, str, str]]
+Interrupted = Callable[[list[str]], tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -287,15 +286,9 @@ def test_a_disk_without_room_is_refused_before_starting(data: Path, tmp_path: Pa
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_an_interrupt_leaves_nothing_and_exits_130(data: Path) -> None:
+def test_an_interrupt_leaves_nothing_and_exits_130(data: Path, interrupted: Interrupted) -> None:
     before = sorted(path.name for path in data.iterdir())
-    process = subprocess.Popen(
-        command(data, "--set", "epochs=1000000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    time.sleep(2.5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "")
+    assert interrupted(command(data, "--set", "epochs=1000000")) == (130, "", "")
     assert sorted(path.name for path in data.iterdir()) == before
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -18,10 +18,12 @@ from typer.core import TyperGroup
 
 from tomokit import __version__
 from tomokit.commands import compare, export, inspect, plugins, project, reconstruct, resume, simulate
+from tomokit.commands.interrupts import heeded_interrupts
 from tomokit.commands.output import complain
 from tomokit.errors import OptionError, PluginError, TomokitError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_INTERRUPTED = 130
 
 
 class _WithPlugins(TyperGroup):
@@ -95,37 +97,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     0 done, 2 for what the user can mend (one line on stderr), 75 stopped with a state to resume, 130 interrupted.
     """
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    with heeded_interrupts() as interrupted:
+        status = run(sys.argv[1:] if arguments is None else list(arguments), interrupted)
+    sys.exit(status)
 
 
-def run(arguments: list[str]) -> int:
-    """Run the command line; the exit status."""
+def run(arguments: list[str], interrupted: Callable[[], bool] = lambda: False) -> int:
+    """Run the command line; the exit status. What fails once `interrupted` has failed by that."""
     try:
         status = typer.main.get_command(app).main(arguments, prog_name="tomokit", standalone_mode=False)
-    except TomokitError as error:
-        return _refuse(str(error))
-    except MemoryError as error:
-        return _refuse(f"out of memory{f' ({error})' if str(error) else ''}; give a smaller volume")
     except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            return 1
-        if error.errno in NO_ROOM:
-            if not error.filename:
-                # Files are written by name, so this is most likely stdout; a command of a plugin may know better.
-                return _refuse(f"standard output: cannot be written ({error.strerror})")
-            return _refuse(f"{error.filename}: no room on the disk; free some space or choose another disk")
-        raise
+        return _INTERRUPTED
     except Exception as error:
-        # Usage errors of the parser, whichever library Typer builds on.
-        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-            if type(error).__name__ == "NoArgsIsHelpError":
-                typer.echo(error.format_message(), err=True)
-                return 2
-            return _refuse(f"{error.format_message()}{_hint(error)}")
-        raise
+        return _INTERRUPTED if interrupted() else _tell_error(error)
     return status if isinstance(status, int) else 0
+
+
+def _tell_error(error: Exception) -> int:
+    """One line about what the user can mend; everything else is raised again."""
+    if isinstance(error, TomokitError):
+        return _refuse(str(error))
+    if isinstance(error, MemoryError):
+        return _refuse(f"out of memory{f' ({error})' if str(error) else ''}; give a smaller volume")
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        return 1
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        if not error.filename:
+            # Files are written by name, so this is most likely stdout; a command of a plugin may know better.
+            return _refuse(f"standard output: cannot be written ({error.strerror})")
+        return _refuse(f"{error.filename}: no room on the disk; free some space or choose another disk")
+    # Usage errors of the parser, whichever library Typer builds on.
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message(), err=True)
+            return 2
+        return _refuse(f"{error.format_message()}{_hint(error)}")
+    raise error
 
 
 def _hint(error: Any) -> str:
