@@ -16,7 +16,8 @@ from tomokit.cuda.octree_run import OctreeRunOnDevice
 from tomokit.cuda.parts import split
 from tomokit.fit.options import OctreeOptions
 from tomokit.fit.run import OctreeRun
-from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.fit.weights import measured_shape
+from tomokit.methods.contract import Problem
 from tomokit.metrics import psnr
 from tomokit.phantom import simulate_series
 
@@ -60,7 +61,7 @@ def fits(device: Device, sizes: Sizes) -> Iterator[Row]:
         yield Row(f"{name}, the same bits when run again", "yes" if same else "no", "yes", same)
         del cpu, here, again, run
 
-    shape = ProblemShape.of(problem("cuda"))
+    shape = measured_shape(problem("cuda"))
     estimate = device_bytes(shape, plain, masked=False)
     taken = _memory_of(device, lambda: _advance(on_device(plain)))
     found = f"{estimate / 2**20:.1f}, {taken / 2**20:.1f} MiB"
@@ -101,7 +102,7 @@ def _in_turn(
     _advance(whole)
     expected = score(whole)
     ((_, half),) = cuts_of(split(whole.leaves.forest, 2), [device], whole.problem.geometry)
-    enough = device_bytes(ProblemShape.of(whole.problem), whole.options, False, half)
+    enough = device_bytes(whole.shape, whole.options, False, half)
     del whole
     with _limited(device, int(1.06 * enough)):
         run = start()

@@ -10,12 +10,14 @@ import pytest
 from cases import needs_compiler, small_problem
 from on_cpu import CpuDevice
 
+from tomokit.cuda.device import use_devices
 from tomokit.cuda.memory import cuts_of, device_bytes
 from tomokit.cuda.octree_run import OctreeRunOnDevice
 from tomokit.cuda.share import Share
 from tomokit.errors import ResourceError
 from tomokit.fit.options import OctreeOptions
 from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.octree import Octree
 from tomokit.methods.pausing import EpochPaused
 
 pytestmark = needs_compiler
@@ -148,5 +150,11 @@ def test_the_least_parts_that_fit_are_taken_and_what_does_not_fit_in_any_is_refu
     counts = [len(shares(in_turn(problem, OPTIONS, share))) for share in (0.95, 0.72, 0.6)]
     assert counts == [2, 2, 4]
     assert in_turn(problem, OPTIONS, 0.6).settled()["devices"] == {"count": 1, "parts": 4}
+    device = CpuDevice(memory_bytes=int(0.72 * whole_bytes(problem, OPTIONS)))
+    with use_devices([device]):
+        taken = Octree().estimate_bytes_of(problem, OPTIONS)
+    # Values and mean squares wait on the host.
+    waiting = sum(2 * item.part.own.size * OPTIONS.n**3 * 4 for item in shares(in_turn(problem, OPTIONS)))
+    assert taken == Octree().estimate_bytes(ProblemShape.of(problem), OPTIONS) + waiting
     with pytest.raises(ResourceError, match=r"needs about .* GiB on the device, .* GiB in the \d+ parts .* are free"):
         in_turn(problem, OPTIONS, 0.2)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tomokit.fit.weights import Scales, finest_spacing_px
-from tomokit.methods.contract import Problem
+from tomokit.fit.weights import Scales, measured_shape, spacing_px
+from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.octree.cover import Region, cover
 
 
@@ -43,12 +43,13 @@ def test_the_weight_is_that_of_an_integral(problem: Problem) -> None:
 
 
 def test_a_fine_lattice_is_for_little_noise(problem: Problem) -> None:
-    scales = Scales.of(problem)
-    spacings = [replace(scales, relative_noise=noise).spacing_px() for noise in (0.0, 0.02, 0.06, 0.3, 1.0)]
-    assert spacings[0] == spacings[1] == finest_spacing_px(crowded=False)
-    assert spacings[1] < spacings[2] < spacings[3] == spacings[4] == 1.0
-    crowded = [replace(scales, crowded=True, relative_noise=noise).spacing_px() for noise in (0.0, 0.05, 0.3)]
-    assert spacings[0] < crowded[0] == finest_spacing_px(crowded=True) < crowded[1] < crowded[2] == 1.0
+    alone = [spacing_px(False, noise) for noise in (0.0, 0.02, 0.06, 0.3, 1.0, None)]
+    assert alone[0] == alone[1] < alone[2] < alone[3] == alone[4] == alone[5] == 1.0
+    crowded = [spacing_px(True, noise) for noise in (0.0, 0.05, 0.3, None)]
+    assert alone[0] < crowded[0] < crowded[1] < crowded[2] == crowded[3] == 1.0
+    shape = measured_shape(problem)
+    assert shape.relative_noise == Scales.of(problem).relative_noise
+    assert replace(shape, relative_noise=None) == ProblemShape.of(problem)
 
 
 def test_a_specimen_that_fills_the_field_is_not_taken_for_pieces(problem: Problem) -> None:

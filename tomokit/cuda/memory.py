@@ -17,7 +17,7 @@ from tomokit.cuda.support import foreign_bytes, needs_all_leaves, regularizers_o
 from tomokit.errors import ResourceError
 from tomokit.fit import setup
 from tomokit.fit.memory import Layout, finest_row_taps, footprint_sizes, lay_out
-from tomokit.fit.weights import finest_spacing_px
+from tomokit.fit.weights import measured_shape
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.octree import Forest
 from tomokit.octree.cover import LeafBudgetError
@@ -97,8 +97,7 @@ def device_bytes(
     if cut is None:
         sizes = (layout.leaves, layout.slabs, shape.n_y)
         cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
-    field = _FLOAT * cut.most_leaves * layout.n**3
-    remembered = sum(array.size for array in setup.make_optimizer(options).state_arrays((1,), np.float32).values())
+    field, remembered = _FLOAT * cut.most_leaves * layout.n**3, _remembered(options)
     # Values, densities old and new, what the optimizer remembers; the layers at cuts.
     total = float(field * (3 + remembered)) + _FLOAT * cut.layers * layout.n**2
     spaces = set()
@@ -117,24 +116,32 @@ def device_bytes(
     return int(total + max(_level_bytes(shape, options, layout, cut, pixel, masked) for pixel in _pixels(options)))
 
 
-def check_fit(devices: Sequence[Device], problem: Problem, options: OctreeOptions) -> None:
-    """Refuse a fit that does not fit, in as many parts as it can be cut into, from its options alone.
+def check_fit(devices: Sequence[Device], problem: Problem, options: OctreeOptions) -> int:
+    """Refuse a fit that does not fit, in as many parts as it can be cut into, before anything is sent.
+
+    Returns
+    -------
+    int
+        Bytes of the host's memory in which parts wait while others are on their device; 0 where none do.
 
     Raises
     ------
     ResourceError
         With the estimate and what is free.
     """
-    shape = ProblemShape.of(problem)
+    shape = measured_shape(problem)
     layout = lay_out(shape, options)
     whole = device_bytes(shape, options, problem.mask is not None, layout=layout)
     if layout.leaves <= _MOST_LEAVES and whole <= devices[0].free_bytes():
-        return
+        return 0
     try:
-        forest = setup.make_forest(shape, options, finest_spacing_px(shape.fit_exposure))
+        forest = setup.make_forest(shape, options)
     except LeafBudgetError:
-        return  # the run will say so
-    parts_that_fit(forest, devices, problem, options, layout.leaves / forest.n_leaves)
+        return 0  # the run will say so
+    parts = parts_that_fit(forest, devices, problem, options, layout.leaves / forest.n_leaves)
+    if len(parts) <= len(devices):
+        return 0
+    return _FLOAT * layout.leaves * layout.n**3 * (1 + _remembered(options))
 
 
 def parts_that_fit(
@@ -156,7 +163,7 @@ def parts_that_fit(
     ResourceError
         If they cannot hold it in any number of parts; with the estimate and what is free.
     """
-    shape, masked = ProblemShape.of(problem), problem.mask is not None
+    shape, masked = measured_shape(problem), problem.mask is not None
     layout = lay_out(shape, options)
     parts: list[Part] = []
     most = forest.roots[2] if needs_all_leaves(options) is None else 1
@@ -200,6 +207,11 @@ def cuts_of(
         )  # fmt: skip
         found.append((device, cut))
     return found
+
+
+def _remembered(options: OctreeOptions) -> int:
+    """Arrays of the values' size that the optimizer remembers."""
+    return sum(array.size for array in setup.make_optimizer(options).state_arrays((1,), np.float32).values())
 
 
 def _pixels(options: OctreeOptions) -> list[int]:

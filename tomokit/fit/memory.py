@@ -11,7 +11,7 @@ import numpy as np
 
 from tomokit.fit import setup
 from tomokit.fit.penalties import Weighted, is_fused_boundary, make_regularizers
-from tomokit.fit.weights import FOLLOW_NOISE, finest_spacing_px
+from tomokit.fit.weights import FOLLOW_NOISE
 from tomokit.methods.contract import ProblemShape
 from tomokit.methods.noise import contrast_views
 from tomokit.octree.cover import LeafBudgetError
@@ -47,7 +47,7 @@ def estimate_bytes(shape: ProblemShape, options: OctreeOptions) -> int:
     """Most bytes that a fit holds at one time, beyond its problem and the volume it is asked for.
 
     The forest is laid out as the fit will, leaves that no ray sees included; where structure updates may add leaves,
-    all of ``max_leaves`` are counted.
+    all of ``max_leaves`` are counted. Of a shape whose noise is not known, the fewest vertices that any noise brings.
 
     Raises
     ------
@@ -88,15 +88,14 @@ def lay_out(shape: ProblemShape, options: OctreeOptions) -> Layout:
     LeafBudgetError
         As :func:`estimate_bytes`.
     """
-    spacing = finest_spacing_px(shape.fit_exposure)
     try:
-        forest = setup.make_forest(shape, options, spacing)
+        forest = setup.make_forest(shape, options)
     except LeafBudgetError:
         # Whether exposures are fitted, and with it the margin, may not be known yet: only what is sure is refused.
         if options.margin is not None:
             raise
         narrow = ProblemShape(shape.n_views, shape.n_u, shape.n_y, shape.thickness_px)
-        forest = setup.make_forest(narrow, options, spacing)
+        forest = setup.make_forest(narrow, options)
         return Layout(options.max_leaves, options.max_leaves, options.max_leaves, forest.n, forest.root_px)
     found = find_slabs(forest)
     slabs, groups = len(found.slab), len(found.group)

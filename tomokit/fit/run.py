@@ -50,9 +50,9 @@ class OctreeRun:
         self.options = options
         self.epochs = options.epochs
         self.epoch = 0
-        shape = ProblemShape.of(problem)
-        self.region = setup.region_of(shape)
         self.scales = Scales.of(problem, options.unit)
+        self.shape = dataclasses.replace(ProblemShape.of(problem), relative_noise=self.scales.relative_noise)
+        self.region = setup.region_of(self.shape)
         self.optimizer = setup.make_optimizer(options)
         # The fit's densities are in its unit, those that go in or out are not.
         kappa = problem.geometry.kappa * self.scales.unit
@@ -210,7 +210,7 @@ class OctreeRun:
         self._place(leaves)
 
     def _first_forest(self) -> Forest:
-        return setup.make_forest(ProblemShape.of(self.problem), self.options, self.scales.spacing_px())
+        return setup.make_forest(self.shape, self.options)
 
     def _field(self, forest: Forest, density: NDArray[np.float32]) -> LeafField:
         return LeafField(forest, density, self.options.activation, self.optimizer, self.options.bend)

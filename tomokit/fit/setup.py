@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tomokit.fit.penalties import by_name, table
+from tomokit.fit.weights import spacing_px
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.methods.dense_run import margin_px
 from tomokit.methods.noise import contrast
@@ -28,15 +29,15 @@ def region_of(shape: ProblemShape) -> Region:
     return Region(shape.n_u, shape.n_y, shape.thickness_px)
 
 
-def make_forest(shape: ProblemShape, options: OctreeOptions, spacing_px: float) -> Forest:
+def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
     """The first forest, before leaves that no ray sees are culled.
+
+    Where the options name neither the distance of vertices nor the leaves' edge, it follows from the shape's noise.
 
     Parameters
     ----------
     shape : ProblemShape
     options : OctreeOptions
-    spacing_px : float
-        Least distance of vertices where the options name neither it nor the leaves' edge.
 
     Raises
     ------
@@ -44,7 +45,9 @@ def make_forest(shape: ProblemShape, options: OctreeOptions, spacing_px: float) 
         If ``max_leaves`` is too small.
     """
     region, margin = region_of(shape), margin_px(shape, options.margin)
-    spacing = spacing_px if options.spacing_px is None else options.spacing_px
+    spacing = options.spacing_px
+    if spacing is None:
+        spacing = spacing_px(shape.fit_exposure, shape.relative_noise)
     n, leaf = options.n, options.leaf_px
     if leaf is not None:
         n = n or min(max(round(leaf / spacing) + 1, 4), 128)

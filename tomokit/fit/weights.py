@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tomokit.methods.contract import Problem
-from tomokit.methods.noise import contrast, noise_level
+from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.noise import contrast
 from tomokit.octree import Forest
 
 FOLLOW_NOISE = ("tv", "boundary")
@@ -20,15 +20,36 @@ _LEAST_SIGNAL = 0.3  # of the contrast: where it is all noise, the noise does no
 _SHARP, _NOISY, _CROWDED = 0.7, 4.0, 30.0
 # Spacing where there is little noise, how much that is, and how the spacing grows with more.
 _SPACING, _CROWDED_SPACING = (0.5, 0.026, 3.8), (0.8, 0.035, 8.0)
+_WIDEST = 1.0
 
 
-def finest_spacing_px(crowded: bool) -> float:
-    """The least distance between vertices, at the least noise.
+def spacing_px(crowded: bool, relative_noise: float | None) -> float:
+    """Distance between vertices: the finer, the less noise there is to fit.
 
     A trilinear field as coarse as the detector blurs the edges of voxels that are its means. Where the specimen fills
     the field there are few such edges.
+
+    Parameters
+    ----------
+    crowded : bool
+        Whether the specimen fills the field, so that exposures are fitted.
+    relative_noise : float or None
+        Noise over the range of the projections without it; None for the widest distance that any has.
+
+    Returns
+    -------
+    float
+        In pixels.
     """
-    return (_CROWDED_SPACING if crowded else _SPACING)[0]
+    finest, little, wider = _CROWDED_SPACING if crowded else _SPACING
+    if relative_noise is None:
+        return _WIDEST
+    return float(np.clip(finest + wider * (relative_noise - little), finest, _WIDEST))
+
+
+def measured_shape(problem: Problem) -> ProblemShape:
+    """The sizes of a problem, and its noise."""
+    return replace(ProblemShape.of(problem), relative_noise=Scales.of(problem).relative_noise)
 
 
 @dataclass(frozen=True)
@@ -72,7 +93,7 @@ class Scales:
             Unit of density; by default the density of a slab as thick as the volume whose projection is the range of
             the projections without noise.
         """
-        noise, seen = noise_level(problem.projections, problem.mask), contrast(problem)
+        noise, seen = problem.noise_level, contrast(problem)
         signal = math.sqrt(max(seen**2 - (_NOISE_RANGE * noise) ** 2, (_LEAST_SIGNAL * seen) ** 2))
         kappa = problem.geometry.kappa
         if unit is None:
@@ -105,11 +126,6 @@ class Scales:
         w = self.noise * math.sqrt(self.n_views)
         h = float(forest.spacing_px.min())
         return 2 * w / self.pixels * self.kappa * self.unit * h * h * forest.n_leaves * forest.n**3
-
-    def spacing_px(self) -> float:
-        """Distance between vertices: the finer, the less noise there is to fit."""
-        finest, little, wider = _CROWDED_SPACING if self.crowded else _SPACING
-        return float(np.clip(finest + wider * (self.relative_noise - little), finest, 1.0))
 
     def concave_delta(self) -> float:
         """What an edge costs at most under the concave total variation, in this unit: less than a typical

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -61,6 +62,14 @@ class Problem:
             raise InputError(f"mask of shape {self.mask.shape}, projections of {expected}")
         if self.thickness_px < 1:
             raise InputError(f"thickness of {self.thickness_px} voxels", remedy="give --thickness of at least 1")
+
+    @cached_property
+    def noise_level(self) -> float:
+        """Standard deviation of the projections' noise; measured once, as it takes seconds (see
+        :mod:`tomokit.methods.noise`)."""
+        from tomokit.methods.noise import noise_level
+
+        return noise_level(self.projections, self.mask)
 
 
 class Run(Protocol):
@@ -125,7 +134,11 @@ class Method(Protocol):
         ...
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: Any) -> int:
-        """Peak bytes that a run will allocate beyond the problem itself."""
+        """Peak bytes that a run will allocate beyond the problem itself.
+
+        A method whose sizes follow from the data may also have ``estimate_bytes_of(problem, options)``, which is asked
+        when they have been read; here it says what is sure before.
+        """
         ...
 
 
@@ -143,6 +156,8 @@ class ProblemShape:
         Largest tilt, either way, in degrees.
     fit_exposure : bool
         Whether exposures will be fitted.
+    relative_noise : float or None
+        Noise over the range of the projections without it; None where nobody has measured it.
     """
 
     n_views: int
@@ -151,10 +166,11 @@ class ProblemShape:
     thickness_px: int
     highest_tilt_deg: float = 60.0
     fit_exposure: bool = False
+    relative_noise: float | None = None
 
     @classmethod
     def of(cls, problem: Problem) -> ProblemShape:
-        """The sizes of a problem."""
+        """The sizes of a problem; its noise is not measured."""
         geometry = problem.geometry
         highest = float(np.abs(geometry.tilt_deg).max())
         return cls(geometry.n_views, geometry.n_u, geometry.n_v, problem.thickness_px, highest, problem.fit_exposure)

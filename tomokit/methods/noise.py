@@ -50,7 +50,7 @@ def tv_weight(problem: Problem) -> float:
     The back-projected noise has a standard deviation of about ``sigma sqrt(n_views)`` in every voxel, and a total
     variation of weight w can absorb what stays below w; so the weight is proportional to both.
     """
-    return noise_level(problem.projections, problem.mask) * float(np.sqrt(problem.geometry.n_views))
+    return problem.noise_level * float(np.sqrt(problem.geometry.n_views))
 
 
 def contrast(problem: Problem) -> float:

@@ -40,3 +40,17 @@ class Octree:
         from tomokit.fit.memory import estimate_bytes
 
         return estimate_bytes(problem_shape, options)
+
+    def estimate_bytes_of(self, problem: Problem, options: OctreeOptions) -> int:
+        """The same when the noise can be measured, which the distance of vertices follows; and what waits here for
+        its turn on a GPU."""
+        from tomokit.fit.memory import estimate_bytes
+        from tomokit.fit.weights import measured_shape
+
+        waiting = 0
+        if problem.backend == "cuda":
+            from tomokit.cuda.device import devices
+            from tomokit.cuda.memory import check_fit
+
+            waiting = check_fit(devices(), problem, options)
+        return estimate_bytes(measured_shape(problem), options) + waiting

@@ -10,7 +10,7 @@ import numpy as np
 
 from tomokit import __version__
 from tomokit.errors import TomokitError
-from tomokit.methods.contract import ProblemShape, Run
+from tomokit.methods.contract import Problem, ProblemShape, Run
 from tomokit.methods.pausing import Settled
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
@@ -81,7 +81,8 @@ def reconstruct(
     check_outputs(request, going_on=resumed is not None)
     what = f"a volume of {_size(plan)} by {request.method}"
     before = plan.bytes_before_fit(masked=request.mask is not None or request.xf is not None)
-    check_memory(_LIBRARIES_BYTES + before + _bytes_of_fit(plan.shape, method, options), what)
+    fit_bytes = _bytes_with_volume(method.estimate_bytes(plan.shape, options), plan.shape)
+    check_memory(_LIBRARIES_BYTES + before + fit_bytes, what)
     check_disk(request.output, plan.shape.volume_bytes + _HEADER_BYTES)
     threads = use_threads(request.threads)
 
@@ -90,8 +91,8 @@ def reconstruct(
     inputs = prepared.series.provenance.get("sha256") or {path.name: digest(path) for path in input_paths(request)}
     if resumed is not None:
         check_same_inputs(request, resumed, inputs)
-    # Angles and transform are known only now, and with them how far the volume extends beyond the field.
-    check_memory(_bytes_of_fit(ProblemShape.of(prepared.problem), method, options), what)
+    # Angles, transform and noise are known only now, and with them how far the volume extends and how fine it is.
+    check_memory(_bytes_of_problem(prepared.problem, method, options), what)
     run = method.start(prepared.problem, options)
     used, settled = plugins_used(registry, request, options, reader), run.settled() if isinstance(run, Settled) else {}
     provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, settled)
@@ -209,12 +210,19 @@ def _held_out_summary(prepared: Prepared, history: list[dict[str, Any]]) -> dict
     return {"held_out": {"views": list(prepared.held_out.views), **last}, "best_epoch": best["epoch"]}
 
 
-def _bytes_of_fit(shape: ProblemShape, method: Any, options: Any) -> int:
+def _bytes_with_volume(fit_bytes: int, shape: ProblemShape) -> int:
     """Peak bytes of fitting or writing, whichever takes more, beyond the problem.
 
     When the fit is done the run gives a copy of its volume; the transposed one is made when the run is gone.
     """
-    return int(max(method.estimate_bytes(shape, options) + shape.volume_bytes, 2 * shape.volume_bytes))
+    return max(fit_bytes + shape.volume_bytes, 2 * shape.volume_bytes)
+
+
+def _bytes_of_problem(problem: Problem, method: Any, options: Any) -> int:
+    """The same of a problem that has been read; of its sizes alone if the method asks for no more."""
+    shape, of_data = ProblemShape.of(problem), getattr(method, "estimate_bytes_of", None)
+    fit_bytes = method.estimate_bytes(shape, options) if of_data is None else of_data(problem, options)
+    return _bytes_with_volume(fit_bytes, shape)
 
 
 def _size(plan: Plan) -> str:
