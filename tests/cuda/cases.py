@@ -1,4 +1,4 @@
-"""Forests, geometries and a plugin's regularizer that the kernels' tests share."""
+"""Forests, geometries, differences and a plugin's regularizer that the kernels' tests share."""
 
 from __future__ import annotations
 
@@ -53,6 +53,28 @@ def small_problem(backend: str = "cpu", shape: tuple[int, int, int] = (12, 24, 2
     mask = np.ones(data.shape, np.float32)
     mask[:, 3:6, 10:13] = 0
     return Problem(data.astype(np.float32), mask, seen, nz, fit_exposure=True, seed=4, backend=backend)
+
+
+def gradient(d: np.ndarray) -> np.ndarray:
+    """Forward differences with free boundaries, shape (3, n_x, n_z, n_y), float64."""
+    q = np.zeros((3, *d.shape))
+    q[0, :-1], q[1, :, :-1], q[2, :, :, :-1] = (np.diff(d.astype(np.float64), axis=axis) for axis in range(3))
+    return q
+
+
+def divergence(q: np.ndarray) -> np.ndarray:
+    """Its negative transpose."""
+    found = np.zeros(q.shape[1:])
+    for axis, part in enumerate(q.astype(np.float64)):
+        found += np.diff(part, axis=axis, prepend=0.0)
+    return found
+
+
+def dual_field(shape: tuple[int, int, int], seed: int) -> np.ndarray:
+    """Random vectors, zero where there is no forward difference."""
+    q = np.random.default_rng(seed).normal(size=(3, *shape)).astype(np.float32)
+    q[0, -1], q[1, :, -1], q[2, :, :, -1] = 0, 0, 0
+    return q
 
 
 @dataclass(frozen=True)

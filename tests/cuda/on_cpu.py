@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.fft
 
 from tomokit.cuda.signature import Signature, check_arguments, signatures
 from tomokit.cuda.source import source_text
@@ -188,6 +189,33 @@ class DeviceArrays:
         self.held_bytes -= size
 
 
+class Transforms:
+    """SciPy's cosine transforms; counted as held is what CuPy's take (see :mod:`tomokit.cuda.cosine`)."""
+
+    def __init__(self, arrays: DeviceArrays) -> None:
+        self._arrays = arrays
+        self.plans: dict[tuple[int, int], np.ndarray] = {}
+
+    def dct(self, x: np.ndarray, axis: int, norm: str) -> np.ndarray:
+        """Type II along an axis."""
+        return self._transform(scipy.fft.dct, x, axis, norm)
+
+    def idct(self, x: np.ndarray, axis: int, norm: str) -> np.ndarray:
+        """Its inverse."""
+        return self._transform(scipy.fft.idct, x, axis, norm)
+
+    def _transform(self, function: Callable[..., np.ndarray], x: np.ndarray, axis: int, norm: str) -> np.ndarray:
+        key = x.shape[axis], x.size // x.shape[axis]
+        if key not in self.plans:
+            # A work area of two complex numbers for each that is transformed.
+            self.plans[key] = self._arrays.empty(4 * x.size, np.float32)
+        copies = self._arrays.empty(5 * x.size, np.float32)
+        found = function(x, axis=axis, norm=norm)
+        del copies
+        assert found.dtype == np.float32
+        return found
+
+
 class CpuDevice:
     """The CPU in the place of a device.
 
@@ -208,6 +236,7 @@ class CpuDevice:
 
     def __init__(self, seed: int = 0, memory_bytes: int = 1 << 40, is_strict: bool = False) -> None:
         self.xp = DeviceArrays(self.check_current)
+        self.fft = Transforms(self.xp)
         self.is_strict = is_strict
         self.memory_bytes = memory_bytes
         self.order = np.random.default_rng(seed)

@@ -38,6 +38,11 @@ class Device(Protocol):
     xp: Any
     block_threads: int
 
+    @property
+    def fft(self) -> Any:
+        """``cupyx.scipy.fft``, or what offers the same of SciPy's interface."""
+        ...
+
     def load(self, name: str | Path, **defines: int) -> Mapping[str, Kernel]:
         """The kernels of a source file, of ours by name or of any by path, compiled with these constants; kept."""
         ...
@@ -122,6 +127,13 @@ class CudaDevice:
         self.number = number
         self._device = cupy.cuda.Device(number)
         self._loaded: dict[tuple[Any, ...], dict[str, CudaKernel]] = {}
+
+    @property
+    def fft(self) -> Any:
+        """CuPy's transforms, which need cuFFT: a library that nothing else here does."""
+        import cupyx.scipy.fft
+
+        return cupyx.scipy.fft
 
     def load(self, name: str | Path, **defines: int) -> dict[str, CudaKernel]:
         """The kernels of a source file; compiled once per device and set of constants, and cached on disk by CuPy."""

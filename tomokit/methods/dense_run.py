@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.plugin.options import option
 from tomokit.projector import DenseProjector
+
+if TYPE_CHECKING:
+    from tomokit.cuda.dense_steps import DenseSteps
+    from tomokit.cuda.held import HeldArrays
 
 
 class DenseRun:
@@ -45,6 +49,8 @@ class DenseRun:
         self.mask = None if problem.mask is None else problem.mask.astype(self.operator.dtype, copy=False)
         self.density: NDArray[np.floating] = np.zeros(self.operator.volume_shape, self.operator.dtype)
         self._exposure = np.zeros(geometry.n_views, np.float64)
+        # Those of the run's arrays that a device works on, where it does.
+        self._held: HeldArrays | None = None
         self._weight_sums = (
             np.full(geometry.n_views, float(geometry.n_u * geometry.n_v))
             if self.mask is None
@@ -95,31 +101,58 @@ class DenseRun:
             squares += float(np.vdot(residual, residual))
         return stack, squares / max(float(self._weight_sums.sum()), 1.0)
 
-    def on_device(self, ray_weight: NDArray[np.floating], groups: Sequence[NDArray[np.int64]], volumes: int) -> Any:
-        """What takes steps on a GPU that holds this run; None where there is none, and the host takes them.
+    def hold_on_device(self, volumes: int, views: int, more_bytes: int = 0) -> HeldArrays | None:
+        """Let a GPU that has room for this run hold its density and exposure.
+
+        Parameters
+        ----------
+        volumes : int
+            Arrays of the volume's size that are there at a time.
+        views : int
+            Taken at a time.
+        more_bytes : int
+            Beside volumes and stacks.
+
+        Returns
+        -------
+        HeldArrays or None
+            None where there is no such GPU, and the host takes the steps.
+        """
+        if self.problem.backend != "cuda":
+            return None
+        from tomokit.cuda.dense_data import device_for_steps
+        from tomokit.cuda.device import devices
+        from tomokit.cuda.held import HeldArrays
+
+        shape = self.operator.volume_shape
+        device = device_for_steps(devices(), self.problem, shape, volumes, views, more_bytes)
+        if device is not None:
+            self._held = HeldArrays(device, {"density": self.density, "exposure": self._exposure})
+        return self._held
+
+    def steps_on_device(
+        self, ray_weight: NDArray[np.floating], groups: Sequence[NDArray[np.int64]], *volumes: int
+    ) -> DenseSteps | None:
+        """What takes steps on a GPU that holds this run; None where the host takes them.
 
         Parameters
         ----------
         ray_weight : ndarray, shape (n_views, n_u, n_v)
         groups : sequence of ndarray of int64
             Views that are taken together, each in ascending order without gaps.
-        volumes : int
-            Arrays of the volume's size that the steps have.
-
-        Returns
-        -------
-        DenseSteps or None
+        *volumes : int
+            Arrays of the volume's size that the steps have; the first number of them that fits is the steps' own.
         """
-        if self.problem.backend != "cuda":
-            return None
-        from tomokit.cuda.dense_steps import DenseSteps, device_for_steps
-        from tomokit.cuda.device import devices
+        views = max(chosen.size for chosen in groups)
+        for number in volumes:
+            held = self.hold_on_device(number, views)
+            if held is None:
+                continue
+            from tomokit.cuda.dense_steps import DenseSteps
 
-        shape, most = self.operator.volume_shape, max(views.size for views in groups)
-        device = device_for_steps(devices(), self.problem, shape, volumes, most)
-        if device is None:
-            return None
-        return DenseSteps(device, self.problem, shape, ray_weight, self._weight_sums, groups)
+            shape = self.operator.volume_shape
+            return DenseSteps(held, self.problem, shape, ray_weight, self._weight_sums, groups, number)
+        return None
 
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
         """Projections ``[tilt, u, y]`` of the present density, without exposure (see :class:`Run`)."""
@@ -135,10 +168,14 @@ class DenseRun:
 
     def _estimate(self) -> NDArray[np.floating]:
         """The density to show; a method whose iterates are not their own best answer says so here."""
+        if self._held is not None:
+            self._held.bring("density")
         return self.density
 
     def exposure(self) -> NDArray[np.float32]:
         """Additive exposure of each view in units of projection, shape (n_views,)."""
+        if self._held is not None:
+            self._held.bring("exposure")
         return self._exposure.astype(np.float32)
 
     def stored_density(self) -> dict[str, Any]:
@@ -157,7 +194,9 @@ class DenseRun:
         return {"margin_px": self._margin_px} | ({} if weight is None else {"weight": float(weight)})
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Density and exposure; a method with more state adds its own."""
+        """Density and exposure, brought to the host; a method with more state adds its own."""
+        if self._held is not None:
+            self._held.bring()
         return {"density": self.density, "exposure": self._exposure}
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -178,6 +217,8 @@ class DenseRun:
                 )
         for name, mine in own.items():
             mine[...] = arrays[name]
+        if self._held is not None:
+            self._held.forget()
         self.epoch = epoch
 
 

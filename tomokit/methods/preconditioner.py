@@ -37,6 +37,14 @@ class CosinePreconditioner:
         g and c.
     threads : int
         Threads of the cosine transform.
+
+    Attributes
+    ----------
+    largest : float
+        Largest eigenvalue before it is scaled.
+    plane : ndarray of float32, shape (n_x, n_z)
+    line : ndarray of float32, shape (n_y,)
+        M's eigenvalue of ``(k_x, k_z, k_y)`` is ``plane[k_x, k_z] + line[k_y]``.
     """
 
     def __init__(
@@ -47,14 +55,14 @@ class CosinePreconditioner:
         plane = _data_spectrum(geometry, n_x, n_z) + constant
         plane += gradient_weight * (_difference_spectrum(n_x)[:, None] + _difference_spectrum(n_z)[None, :])
         self.largest = _largest_eigenvalue(geometry, plane, gradient_weight, constant)
-        self._plane = (plane * self.largest).astype(np.float32)
-        self._line = (gradient_weight * self.largest * _difference_spectrum(n_y)).astype(np.float32)
+        self.plane = (plane * self.largest).astype(np.float32)
+        self.line = (gradient_weight * self.largest * _difference_spectrum(n_y)).astype(np.float32)
 
     def __call__(self, v: NDArray[np.floating]) -> NDArray[np.floating]:
         """Apply to a volume ``[x, z, y]``; returns a new one."""
         spectrum = dctn(v, norm="ortho", workers=self._threads)
         for x in range(len(spectrum)):
-            spectrum[x] /= self._plane[x][:, None] + self._line
+            spectrum[x] /= self.plane[x][:, None] + self.line
         return idctn(spectrum, norm="ortho", workers=self._threads, overwrite_x=True)
 
 

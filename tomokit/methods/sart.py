@@ -34,13 +34,17 @@ class SartOptions:
 class SartRun(DenseRun):
     """A SART reconstruction under way."""
 
+    # What it takes on a device: density and direction.
+    _volumes: ClassVar[tuple[int, ...]] = (2,)
+
     def __init__(self, problem: Problem, options: SartOptions) -> None:
         super().__init__(problem, options.epochs, options.margin)
         self.options = options
         rays = self.operator(np.ones(self.operator.volume_shape, self.operator.dtype))
         self._ray_weight = invert_above(rays, 0.5)
         n_views = problem.geometry.n_views
-        self._steps = self.on_device(self._ray_weight, [np.array([view]) for view in range(n_views)], 2)
+        groups = [np.array([view]) for view in range(n_views)]
+        self._steps = self.steps_on_device(self._ray_weight, groups, *self._volumes)
         self._single = [] if self._steps else [self.operator.views([view]) for view in range(n_views)]
         self.pause: Callable[[], bool] = never
         # Of the sweep under way: views taken, and their squared residuals.
@@ -50,7 +54,7 @@ class SartRun(DenseRun):
         """One pass over all views, or the rest of one; returns the data term as each view found it."""
         order = np.random.default_rng((self.problem.seed, self.epoch)).permutation(self.problem.geometry.n_views)
         if self._steps:
-            self._steps.begin(self.density, self._exposure, self._so_far[1])
+            self._steps.begin(self._so_far[1])
         try:
             for view in order[int(self._so_far[0]) :]:
                 self._step(int(view))
@@ -58,8 +62,7 @@ class SartRun(DenseRun):
                     raise EpochPaused
         finally:
             if self._steps:
-                self._steps.fetch(self.density)
-                self._so_far[1] = self._steps.fetch_sums(self._exposure)
+                self._so_far[1] = self._steps.fetch_squares()
         squares = float(self._so_far[1])
         self._so_far[:] = 0
         return squares / max(float(self._weight_sums.sum()), 1.0)

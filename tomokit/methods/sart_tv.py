@@ -35,6 +35,8 @@ class SartTvRun(SartRun):
     """A SART+TV reconstruction under way."""
 
     options: SartTvOptions
+    # Density, direction or what it is denoised into, and the dual of three; without that the host denoises.
+    _volumes: ClassVar[tuple[int, ...]] = (5, 2)
 
     def __init__(self, problem: Problem, options: SartTvOptions) -> None:
         super().__init__(problem, options)
@@ -42,18 +44,29 @@ class SartTvRun(SartRun):
         noise = options.relaxation * tv_weight(problem) / problem.thickness_px
         self.weight = options.strength * noise if options.weight is None else options.weight
         self._dual = np.zeros((3, *self.operator.volume_shape), self.operator.dtype)
+        if self._held is not None:
+            self._held.add(dual=self._dual)
 
     def advance(self) -> dict[str, float]:
         """One sweep over all views and one denoising."""
-        from tomokit.methods.total_variation import proximal
-
         loss = self.sweep()
-        out = np.empty_like(self.density)
         weight = self.weight * self.options.decay**self.epoch
-        proximal(self.density, self._dual, weight, self.options.inner, self.options.nonnegative, out)
-        self.density[...] = out
+        if self._steps and self._steps.volumes == max(self._volumes):
+            self._steps.denoise(weight, self.options.inner, self.options.nonnegative)
+        else:
+            self._denoise(weight)
         self.epoch += 1
         return {"loss": loss, "data": loss}
+
+    def _denoise(self, weight: float) -> None:
+        from tomokit.methods.total_variation import proximal
+
+        density = self._estimate()
+        out = np.empty_like(density)
+        proximal(density, self._dual, weight, self.options.inner, self.options.nonnegative, out)
+        density[...] = out
+        if self._held is not None:
+            self._held.forget("density")
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Those of SART, and the denoising's dual."""
@@ -72,7 +85,7 @@ class SartTv:
         return SartTvRun(problem, options)
 
     def refuses_cuda(self, options: SartTvOptions) -> None:
-        """Projections and their transpose have kernels there."""
+        """Sweeps and denoising run there, or projections and their transpose where they do not fit."""
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartTvOptions) -> int:
         """Density, direction and dual; ray weights (see :class:`Method`)."""

@@ -7,12 +7,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.methods.dense_run import DenseRun, dense_bytes, invert_above, margin_option
@@ -44,10 +42,8 @@ class SirtRun(DenseRun):
         del ones
         weight = np.ones(self.operator.stack_shape, self.operator.dtype) if self.mask is None else self.mask
         self._voxel_weight = invert_above(self.operator.T(weight), 1e-3)
-        self._steps = self.on_device(self._ray_weight, [np.arange(problem.geometry.n_views)], 3)
+        self._steps = self.steps_on_device(self._ray_weight, [np.arange(problem.geometry.n_views)], 3)
         self._scale = self._steps.send_scale(self._voxel_weight) if self._steps else None
-        # Whether the device has the density, and whether the host has it as it is there.
-        self._is_there, self._is_here = False, True
 
     def advance(self) -> dict[str, float]:
         """One iteration over all views."""
@@ -63,30 +59,12 @@ class SirtRun(DenseRun):
         self.epoch += 1
         return {"loss": loss, "data": loss}
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Density and exposure, brought to the host."""
-        self._estimate()
-        return super().arrays()
-
-    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue after `epoch` epochs (see :meth:`DenseRun.restore`)."""
-        super().restore(epoch, arrays)
-        self._is_there = False
-
     def _advance_on_device(self, steps: DenseSteps) -> dict[str, float]:
-        if not self._is_there:
-            steps.begin(self.density, self._exposure)
+        steps.begin()
         steps.step(0, float(self.options.relaxation), self.options.nonnegative, self._scale)
-        self._is_there, self._is_here = True, False
-        loss = steps.fetch_sums(self._exposure) / max(float(self._weight_sums.sum()), 1.0)
+        loss = steps.fetch_squares() / max(float(self._weight_sums.sum()), 1.0)
         self.epoch += 1
         return {"loss": loss, "data": loss}
-
-    def _estimate(self) -> NDArray[np.floating]:
-        if self._steps and not self._is_here:
-            self._steps.fetch(self.density)
-            self._is_here = True
-        return self.density
 
 
 class Sirt:

@@ -109,6 +109,12 @@ def total_variation(d: Any) -> float:
     return partial.sum()
 
 
+def dual_rate(weight: float) -> float:
+    """The step of the dual in :func:`proximal`."""
+    # The gradient's norm is at most sqrt(12), so 1 / (6 weight) is the edge of convergence.
+    return 0.95 / (6 * weight)
+
+
 def proximal(
     g: NDArray[np.floating],
     q: NDArray[np.floating],
@@ -136,8 +142,7 @@ def proximal(
     if weight <= 0:
         np.copyto(out, np.maximum(g, 0) if nonnegative else g)
         return
-    # The gradient's norm is at most sqrt(12), so 1 / (6 weight) is the edge of convergence.
-    rate = dtype(0.95 / (6 * weight))
+    rate = dtype(dual_rate(weight))
     for _ in range(iterations):
         add_divergence(g, q, dtype(weight), nonnegative, out)
         dual_step(out, q, rate)

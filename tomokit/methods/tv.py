@@ -17,7 +17,7 @@ Without it, plain FISTA needs several hundred iterations for what takes some fif
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.methods.dense_run import DenseRun, dense_bytes, margin_option
 from tomokit.methods.noise import contrast, tv_weight
 from tomokit.plugin.options import option
+
+if TYPE_CHECKING:
+    from tomokit.cuda.dense_tv import TvSteps
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,44 @@ class TvRun(DenseRun):
         self._data_dual = np.zeros(self.operator.stack_shape, dtype)
         self._gradient_dual = np.zeros((3, *shape), dtype)
         self._sign_dual = np.zeros(shape, dtype)
+        self._steps = self._steps_on_device()
 
     def advance(self) -> dict[str, float]:
         """One primal-dual iteration."""
+        pixels = max(float(self._weight_sums.sum()), 1.0)
+        if self._steps:
+            squares, variation = self._steps.step(self._dual_step, self.weight, self.options.nonnegative)
+            data = squares / pixels
+        else:
+            data, variation = self._iterate()
+        self.epoch += 1
+        tv = 2 * self.weight * variation / pixels
+        return {"loss": data + tv, "data": data, "tv": tv}
+
+    def _steps_on_device(self) -> TvSteps | None:
+        """What iterates on a GPU that holds this run and transforms; None where the host does."""
+        if self.problem.backend != "cuda":
+            return None
+        from tomokit.cuda.cosine import cosine_bytes, has_cosine
+        from tomokit.cuda.dense_tv import VOLUMES, TvSteps
+        from tomokit.cuda.device import devices
+
+        shape = self.operator.volume_shape
+        if not has_cosine(devices()[0]):
+            return None
+        held = self.hold_on_device(VOLUMES, self.problem.geometry.n_views, cosine_bytes(shape))
+        if held is None:
+            return None
+        held.add(
+            ahead=self._ahead,
+            data_dual=self._data_dual,
+            gradient_dual=self._gradient_dual,
+            sign_dual=self._sign_dual,
+        )
+        return TvSteps(held, self.problem, shape, self._weight_sums, self._precondition)
+
+    def _iterate(self) -> tuple[float, float]:
+        """The same on the host; returns the data term and the total variation."""
         from tomokit.methods.total_variation import add_divergence, dual_step, total_variation
         from tomokit.methods.voxels import look_ahead, sign_step
 
@@ -78,9 +116,7 @@ class TvRun(DenseRun):
             dual_step(self._ahead, self._gradient_dual, dtype(self._dual_step / self.weight))
             add_divergence(uphill, self._gradient_dual, dtype(-self.weight), False, uphill)
         look_ahead(self.density, self._precondition(uphill), self._ahead)
-        self.epoch += 1
-        tv = 2 * self.weight * total_variation(self.density) / max(float(self._weight_sums.sum()), 1.0)
-        return {"loss": data + tv, "data": data, "tv": tv}
+        return data, total_variation(self.density)
 
     def _step_data_dual(self, residuals: NDArray[np.floating]) -> None:
         """``y <- m (y + A e - p - b) / (m + 1)``; the residuals come as ``m (p - A e - b')`` with their own best b'."""
@@ -103,7 +139,8 @@ class TvRun(DenseRun):
 
     def _estimate(self) -> NDArray[np.floating]:
         """The density with the constraint enforced, which the iterates meet only in the limit."""
-        return np.maximum(self.density, 0) if self.options.nonnegative else self.density
+        density = super()._estimate()
+        return np.maximum(density, 0) if self.options.nonnegative else density
 
     def stored_density(self) -> dict[str, Any]:
         """As of any run on voxels, with the constraint enforced."""
@@ -132,7 +169,7 @@ class Tv:
         return TvRun(problem, options)
 
     def refuses_cuda(self, options: TvOptions) -> None:
-        """Projections and their transpose have kernels there."""
+        """All of an iteration runs there, or projections and their transpose where it does not fit."""
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: TvOptions) -> int:
         """Density, point ahead, four duals and two at work; data dual and residuals (see :class:`Method`)."""

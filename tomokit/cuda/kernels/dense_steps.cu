@@ -11,16 +11,7 @@
 
 #define THREADS 256
 
-// The sum of a block's values, known to its first thread.
-__device__ inline float sum_of_block(float value, float* sums) {
-    sums[threadIdx.x] = value;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-        __syncthreads();
-    }
-    return sums[0];
-}
+#include "sums.cuh"
 
 // predicted [view, pixel], replaced by r; partial [view, block]. Grid: blocks of pixels, views.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) dense_difference(
@@ -44,13 +35,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) dense_offset(
     __shared__ double sums[THREADS];
     double sum = 0.0;
     for (int b = threadIdx.x; b < blocks; b += THREADS) sum += partial[(long long)blockIdx.x * blocks + b];
-    sums[threadIdx.x] = sum;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0 && mask_sum[blockIdx.x] > 0.0) exposure[blockIdx.x] = sums[0] / mask_sum[blockIdx.x];
+    const double all = sum_of_block(sum, sums);
+    if (threadIdx.x == 0 && mask_sum[blockIdx.x] > 0.0) exposure[blockIdx.x] = all / mask_sum[blockIdx.x];
 }
 
 // exposure [view], null if it is not fitted; squares [view, block], sums of r^2 before the rays' weights. Grid as

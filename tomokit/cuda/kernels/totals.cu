@@ -6,6 +6,8 @@
 
 #define THREADS 256
 
+#include "sums.cuh"
+
 extern "C" __global__ void __launch_bounds__(THREADS, 4) add_total(
     const float* __restrict__ partial, const float* __restrict__ weight, double* __restrict__ totals, double factor,
     int slot, int n, int per_entry) {
@@ -15,13 +17,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) add_total(
     for (long long at = threadIdx.x; at < size; at += THREADS) {
         sum += weight == nullptr ? (double)partial[at] : (double)weight[at / per_entry] * (double)partial[at];
     }
-    sums[threadIdx.x] = sum;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) totals[slot] += factor * sums[0];
+    const double all = sum_of_block(sum, sums);
+    if (threadIdx.x == 0) totals[slot] += factor * all;
 }
 
 // Sum of a whole array, by one block of partial sums for each `stride` values: to see whether all are finite numbers.
@@ -31,11 +28,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) sum_blocks(
     const long long begin = (long long)blockIdx.x * stride, end = min(begin + stride, size);
     float sum = 0.0f;
     for (long long at = begin + threadIdx.x; at < end; at += THREADS) sum += values[at];
-    sums[threadIdx.x] = sum;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) partial[blockIdx.x] = sums[0];
+    const float all = sum_of_block(sum, sums);
+    if (threadIdx.x == 0) partial[blockIdx.x] = all;
 }
