@@ -2,10 +2,11 @@
 
     python tests/benchmarks/gpu.py [--small] [--tests-device] [--series FOLDER]
 
-Results against the CPU's: projection and adjoint within 1e-5, a whole fit within 0.05 dB, the same bits from run to
-run. Times: medians between events, beside their floors, which are the bytes that must be moved over the bandwidth that
-a copy reaches here, and the operations over the rate that a kernel of nothing but multiply-adds reaches here. Then one
-series at full size. Rows are printed as they are found, and a section that fails does not take the others with it.
+Results against the CPU's: projection and adjoint within 1e-5, dense methods within 1e-4, a whole fit within 0.05 dB,
+the same bits from run to run. Times: medians between events, beside their floors, which are the bytes that must be
+moved over the bandwidth that a copy reaches here, and the operations over the rate that a kernel of nothing but
+multiply-adds reaches here. Then one series at full size. Rows are printed as they are found, and a section that fails
+does not take the others with it.
 ``--small`` does the same with small sizes and a small series; ``--tests-device`` does that without a GPU, by g++ and
 Numba's simulator, to try every line of the script. Times of small sizes mean nothing and are not judged.
 """
@@ -23,8 +24,9 @@ from typing import Any
 
 import mrcfile
 import numpy as np
+from gpu_dense import dense_methods, dense_times, tv_times
 from gpu_fits import fits, several
-from gpu_table import FULL, SMALL, Row, Sizes, distance, seconds, show
+from gpu_table import FLOAT, FULL, SMALL, Row, Sizes, distance, judged, seconds, show
 
 from tomokit.cuda.dense import DenseInSlabs, DenseOnDevice
 from tomokit.cuda.device import Device, devices, use_devices
@@ -39,7 +41,6 @@ from tomokit.phantom import simulate_series
 from tomokit.projector import DenseProjector
 from tomokit.projector.leaves import LeafProjector
 
-FLOAT = 4
 MULTIPLY_ADDS = """
 extern "C" __global__ void multiply_adds(float* out, float x, int count) {
     float a = threadIdx.x, b = a + 1.0f, c = a + 2.0f, d = a + 3.0f;
@@ -110,25 +111,6 @@ def projections(device: Device, sizes: Sizes) -> Iterator[Row]:
     yield Row("octree forward, distance from the CPU", f"{away:.1e}", "1e-5", away <= 1e-5)
 
 
-def judged(name: str, took: float, floor: float, sizes: Sizes) -> Row:
-    """A time beside its floor; only full sizes are held to the bound."""
-    found = f"{took * 1e3:.3f} ms, floor {floor * 1e3:.3f} ms, {took / floor:.1f} times"
-    return Row(name, found, "3 times", took <= 3 * floor if sizes.judges_times else None)
-
-
-def dense_times(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> Iterator[Row]:
-    """Projection and adjoint of a cube."""
-    edge, n_views = sizes.dense
-    geometry = TiltGeometry(np.linspace(-60, 60, n_views), edge, edge)
-    dense = DenseOnDevice(device, geometry, edge, edge)
-    volume, stack = device.xp.zeros((edge,) * 3, np.float32), device.xp.zeros((n_views, edge, edge), np.float32)
-    # A voxel and a pixel overlap over 1 + c + s pixels.
-    reach = float((1 + np.abs(np.cos(geometry.tilt_rad)) + np.abs(np.sin(geometry.tilt_rad))).sum())
-    floor = max(FLOAT * (volume.size + stack.size) / bandwidth, 2.0 * volume.size * reach / rate)
-    for name, work in (("forward", lambda: dense.forward(volume)), ("adjoint", lambda: dense.adjoint(stack))):
-        yield judged(f"dense {name}, {edge}^3, {n_views} views", seconds(device, work, sizes.repeats), floor, sizes)
-
-
 def octree_time(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> Row:
     """An epoch's time over its steps, of one view each."""
     n, edge, leaves = sizes.leaves
@@ -155,6 +137,7 @@ def times(device: Device, sizes: Sizes) -> Iterator[Row]:
     yield Row("bandwidth of a copy", f"{bandwidth / 1e9:.0f} GB/s")
     yield Row("rate of multiply-adds", f"{rate / 1e12:.1f} Tflop/s")
     yield from dense_times(device, sizes, bandwidth, rate)
+    yield from tv_times(device, sizes, bandwidth, rate)
     yield octree_time(device, sizes, bandwidth, rate)
 
 
@@ -230,6 +213,7 @@ def main() -> int:
             small_series(series)
         sections = [
             ("projections", lambda: projections(device, sizes)),
+            ("dense methods", lambda: dense_methods(device, sizes)),
             ("fits", lambda: fits(device, sizes)),
             *([("several GPUs", lambda: several(every, sizes))] if len(every) > 1 else []),
             ("times", lambda: times(device, sizes)),

@@ -13,6 +13,9 @@ import numpy as np
 
 from tomokit.cuda.device import Device
 
+FLOAT = 4
+"""Bytes."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -115,6 +118,12 @@ def seconds(device: Device, work: Callable[[], Any], repeats: int) -> float:
         end.synchronize()
         times.append(runtime.get_elapsed_time(start, end) / 1000)
     return float(np.median(times))
+
+
+def judged(name: str, took: float, floor: float, sizes: Sizes) -> Row:
+    """A time beside its floor; only full sizes are held to the bound."""
+    found = f"{took * 1e3:.3f} ms, floor {floor * 1e3:.3f} ms, {took / floor:.1f} times"
+    return Row(name, found, "3 times", took <= 3 * floor if sizes.judges_times else None)
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> float:
