@@ -105,6 +105,7 @@ def test_an_iteration_is_its_formulas(
     with use_devices([CpuDevice(4, is_strict=True)]):
         run = Tv().start(problem(shape, masked, exposed), TvOptions(**({"weight": 0.02, "margin": 0.1} | options)))
         assert run._steps is not None
+        assert not run.settled()["in_slabs"]
         kept = state_of(run)
         run.restore(0, kept)
         wanted = iteration(run, kept)
@@ -152,6 +153,7 @@ def test_where_it_cannot_be_transformed_the_host_iterates(monkeypatch: pytest.Mo
     with use_devices([device]):
         found = Tv().start(given, options)
         assert found._steps is None
+        assert found.settled()["in_slabs"]
         expected = Tv().start(replace(given, backend="cpu"), options)
         for run in (found, expected):
             run.advance()

@@ -189,9 +189,15 @@ class DenseRun:
         }
 
     def settled(self) -> dict[str, Any]:
-        """The margin, and the weight of a penalty where there is one."""
+        """The margin, the weight of a penalty where there is one, and on a GPU whether all the run has lies there, or
+        is sent in slabs between projections."""
+        found: dict[str, Any] = {"margin_px": self._margin_px}
         weight = getattr(self, "weight", None)
-        return {"margin_px": self._margin_px} | ({} if weight is None else {"weight": float(weight)})
+        if weight is not None:
+            found["weight"] = float(weight)
+        if self.problem.backend == "cuda":
+            found["in_slabs"] = self._held is None
+        return found
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Density and exposure, brought to the host; a method with more state adds its own."""
