@@ -27,6 +27,7 @@
 #define __global__
 #define __device__ static
 #define __launch_bounds__(...)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __forceinline__ inline __attribute__((always_inline))
 // In a section of their own, so that all of them can be filled at once.
 #define __shared__ static __attribute__((section("block_shared")))
@@ -40,6 +41,9 @@ struct alignas(16) float4 {
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 static dim3_ gridDim, blockDim, blockIdx, threadIdx;
+
+inline float __fdividef(float a, float b) { return a / b; }
+inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 
 using std::max;
 using std::min;

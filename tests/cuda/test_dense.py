@@ -16,11 +16,14 @@ from tomokit.projector.footprint import box_profile
 pytestmark = needs_compiler
 
 # Wider and narrower than the detector, more and fewer rows, more views than a chunk of weights, rows of several
-# blocks.
+# blocks; rows that are read four values at a time and others; tilts around those where fewer voxels are met.
 CASES = {
     "wide": (geometry(19, 30), (23, 37, 30)),
     "long": (geometry(33, 21), (12, 9, 26)),
     "views": (TiltGeometry(np.linspace(-80, 80, 41), 9, 7), (9, 5, 7)),
+    "quads": (geometry(19, 28), (23, 37, 28)),
+    "tilts": (TiltGeometry(np.r_[-90.0:90.0:7.3, 44.999, 45.001, 60.0, -30.0], 41, 8), (30, 26, 8)),
+    "few": (TiltGeometry(np.array([20.0, -50.0]), 2, 5), (5, 3, 5)),
     "rows": (TiltGeometry(np.array([0.0, 90.0, 45.0]), 10, 140), (11, 4, 140)),
 }
 

@@ -160,8 +160,8 @@ def test_arguments_are_held_to_the_declaration(position: int, value: object, err
 
 
 def test_messages_of_a_compiler_name_the_file_and_line() -> None:
-    lines = source_text("dense", {"ROWS": 2}).splitlines()
-    assert lines[0] == "#define ROWS 2"
+    lines = source_text("dense", {"N": 2}).splitlines()
+    assert lines[0] == "#define N 2"
     file, number = "", 0
     for line in lines[1:]:
         if line.startswith("#line"):

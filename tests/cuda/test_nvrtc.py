@@ -12,11 +12,11 @@ pytest.importorskip("cuda.bindings.nvrtc", reason="no NVRTC: pip install 'tomoki
 
 # The publication's leaves, the smallest and the largest that the options allow, and fine vertices on coarse pixels.
 SIZES = {
-    "published": {"N": 42, "PAD": 6, "UNITS": 6, "MOST": 6, "COLUMNS": 6, "TAPS": 4},
-    "least": {"N": 4, "PAD": 24, "UNITS": 64, "MOST": 6, "COLUMNS": 64, "TAPS": 4},
-    "largest": {"N": 128, "PAD": 5, "UNITS": 2, "MOST": 34, "COLUMNS": 2, "TAPS": 6},
+    "published": {"N": 42, "PAD": 6, "UNITS": 6, "MOST": 6, "COLUMNS": 6, "PASSES": 7, "TAPS": 4, "WIDE": 1},
+    "least": {"N": 4, "PAD": 24, "UNITS": 64, "MOST": 4, "COLUMNS": 64, "PASSES": 1, "TAPS": 4, "WIDE": 0},
+    "largest": {"N": 128, "PAD": 5, "UNITS": 2, "MOST": 34, "COLUMNS": 2, "PASSES": 8, "TAPS": 6, "WIDE": 0},
 }
-OF_LEAVES = {"KNOTS": 64, "ROWS": 4}
+OF_LEAVES = {"KNOTS": 64}
 
 
 @pytest.mark.parametrize(

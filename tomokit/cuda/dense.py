@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.cuda.device import Device
+from tomokit.cuda.device import Device, Kernel
 from tomokit.errors import ResourceError
 from tomokit.geometry import TiltGeometry, centre
 
-COLUMNS = 8  # as in dense.cu
+# As in dense.cu.
 LANES = 32
 ROWS = 4
+TILE = 4
+U_WARPS = 8
+VIEW_WARPS = 4
+SIDE = 4
 _SHIFT_BLOCK = 128
 _SHARE = 0.9  # of the free memory: the pool rounds sizes up
 _LEAST_ROWS = 32  # a whole warp
@@ -54,7 +58,6 @@ class DenseOnDevice:
         self.device = device
         self._sizes = geometry.n_views, geometry.n_u, n_x, n_z
         with device:
-            self._kernels = device.load("dense", ROWS=ROWS)
             self._views = device.xp.asarray(box_views(geometry))
 
     def forward(self, volume: Any) -> Any:
@@ -62,8 +65,10 @@ class DenseOnDevice:
         n_views, n_u, n_x, n_z = self._sizes
         n_y = volume.shape[2]
         stack = self.device.xp.empty((n_views, n_u, n_y), np.float32)
-        grid = (-(-n_y // (LANES * ROWS)), -(-n_u // COLUMNS), n_views)
-        self._kernels["dense_project"](grid, (LANES, COLUMNS, 1), (volume, self._views, stack, n_x, n_z, n_y, n_u))
+        grid = (-(-n_u // (TILE * U_WARPS)), -(-n_views // VIEW_WARPS), -(-n_y // (LANES * ROWS)))
+        sizes = (n_views, n_x, n_z, n_y, n_u)
+        kernel = self._kernel("dense_project", n_y)
+        kernel(grid, (LANES, U_WARPS * VIEW_WARPS, 1), (volume, self._views, stack, *sizes))
         return stack
 
     def adjoint(self, stack: Any) -> Any:
@@ -71,9 +76,10 @@ class DenseOnDevice:
         n_views, n_u, n_x, n_z = self._sizes
         n_y = stack.shape[2]
         volume = self.device.xp.empty((n_x, n_z, n_y), np.float32)
-        grid = (-(-n_y // (LANES * ROWS)), -(-n_x // COLUMNS), n_z)
+        grid = (-(-n_x // (2 * SIDE)), -(-n_z // (2 * SIDE)), -(-n_y // (LANES * ROWS)))
         sizes = (n_views, n_x, n_z, n_y, n_u)
-        self._kernels["dense_backproject"](grid, (LANES, COLUMNS, 1), (stack, self._views, volume, *sizes))
+        kernel = self._kernel("dense_backproject", n_y)
+        kernel(grid, (LANES, SIDE * SIDE, 1), (stack, self._views, volume, *sizes))
         return volume
 
     def shift_rows(self, stack: Any, whole: NDArray[np.int32], fraction: NDArray[np.float32], n_out: int) -> Any:
@@ -82,8 +88,13 @@ class DenseOnDevice:
         xp = self.device.xp
         shifted = xp.empty((n_views, n_u, n_out), np.float32)
         arguments = (stack, xp.asarray(whole), xp.asarray(fraction), shifted, n_u, n_in, n_out)
-        self._kernels["shift_rows"]((-(-n_out // _SHIFT_BLOCK), n_u, n_views), (_SHIFT_BLOCK, 1, 1), arguments)
+        kernel = self._kernel("shift_rows", n_out)
+        kernel((-(-n_out // _SHIFT_BLOCK), n_u, n_views), (_SHIFT_BLOCK, 1, 1), arguments)
         return shifted
+
+    def _kernel(self, name: str, n_y: int) -> Kernel:
+        """A kernel for rows of such a length."""
+        return self.device.load("dense", WIDE=int(n_y % ROWS == 0))[name]
 
 
 @dataclass(frozen=True)
@@ -174,7 +185,9 @@ class DenseInSlabs:
         rows = self._most_rows or self._rows_that_fit(whole)
         # As even as can be, and at least one for each device.
         pieces = max(-(-n_out // rows), min(len(self._each), -(-n_out // _LEAST_ROWS)))
-        cut = _cut(whole, shifted, n_in, n_out, -(-n_out // pieces))
+        even = -(-n_out // pieces)
+        quads = -(-even // ROWS) * ROWS  # which are read faster
+        cut = _cut(whole, shifted, n_in, n_out, quads if quads <= rows else even)
         return [(part, self._each[i % len(self._each)]) for i, part in enumerate(cut)]
 
     def _rows_that_fit(self, whole: NDArray[np.int32]) -> int:

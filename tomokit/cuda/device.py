@@ -216,7 +216,7 @@ def check_device(device: Device) -> None:
         given = xp.asarray(np.arange(40, dtype=np.float32).reshape(1, 1, 40))
         out = xp.full((1, 1, 40), np.nan, np.float32)
         whole, fraction = xp.asarray(np.array([3], np.int32)), xp.asarray(np.array([0.25], np.float32))
-        device.load("dense", ROWS=1)["shift_rows"]((1, 1, 1), (64, 1, 1), (given, whole, fraction, out, 1, 40, 40))
+        device.load("dense", WIDE=0)["shift_rows"]((1, 1, 1), (64, 1, 1), (given, whole, fraction, out, 1, 40, 40))
         found = device.to_host(out).ravel()
     # Quarters are exact; before the first row there are zeros.
     expected = np.maximum(np.arange(40) - 3.25, 0)

@@ -6,123 +6,210 @@
 //     stack[t, u, :] = sum_{x, z} w_t(u - u_t(x, z)) volume[x, z, :],    u_t = x cos - z sin + offset,
 //     volume[x, z, :] = sum_t sum_u w_t(u - u_t(x, z)) stack[t, u, :].
 //
-// Lanes run along y, so rows are read whole, and a weight is the same in all lanes. Weights are therefore computed
-// once, by one thread each, for CHUNK steps of the loop at a time, and kept in shared memory; positions are taken in
-// double precision, since in single a pixel a thousand columns out would be off by 1e-4.
+// Lanes run along y, so rows are read whole, and a weight is the same in all lanes: a warp computes the weights of
+// CHUNK steps of its loop at a time, one lane each, and reads them from shared memory. Positions are taken in double
+// precision, since in single a pixel a thousand columns out would be off by 1e-4.
 //
-// Forward. A block owns COLUMNS detector columns of one view, 32 ROWS values along y. The loop runs over the axis
-// that the ray crosses slowly (z below 45 degrees, x above). On the other one the voxels within reach follow each
-// other at u-distances of max(c, s), so that there are at most floor((1 + c + s) / max(c, s)) + 1 <= 4 of them.
+// What limits both is reading rows, from the cache beside the multiprocessor and from the one behind it. So a warp
+// multiplies each row that it has read by the weights of all of a tile's results that it may meet, and the tiles of a
+// block lie side by side and read nearly the same rows.
 //
-// Adjoint. A block owns COLUMNS voxel columns along x. The loop runs over views; each meets at most
-// floor(1 + c + s) + 1 = 3 detector columns.
+// Forward. A warp owns TILE neighbouring detector columns of one view, 32 ROWS values along y. The loop runs over the
+// axis that the ray crosses slowly (z below 45 degrees, x above). On the other one voxels follow each other at
+// u-distances of m = max(c, s), between 0.7 and 1: counted in the direction of u from the first that column 0 meets,
+// column i meets none before i, and none from i / m + (1 + c + s) / m on. So voxels i, ..., i + 4 hold all of column i,
+// and SLOTS = 8 voxels those of four columns; steeper or flatter views need fewer of them, (4 + c + s) / m and one at
+// most. Steps at which a tile's rays are outside of the volume are left out. A block has U_WARPS such tiles of each of
+// VIEW_WARPS views.
+//
+// Adjoint. A warp owns 2 x 2 voxel columns. The loop runs over views; each meets at most floor(1 + 2 (c + s)) + 1 = 4
+// detector columns. A block has SIDE x SIDE such tiles.
 //
 // Every value is written by one thread, which adds in the order of the loop: the same bits at each run.
 //
-// Defines: ROWS, values along y that a thread holds. A block is 32 x COLUMNS threads.
+// Defines: WIDE (dense_rows.cuh).
 
 #define LANES 32
-#define COLUMNS 8
-#define CHUNK 32
+#define CHUNK 8
+#define TILE 4
+#define SLOTS 8
+#define BAND 5
+#define KEPT 20
+#define U_WARPS 8
+#define VIEW_WARPS 4
+#define SIDE 4
+#define NONE 0xffffffffu
 
 #include "box.cuh"
+#include "dense_rows.cuh"
 
-__device__ inline void add_row(float sum[ROWS], float weight, const float* __restrict__ row, int y, int n_y) {
-    if (weight == 0.0f) return;  // the same in all lanes
-#pragma unroll
-    for (int r = 0; r < ROWS; ++r) {
-        if (y + r * LANES < n_y) sum[r] += weight * row[y + r * LANES];
-    }
-}
+// What is the same at all steps of a warp's loop.
+struct Course {
+    double start, step_in, step_out, inverse, span;
+    Box box;
+    unsigned n_in;
+    int begin, end, row_in, row_out, turn;
+};
 
-__device__ inline void store_row(float* __restrict__ row, const float sum[ROWS], int y, int n_y) {
-#pragma unroll
-    for (int r = 0; r < ROWS; ++r) {
-        if (y + r * LANES < n_y) row[y + r * LANES] = sum[r];
-    }
-}
+// Of voxel k and column i, of those that may meet: voxel after voxel, without gaps.
+__device__ inline int weight_at(int k, int i) { return (int)(0xfeb96310u >> 4 * k & 15u) + i; }
 
-// Grid: blocks of y, of u, and views.
-extern "C" __global__ void __launch_bounds__(256, 4) dense_project(
-    const float* __restrict__ volume, const double* __restrict__ views, float* __restrict__ stack,
-    int n_x, int n_z, int n_y, int n_u) {
-    __shared__ float4 weights[COLUMNS][CHUNK];
-    __shared__ int firsts[COLUMNS][CHUNK];
-    const double* view = views + 8 * (long long)blockIdx.z;
-    const double cosine = view[0], sine = view[1], offset = view[2], reach = view[3];
-    const Box box = box_of(view);
+struct Forward {
+    float weight[U_WARPS * VIEW_WARPS][CHUNK][KEPT];
+    unsigned row[U_WARPS * VIEW_WARPS][CHUNK][SLOTS];
+    Course course[U_WARPS * VIEW_WARPS];
+};
+
+__device__ inline Course course_of(const double* __restrict__ view, int u0, int n_x, int n_z) {
+    Course course;
+    const double cosine = view[0], sine = view[1];
     const bool along_x = fabs(cosine) >= fabs(sine);
     const int n_in = along_x ? n_x : n_z, n_out = along_x ? n_z : n_x;
-    const double step_in = along_x ? cosine : -sine, step_out = along_x ? -sine : cosine;
-    const long long row_in = (along_x ? n_z : 1) * (long long)n_y, row_out = (along_x ? 1 : n_z) * (long long)n_y;
-    const int u = blockIdx.y * COLUMNS + threadIdx.y;
-    const int y = blockIdx.x * LANES * ROWS + threadIdx.x;
-    float sum[ROWS] = {};
-    for (int begin = 0; begin < n_out; begin += CHUNK) {
-        __syncthreads();
-        const int out = begin + threadIdx.x;
-        // How far u lies from the centre of voxel 0 along the inner axis.
-        const double d = u - offset - (out - 0.5 * (n_out - 1)) * step_out + 0.5 * (n_in - 1) * step_in;
-        const int first = (int)ceil(d / step_in - reach / fabs(step_in));
-        float w[4];
-#pragma unroll
-        for (int k = 0; k < 4; ++k) {
-            const int in = first + k;
-            w[k] = in >= 0 && in < n_in && out < n_out ? box_weight((float)(d - in * step_in), box) : 0.0f;
-        }
-        weights[threadIdx.y][threadIdx.x] = make_float4(w[0], w[1], w[2], w[3]);
-        firsts[threadIdx.y][threadIdx.x] = first;
-        __syncthreads();
-        const int end = min(CHUNK, n_out - begin);
-        for (int c = 0; c < end; ++c) {
-            const float4 weight = weights[threadIdx.y][c];
-            const long long at = firsts[threadIdx.y][c] * row_in + (begin + c) * row_out;
-            add_row(sum, weight.x, volume + at, y, n_y);
-            add_row(sum, weight.y, volume + at + row_in, y, n_y);
-            add_row(sum, weight.z, volume + at + 2 * row_in, y, n_y);
-            add_row(sum, weight.w, volume + at + 3 * row_in, y, n_y);
-        }
-    }
-    if (u < n_u) store_row(stack + ((long long)blockIdx.z * n_u + u) * n_y, sum, y, n_y);
+    course.n_in = n_in;
+    course.row_in = along_x ? n_z : 1;
+    course.row_out = along_x ? 1 : n_z;
+    course.step_in = along_x ? cosine : -sine;
+    course.step_out = along_x ? -sine : cosine;
+    course.inverse = 1.0 / course.step_in;
+    course.span = view[3] * fabs(course.inverse);
+    course.box = box_of(view);
+    // Where voxels follow each other against u, so do the columns.
+    course.turn = course.step_in < 0.0 ? -1 : 1;
+    // How far column 0 lies from the centre of voxel 0 along the inner axis, on the outer axis' first.
+    course.start = (course.turn < 0 ? u0 + TILE - 1 : u0) - view[2] + 0.5 * (n_out - 1) * course.step_out +
+                   0.5 * (n_in - 1) * course.step_in;
+    // Column 0 is seen at voxel `place` + out `slope`; at either end a step more, lest rounding lose one.
+    const double place = course.start * course.inverse, slope = -course.step_out * course.inverse;
+    const double low = -course.span - (TILE - 1) * fabs(course.inverse) - place, high = n_in - 1 + course.span - place;
+    const bool oblique = fabs(slope) > 1e-9;
+    course.begin = oblique ? (int)fmin(fmax(fmin(low / slope, high / slope) - 1.0, 0.0), (double)n_out) : 0;
+    course.end = oblique ? (int)fmin(fmax(fmax(low / slope, high / slope) + 2.0, 0.0), (double)n_out) : n_out;
+    return course;
 }
 
-// Grid: blocks of y, of x, and z.
-extern "C" __global__ void __launch_bounds__(256, 4) dense_backproject(
+// Grid: blocks of u, of views, of y.
+extern "C" __global__ void __launch_bounds__(LANES* U_WARPS* VIEW_WARPS, 1) dense_project(
+    const float* __restrict__ volume, const double* __restrict__ views, float* __restrict__ stack,
+    int n_views, int n_x, int n_z, int n_y, int n_u) {
+    __shared__ __align__(16) Forward shared;
+    const int warp = threadIdx.y, lane = threadIdx.x;
+    const int t = blockIdx.y * VIEW_WARPS + warp / U_WARPS, u0 = (blockIdx.x * U_WARPS + warp % U_WARPS) * TILE;
+    const bool works = t < n_views && u0 < n_u;
+    const Course& course = shared.course[warp];
+    if (lane == 0 && works) shared.course[warp] = course_of(views + 8 * (long long)t, u0, n_x, n_z);
+    __syncwarp();
+    const int slots = works ? (int)(2.0 * course.span + (TILE - 1) * fabs(course.inverse)) + 1 : 0;
+    const int first_out = works ? course.begin : 0, end_out = works ? course.end : 0;
+    const Places places = places_of(n_y);
+    const float* rows = volume + places.first;
+    float sum[TILE][ROWS] = {};
+    for (int begin = 0; begin < max(n_x, n_z); begin += CHUNK) {
+        // Whoever reads the same rows is to do it soon after.
+        __syncthreads();
+        if (begin < end_out && begin + CHUNK > first_out) {
+            const int step = lane / TILE, own = lane % TILE, out = begin + step;
+            const Course found = course;
+            const double d = found.start - out * found.step_out;
+            const int first = (int)ceil(d * found.inverse - found.span) + own;
+            const float away = (float)(d + found.turn * own - first * found.step_in), apart = (float)found.step_in;
+            const int outer = min(out, end_out - 1) * found.row_out;
+#pragma unroll
+            for (int k = 0; k < BAND; ++k) {
+                const bool counts = (unsigned)(first + k) < found.n_in;
+                // Column 2 is the first that a fifth voxel may belong to.
+                if (k < BAND - 1 || own > 1) {
+                    const float weight = box_weight(away - k * apart, found.box, counts);
+                    shared.weight[warp][step][weight_at(own + k, own)] = weight;
+                }
+            }
+#pragma unroll
+            for (int k = 0; k < SLOTS; k += TILE) {
+                shared.row[warp][step][own + k] = min(max(first + k, 0), (int)found.n_in - 1) * found.row_in + outer;
+            }
+        }
+        __syncwarp();
+        const int end = min(CHUNK, end_out - begin);
+        for (int step = max(first_out - begin, 0); step < end; ++step) {
+#pragma unroll
+            for (int k = 0; k < SLOTS; ++k) {
+                if (k > BAND && k >= slots) break;
+                float value[ROWS];
+                load_row(value, row_at(rows, shared.row[warp][step][k], 4 * n_y), places);
+#pragma unroll
+                for (int i = 0; i < TILE; ++i) {
+                    if (k >= i && k < i + (i < 2 ? BAND - 1 : BAND)) {
+                        add_row(sum[i], shared.weight[warp][step][weight_at(k, i)], value);
+                    }
+                }
+            }
+        }
+        __syncwarp();
+    }
+    if (!works) return;
+#pragma unroll
+    for (int i = 0; i < TILE; ++i) {
+        const int u = course.turn < 0 ? u0 + TILE - 1 - i : u0 + i;
+        if (u < n_u) store_row(stack + ((long long)t * n_u + u) * n_y, sum[i], n_y);
+    }
+}
+
+struct Adjoint {
+    float weight[SIDE * SIDE][CHUNK][4][4];
+    unsigned row[SIDE * SIDE][CHUNK][4];
+};
+
+// Grid: blocks of x, of z, of y.
+extern "C" __global__ void __launch_bounds__(LANES* SIDE* SIDE, 2) dense_backproject(
     const float* __restrict__ stack, const double* __restrict__ views, float* __restrict__ volume,
     int n_views, int n_x, int n_z, int n_y, int n_u) {
-    __shared__ float4 weights[COLUMNS][CHUNK];
-    __shared__ int firsts[COLUMNS][CHUNK];
-    const int x = blockIdx.y * COLUMNS + threadIdx.y, z = blockIdx.z;
-    const int y = blockIdx.x * LANES * ROWS + threadIdx.x;
-    float sum[ROWS] = {};
+    __shared__ __align__(16) Adjoint shared;
+    const int warp = threadIdx.y, lane = threadIdx.x, own = lane % 4;
+    const int x0 = (blockIdx.x * SIDE + warp % SIDE) * 2, z0 = (blockIdx.y * SIDE + warp / SIDE) * 2;
+    const Places places = places_of(n_y);
+    const float* rows = stack + places.first;
+    float sum[4][ROWS] = {};
     for (int begin = 0; begin < n_views; begin += CHUNK) {
         __syncthreads();
-        const int t = begin + threadIdx.x;
+        const int end = min(CHUNK, n_views - begin), step = lane / 4, t = begin + step;
         if (t < n_views) {
             const double* view = views + 8 * (long long)t;
+            const double cosine = view[0], sine = view[1];
             const Box box = box_of(view);
-            const double at = (x - 0.5 * (n_x - 1)) * view[0] - (z - 0.5 * (n_z - 1)) * view[1] + view[2];
-            const int first = (int)floor(at - view[3]) + 1;
-            float w[3];
+            const double corner = (x0 - 0.5 * (n_x - 1)) * cosine - (z0 - 0.5 * (n_z - 1)) * sine + view[2];
+            const int first = (int)floor(corner + fmin(cosine, 0.0) + fmin(-sine, 0.0) - view[3]) + 1;
+            const float away = (float)(first - 0.5 - (corner + own % 2 * cosine - own / 2 * sine));
+            float below = box_integral(away, box);
 #pragma unroll
-            for (int k = 0; k < 3; ++k) {
-                const int u = first + k;
-                w[k] = u >= 0 && u < n_u ? box_weight((float)(u - at), box) : 0.0f;
+            for (int k = 0; k < 4; ++k) {
+                const float above = box_integral(away + (k + 1), box);
+                const float height = (unsigned)(first + k) < (unsigned)n_u ? box.height : 0.0f;
+                shared.weight[warp][step][k][own] = height * (above - below);
+                below = above;
             }
-            weights[threadIdx.y][threadIdx.x] = make_float4(w[0], w[1], w[2], 0.0f);
-            firsts[threadIdx.y][threadIdx.x] = first;
+            // More than a third of the tiles meet no fourth column.
+            const double last = corner + fmax(cosine, 0.0) + fmax(-sine, 0.0) + view[3];
+            const bool met = own < 3 || last > first + 3;
+            shared.row[warp][step][own] = met ? t * n_u + min(max(first + own, 0), n_u - 1) : NONE;
         }
-        __syncthreads();
-        const int end = min(CHUNK, n_views - begin);
+        __syncwarp();
         for (int c = 0; c < end; ++c) {
-            const float4 weight = weights[threadIdx.y][c];
-            const long long at = ((begin + c) * (long long)n_u + firsts[threadIdx.y][c]) * n_y;
-            add_row(sum, weight.x, stack + at, y, n_y);
-            add_row(sum, weight.y, stack + at + n_y, y, n_y);
-            add_row(sum, weight.z, stack + at + 2 * (long long)n_y, y, n_y);
+#pragma unroll (WIDE ? 4 : 2)
+            for (int k = 0; k < 4; ++k) {
+                const unsigned row = shared.row[warp][c][k];
+                if (k == 3 && row == NONE) break;
+                float value[ROWS];
+                load_row(value, row_at(rows, row, 4 * n_y), places);
+#pragma unroll
+                for (int i = 0; i < 4; ++i) add_row(sum[i], shared.weight[warp][c][k][i], value);
+            }
         }
+        __syncwarp();
     }
-    if (x < n_x) store_row(volume + ((long long)x * n_z + z) * n_y, sum, y, n_y);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        const int x = x0 + i % 2, z = z0 + i / 2;
+        if (x < n_x && z < n_z) store_row(volume + ((long long)x * n_z + z) * n_y, sum[i], n_y);
+    }
 }
 
 // Moves each view along y by its own shift, rows shared linearly: out[y] = (1 - f) in[y - w] + f in[y - w - 1] with the
