@@ -71,8 +71,8 @@ def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> Non
         assert terms == expected.advance()
         alone = one.advance()
         for name, value in alone.items():
-            # From a uniform start the sides of leaves differ by rounding alone, and the sign of that is what pulls.
-            slack = 1e-4 * alone["loss"] if name == "boundary" else 0.0
+            # From a uniform start neighbours differ by rounding alone, and the sign of that is what pulls.
+            slack = 1e-4 * alone["loss"] if name in ("boundary", "tv") else 0.0
             assert terms[name] == pytest.approx(value, rel=1e-3, abs=slack), name
     assert_same(found, expected)
     volume, wanted = found.volume(), one.volume()

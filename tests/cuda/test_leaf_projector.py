@@ -41,7 +41,7 @@ def test_rows_are_contracted_as_on_the_cpu() -> None:
     projector, cpu = LeavesOnDevice(CpuDevice(2), forest, views), LeafProjector(forest, views)
     chosen = projector.chosen([7, 2, 0])
     found = projector.contract(stack[[7, 2, 0]], chosen, 0.5)
-    expected = 0.5 * cpu.contract(stack[[7, 2, 0]], [7, 2, 0])[:, :, cpu.pad : -cpu.pad]
+    expected = 0.5 * cpu.contract(stack[[7, 2, 0]], [7, 2, 0])
     np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
 
 

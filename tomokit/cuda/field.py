@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.cuda.device import Kernel
 from tomokit.cuda.leaves import BLOCK_THREADS, LeavesOnDevice
 from tomokit.cuda.parts import Part
-from tomokit.cuda.penalties import PullsOnDevice
+from tomokit.cuda.penalties import TOTAL_THREADS, PullsOnDevice
 from tomokit.cuda.residence import Residence
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.projector.vertex_footprint import KNOTS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tomokit.fit.leaf_field import LeafField
 
 _STRIDE = 1 << 16
+_MOST_PASSES = 8
 _SUM_THREADS = 256  # as in totals.cu
 _ADAM = 2  # as in optimizer.cuh and tomokit.optimizers.kernel
 
@@ -40,8 +42,8 @@ class FieldOnDevice:
     ----------
     forest : Forest
         The part's leaves.
-    columns : int
-        Vertex columns of one block of the update.
+    columns, passes : int
+        Vertex columns that a block of the update takes at a time, and how often it does.
     blocks : int
         Blocks of the update that share a leaf, each of which leaves a sum of total variation.
     """
@@ -52,13 +54,15 @@ class FieldOnDevice:
         self.optimizer = optimizer
         n = leaves.forest.n
         self.columns = max(1, BLOCK_THREADS // n)
-        self.blocks = -(-n * n // self.columns)
+        self.passes = passes_of(n, self.columns)
+        self.blocks = -(-n * n // (self.columns * self.passes))
         self._state = list(leaves.state)
         # What there is of it while others have the device; where none ever has, the start alone.
         self._left = {name: _rows(array, part.own) for name, array in {"values": leaves.values, **leaves.state}.items()}
         self._changed = False
+        self._updates: dict[int, Kernel] = {}  # by the taps that they are compiled for
         with self.device:
-            self._activate = self.device.load("leaf_activate", N=n, COLUMNS=self.columns)["leaf_activate"]
+            self._activate = self.device.load("leaf_activate", **self.constants)["leaf_activate"]
         if residence.is_shared:
             for name, array in self._left.items():
                 self._left[name] = self.device.host_empty(array.shape)
@@ -103,8 +107,13 @@ class FieldOnDevice:
         return self.residence.rows(name, self.forest.n_leaves)
 
     @property
+    def constants(self) -> dict[str, int]:
+        """What those kernels are compiled with."""
+        return {"N": self.forest.n, "COLUMNS": self.columns, "PASSES": self.passes}
+
+    @property
     def grid(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """Grid and block of kernels that take a thread for each vertex."""
+        """Grid and block of kernels that take every vertex."""
         return (self.blocks, self.forest.n_leaves, 1), (self.forest.n, self.columns, 1)
 
     def update(self, a: LeavesOnDevice, contracted: Any, chosen: Any, pulls: PullsOnDevice, hyper: Any) -> None:
@@ -122,9 +131,11 @@ class FieldOnDevice:
         hyper : array of float32, shape (7,)
             A row of :func:`hyper_rows`.
         """
-        kernel = self.device.load("leaf_update", N=self.forest.n, KNOTS=KNOTS, PAD=a.pad, COLUMNS=self.columns)
+        if a.pad not in self._updates:
+            loaded = self.device.load("leaf_update", KNOTS=KNOTS, PAD=a.pad, **self.constants)
+            self._updates[a.pad] = loaded["leaf_update"]
         o, arrays, pair = self.optimizer, a.arrays, pulls.pair
-        kernel["leaf_update"](
+        self._updates[a.pad](
             *self.grid,
             (
                 self.values, self.density, self._rows("spare"),
@@ -154,9 +165,9 @@ class FieldOnDevice:
         density = self.density
         blocks = -(-density.size // _STRIDE)
         partial = self.device.xp.empty(blocks, np.float32)
-        kernels, block = self.device.load("totals"), (_SUM_THREADS, 1, 1)
-        kernels["sum_blocks"]((blocks, 1, 1), block, (density, partial, density.size, _STRIDE))
-        kernels["add_total"]((1, 1, 1), block, (partial, None, totals, 1.0, slot, blocks, 1))
+        kernels = self.device.load("totals")
+        kernels["sum_blocks"]((blocks, 1, 1), (_SUM_THREADS, 1, 1), (density, partial, density.size, _STRIDE))
+        kernels["add_total"]((1, 1, 1), (TOTAL_THREADS, 1, 1), (partial, None, totals, 1.0, slot, blocks, 1))
 
     def fetch(self, leaves: LeafField) -> None:
         """Bring everything back into the host's field."""
@@ -167,6 +178,11 @@ class FieldOnDevice:
             leaves.density[own] = self.device.to_host(self.density)
             for name in self._state:
                 leaves.state[name][own] = self.device.to_host(self.state(name))
+
+
+def passes_of(n: int, columns: int) -> int:
+    """How often a block takes so many columns of n vertices: about a plane of a leaf, within its shared memory."""
+    return min(_MOST_PASSES, -(-n // columns))
 
 
 def _rows(array: NDArray[np.float32], leaves: NDArray[np.int64]) -> NDArray[np.float32]:

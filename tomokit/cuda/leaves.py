@@ -72,8 +72,8 @@ class LeavesOnDevice:
         self.pad, self.n_levels = made.pad, made.tables.shape[1]
         self.n_slabs = len(made.slabs.slab)
         n = forest.n
-        most = _most_inside(made, geometry)
-        units = max(1, min(BLOCK_THREADS, _SHARED_FLOATS // most) // n)
+        most = min(_most_inside(made, geometry), n)
+        units = max(1, min(BLOCK_THREADS, _SHARED_FLOATS // (-(-most // 4) * 4)) // n)
         self._units, self._columns = units, max(1, BLOCK_THREADS // n)
         first = np.searchsorted(made.slabs.slab_of, np.arange(self.n_slabs + 1))
         shift = geometry.shift_u_px + centre(geometry.n_u)
@@ -165,14 +165,15 @@ class LeavesOnDevice:
         offset: Any = None,
         gathered: bool = False,
     ) -> Any:
-        """``B[slab, view, u, j]``: ``factor m (r - offset)`` gathered on each slab's y-vertices."""
+        """``B[slab, view, pad + u, j]``: ``factor m (r - offset)`` gathered on each slab's y-vertices; zeros around."""
         a, g, n = self.arrays, self.geometry, self.forest.n
-        contracted = self.device.xp.empty((self.n_slabs, chosen.size, g.n_u, n), np.float32)
+        width = g.n_u + 2 * self.pad
+        contracted = self.device.xp.empty((self.n_slabs, chosen.size, width, n), np.float32)
         self._rows["leaf_contract"](
-            (-(-g.n_u // self._columns), chosen.size, self.n_slabs), (n, self._columns, 1),
+            (-(-width // self._columns), chosen.size, self.n_slabs), (n, self._columns, 1),
             (residual, a["slab_rows"], a["slab_lower"], a["slab_spacing"], a["slab_level"], a["row_vertex"],
              a["row_weight"], chosen, mask, offset, contracted, factor, int(gathered), self.n_levels,
-             g.n_views, g.n_u, g.n_v),
+             g.n_views, g.n_u, g.n_v, self.pad),
         )  # fmt: skip
         return contracted
 

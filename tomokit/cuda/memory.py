@@ -236,7 +236,7 @@ def _level_bytes(
     tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + (2 + row_taps) * rows) + 3 * cut.slabs)
     tables += cut.leaves * _FLOATS_OF_A_LEAF
     # The projection in each slab and its contraction; of all parts the residual, with its mask where it is sent alone.
-    step = 2 * cut.most_slabs * views * n_u * n + views * n_u * rows * (2 if in_turn else 1)
+    step = 2 * cut.most_slabs * views * (n_u + taps) * n + views * n_u * rows * (2 if in_turn else 1)
     # Sums of blocks of vertices, of sides and of pixels.
     sums = cut.most_leaves * (n**2 // (BLOCK_THREADS // n or 1) + 7) + views * n_u * rows // 64
     return _FLOAT * float(data + tables + step + sums)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tomokit.fit.penalties import Weighted
 
 _SIDE_THREADS = 128  # as in boundary.cu
-_TOTAL_THREADS = 256  # as in totals.cu
+TOTAL_THREADS = 1024  # the most that totals.cu takes
 
 
 @dataclass
@@ -110,7 +110,7 @@ class PenaltiesOnDevice:
                     self._n_faces = shared_faces(forest).n_faces
                     self._compare = device.load("boundary", N=n)["boundary_pull"]
             if any(has_kernels(item) and self._keeps_gradient(item) for item in regularizers):
-                self._local = device.load("local_penalty", N=n, COLUMNS=field.columns)["local_penalty"]
+                self._local = device.load("local_penalty", **field.constants)["local_penalty"]
 
     def evaluate(
         self, step: int, totals: Any, first_slot: int, beyond: Any = None, rng: np.random.Generator | None = None
@@ -172,7 +172,7 @@ class PenaltiesOnDevice:
 
     def add_variation(self, totals: Any, slot: int) -> None:
         """Add the weighted total variation that the pass over the leaves, or the one over raw values, has left."""
-        self._add(self._variation(), totals, 1.0, slot, self._arrays["tv_step"])
+        self._add(self._variation(), totals, 1.0, slot)
 
     def variation_slot(self, first_slot: int) -> int:
         """Where total variation is among the totals."""
@@ -219,7 +219,7 @@ class PenaltiesOnDevice:
             (field, beyond, a["faces_of"], a["other"], a["offset"], a["scales"], a["is_fine"], self._sides(),
              differences, share, n_leaves),
         )  # fmt: skip
-        self._add(differences.reshape(n_leaves * 6, self._side_blocks), totals, share, slot)
+        self._add(differences, totals, share, slot)
 
     def _add_raw(self, field: Any, pulls: PullsOnDevice, variation: bool) -> None:
         """Add the gradient of total variation, or else of the sides, to that by raw values."""
@@ -233,10 +233,8 @@ class PenaltiesOnDevice:
         )  # fmt: skip
         pulls.extra_raw = extra
 
-    def _add(self, partial: Any, totals: Any, factor: float, slot: int, weight: Any = None) -> None:
-        per_entry = 1 if partial.ndim == 1 else partial.shape[1]
-        arguments = (partial, weight, totals, factor, slot, partial.shape[0], per_entry)
-        self._totals((1, 1, 1), (_TOTAL_THREADS, 1, 1), arguments)
+    def _add(self, partial: Any, totals: Any, factor: float, slot: int) -> None:
+        self._totals((1, 1, 1), (TOTAL_THREADS, 1, 1), (partial, None, totals, factor, slot, partial.size, 1))
 
 
 def has_kernels(item: Weighted) -> bool:

@@ -13,14 +13,17 @@
 
 __device__ inline int side_of(int i) { return i == 0 ? 0 : (i == N - 1 ? 2 : 1); }
 
-__device__ inline const float* table_of(const float* __restrict__ tables, int t, int level, int levels, int i, int k) {
-    const long long which = ((long long)t * levels + level) * 9 + 3 * side_of(i) + side_of(k);
-    return tables + which * ((KNOTS + 1) * PAD);
+// The nine of a view and level, and where among them that of a vertex is.
+__device__ inline const float* tables_of(const float* __restrict__ tables, int t, int level, int levels) {
+    return tables + ((long long)t * levels + level) * (9 * (KNOTS + 1) * PAD);
 }
+
+__device__ inline int table_at(int side_x, int side_z) { return (3 * side_x + side_z) * ((KNOTS + 1) * PAD); }
 
 __device__ inline float table_weight(const float* __restrict__ table, float fraction, int tap) {
     const float scaled = fraction * KNOTS;
     const int row = min((int)scaled, KNOTS - 1);
-    const float low = table[row * PAD + tap], high = table[(row + 1) * PAD + tap];
+    table += row * PAD + tap;
+    const float low = table[0], high = table[PAD];
     return low + (scaled - row) * (high - low);
 }

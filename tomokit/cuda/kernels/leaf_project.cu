@@ -16,9 +16,29 @@
 //
 // A value is written by one thread, which adds in the order of leaves: the same bits at each run.
 //
-// Defines: N, KNOTS, PAD (footprint.cuh); UNITS; MOST. A block is N x UNITS threads.
+// The window of MOST vertices is kept within the leaf, so that none has to be compared with its ends: those beyond the
+// reach have the weight zero.
+//
+// Defines: N, KNOTS, PAD (footprint.cuh); UNITS; MOST, at most N. A block is N x UNITS threads.
+
+// A window's weights are kept in whole quadruples, each of which is one load from shared memory.
+#define KEPT ((MOST + 3) / 4 * 4)
 
 #include "footprint.cuh"
+
+// Over one leaf; vertices follow each other ROW_IN apart within a window, and firsts [out] are the windows' places in
+// `block`.
+template <int ROW_IN>
+__device__ inline float sum_of_leaf(
+    float sum, const float* __restrict__ block, const float (*weights)[KEPT], const int* firsts) {
+#pragma unroll (MOST > 8 ? 1 : 2)
+    for (int out = 0; out < N; ++out) {
+        const float* row = block + firsts[out];
+#pragma unroll (MOST > 8 ? 4 : MOST)
+        for (int m = 0; m < MOST; ++m) sum += weights[out][m] * row[m * ROW_IN];
+    }
+    return sum;
+}
 
 // corner [leaf, (x, z)]; slab_first [slab + 1], leaves of a slab follow each other; spacing, reach, tap_count by
 // level, the latter two by view too; view [t, (cos, sin, offset)]; chosen [step], the views to project. Grid: blocks
@@ -28,17 +48,17 @@ extern "C" __global__ void __launch_bounds__(N* UNITS, 4) leaf_project(
     const int* __restrict__ slab_level, const double* __restrict__ spacing, const double* __restrict__ views,
     const double* __restrict__ reaches, const int* __restrict__ tap_count, const float* __restrict__ tables,
     const int* __restrict__ chosen, float* __restrict__ projected, int n_levels, int n_u) {
-    __shared__ float weights[UNITS][N][MOST];
+    __shared__ __align__(16) float weights[UNITS][N][KEPT];
     __shared__ int firsts[UNITS][N];
     const int slab = blockIdx.z, t = chosen[blockIdx.y], level = slab_level[slab];
     const int j = threadIdx.x, u0 = blockIdx.x * UNITS, u = u0 + threadIdx.y;
     const double cosine = views[3 * t], sine = views[3 * t + 1], offset = views[3 * t + 2];
     const double far = reaches[t * n_levels + level], h = spacing[level];
     const int taps = tap_count[t * n_levels + level];
+    const float* of_level = tables_of(tables, t, level, n_levels);
     const bool along_x = fabs(cosine) >= fabs(sine);
     const float step_in = (float)(h * (along_x ? cosine : -sine)), step_out = (float)(h * (along_x ? -sine : cosine));
-    const float reach = (float)far;
-    const int row_in = along_x ? N * N : N, row_out = along_x ? N : N * N;
+    const float reach = (float)far, inverse = 1.0f / step_in, reach_in = reach * fabsf(inverse);
     const double edge_x = (N - 1) * h * cosine, edge_z = -(N - 1) * h * sine;
     const double left = fmin(edge_x, 0.0) + fmin(edge_z, 0.0) - far;
     const double right = fmax(edge_x, 0.0) + fmax(edge_z, 0.0) + far;
@@ -48,32 +68,26 @@ extern "C" __global__ void __launch_bounds__(N* UNITS, 4) leaf_project(
         if (base + right < u0 || base + left > u0 + UNITS - 1) continue;  // the same in the whole block
         __syncthreads();
         {
-            const int out = threadIdx.x;
+            const int out = threadIdx.x, side_out = side_of(out);
             const float middle = (float)(base - u) + out * step_out;
-            const int first = (int)ceilf(-middle / step_in - reach / fabsf(step_in));
-            firsts[threadIdx.y][out] = first;
+            const int first = min(max((int)ceilf(-middle * inverse - reach_in), 0), N - MOST);
+            firsts[threadIdx.y][out] = along_x ? first * (N * N) + out * N : first * N + out * (N * N);
             for (int m = 0; m < MOST; ++m) {
-                const int in = first + m;
+                const int in = first + m, side_in = side_of(in);
                 const float q = middle + in * step_in - reach, below = floorf(q);
                 const int tap = -1 - (int)below;
                 float weight = 0.0f;
-                if (in >= 0 && in < N && tap >= 0 && tap < taps) {
-                    const int i = along_x ? in : out, k = along_x ? out : in;
-                    weight = table_weight(table_of(tables, t, level, n_levels, i, k), q - below, tap);
+                if (tap >= 0 && tap < taps) {
+                    const int place = along_x ? table_at(side_in, side_out) : table_at(side_out, side_in);
+                    weight = table_weight(of_level + place, q - below, tap);
                 }
                 weights[threadIdx.y][out][m] = weight;
             }
         }
         __syncthreads();
         const float* block = rho + (long long)leaf * (N * N * N) + j;
-        for (int out = 0; out < N; ++out) {
-            const int at = firsts[threadIdx.y][out] * row_in + out * row_out;
-#pragma unroll
-            for (int m = 0; m < MOST; ++m) {
-                const float weight = weights[threadIdx.y][out][m];
-                if (weight != 0.0f) sum += weight * block[at + m * row_in];
-            }
-        }
+        sum = along_x ? sum_of_leaf<N * N>(sum, block, weights[threadIdx.y], firsts[threadIdx.y])
+                      : sum_of_leaf<N>(sum, block, weights[threadIdx.y], firsts[threadIdx.y]);
     }
     if (u < n_u) projected[(((long long)slab * gridDim.y + blockIdx.y) * n_u + u) * N + j] = sum;
 }

@@ -15,7 +15,8 @@
 //
 //     B[s, t, u, j] = factor sum_v m (r - c) w[j - row_vertex],
 //
-// is a gather too: a thread owns (s, t, u, j) and reads the rows that come within one spacing of its vertex.
+// is a gather too: a thread owns (s, t, u, j) and reads the rows that come within one spacing of its vertex. There are
+// `pad` more columns u on either side, of zeros, for footprints that reach out of the detector.
 //
 // `chosen` lists the views of the step. Data and mask are of all views or, where `gathered` is not 0, of those of the
 // step alone, in its order.
@@ -112,16 +113,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_exposure(
 }
 
 // A block is N x as many columns as fit; rows [slab, t, (first, end)], those that the slab owns; lower [slab, t],
-// where its vertex 0 lies among the rows; spacing by slab. Grid: blocks of u, views, slabs.
+// where its vertex 0 lies among the rows; spacing by slab. Grid: blocks of pad + u + pad, views, slabs.
 extern "C" __global__ void leaf_contract(
     const float* __restrict__ residual, const int* __restrict__ rows, const float* __restrict__ lower,
     const float* __restrict__ spacing, const int* __restrict__ slab_level, const int* __restrict__ row_vertex,
     const float* __restrict__ row_weight, const int* __restrict__ chosen, const float* __restrict__ mask,
     const float* __restrict__ offset, float* __restrict__ contracted, float factor, int gathered, int n_levels,
-    int n_views, int n_u, int n_v) {
+    int n_views, int n_u, int n_v, int pad) {
     const int slab = blockIdx.z, t = chosen[blockIdx.y];
-    const int j = threadIdx.x, u = blockIdx.x * blockDim.y + threadIdx.y;
-    if (u >= n_u) return;
+    const int j = threadIdx.x, place = blockIdx.x * blockDim.y + threadIdx.y, u = place - pad;
+    if (u >= n_u + pad) return;
+    contracted += (((long long)slab * gridDim.y + blockIdx.y) * (n_u + 2 * pad) + place) * N + j;
+    if (u < 0 || u >= n_u) {
+        *contracted = 0.0f;
+        return;
+    }
     const long long of_slab = (long long)slab * n_views + t;
     const float at = lower[of_slab] + j * spacing[slab];
     // A row more on either side, lest rounding lose one; the comparison of vertices below decides.
@@ -140,5 +146,5 @@ extern "C" __global__ void leaf_contract(
         const float value = weight == nullptr ? line[v] - c : weight[v] * (line[v] - c);
         sum += row_weight[(row + v) * TAPS + tap] * value;
     }
-    contracted[(((long long)slab * gridDim.y + blockIdx.y) * n_u + u) * N + j] = factor * sum;
+    *contracted = factor * sum;
 }

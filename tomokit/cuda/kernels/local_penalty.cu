@@ -3,8 +3,9 @@
 //
 //     gradient[v] (+)= tv_step[leaf] dTV/dv + pull of the sides
 //
-// Defines: N; COLUMNS. A block is N x COLUMNS threads.
+// Defines: N; COLUMNS; PASSES. A block is N x COLUMNS threads and owns PASSES times as many columns of a leaf.
 
+#include "rough.cuh"
 #include "variation.cuh"
 #include "sides.cuh"
 
@@ -14,16 +15,18 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) local_penalty(
     float* __restrict__ gradient, float* __restrict__ variation_of, int tv_variant, float tv_delta, int tv_turn,
     int add) {
     __shared__ float variations[COLUMNS][N];
-    const int leaf = blockIdx.y, j = threadIdx.x, column = blockIdx.x * COLUMNS + threadIdx.y;
-    const int i = column / N, k = column % N, thread = threadIdx.y * N + threadIdx.x;
+    const int leaf = blockIdx.y, j = threadIdx.x, thread = threadIdx.y * N + threadIdx.x;
+    const int begin = blockIdx.x * (COLUMNS * PASSES), end = min(begin + COLUMNS * PASSES, N * N);
+    const long long first = (long long)leaf * (N * N * N);
+    const Measure measure = measure_of(tv_variant, tv_delta, tv_turn);
     float variation = 0.0f;
-    if (column < N * N) {
-        const long long at = (long long)leaf * (N * N * N) + column * N + j;
+    for (int column = begin + threadIdx.y; column < end; column += COLUMNS) {
+        const int i = column / N, k = column % N;
+        const long long at = first + column * N + j;
         float g = add ? gradient[at] : 0.0f;
         if (tv_step != nullptr) {
-            const float* block = field + (long long)leaf * (N * N * N);
-            const Variation tv = variation_at(block, i, k, j, tv_variant, tv_delta, tv_turn);
-            variation = tv.value;
+            const Variation tv = variation_at(field + first, i, k, j, measure);
+            variation += tv.value;
             g += tv_step[leaf] * tv.slope;
         }
         if (pull != nullptr) g += side_pull(pull + (long long)leaf * 6 * N * N, i, k, j);
@@ -37,6 +40,6 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) local_penalty(
         for (int own = 0; own < COLUMNS; ++own) {
             for (int other = 0; other < N; ++other) sum += variations[own][other];
         }
-        variation_of[(long long)leaf * gridDim.x + blockIdx.x] = sum;
+        variation_of[(long long)leaf * gridDim.x + blockIdx.x] = tv_step[leaf] * sum;
     }
 }

@@ -6,6 +6,8 @@
 //              l' = l / (1 - b1^t), unbias = 1 / (1 - b2^t)
 //
 // hyper: l (of Adam l'), m or b1, 1 - b1, a or b2, 1 - a or 1 - b2, eps, unbias; rounded once, from double precision.
+//
+// After rough.cuh.
 
 #define SGD 0
 #define RMSPROP 1
@@ -13,7 +15,7 @@
 
 __device__ inline float optimize(
     int kind, const float* __restrict__ hyper, float x, float g, float* __restrict__ first, float* __restrict__ second,
-    long long at) {
+    int at) {
     if (kind == SGD) {
         float u = g;
         if (first != nullptr) {
@@ -24,8 +26,8 @@ __device__ inline float optimize(
     }
     const float q = hyper[3] * second[at] + hyper[4] * g * g;
     second[at] = q;
-    if (kind == RMSPROP) return x - hyper[0] * g / (sqrtf(q) + hyper[5]);
+    if (kind == RMSPROP) return x - quotient(hyper[0] * g, root_of(q) + hyper[5]);
     const float u = hyper[1] * first[at] + hyper[2] * g;
     first[at] = u;
-    return x - hyper[0] * u / (sqrtf(q * hyper[6]) + hyper[5]);
+    return x - quotient(hyper[0] * u, root_of(q * hyper[6]) + hyper[5]);
 }

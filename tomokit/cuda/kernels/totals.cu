@@ -2,20 +2,27 @@
 //
 //     totals[slot] += factor sum_i weight[i] sum_b partial[i, b],
 //
-// weight 1 where it is not given. In double precision and always in the same order, by one block.
+// weight 1 where it is not given. In double precision and always in the same order, by one block of any power of two up
+// to MOST_THREADS. All else waits for it: the more threads the better, and each asks for several values before it needs
+// the first.
 
+#define MOST_THREADS 1024
 #define THREADS 256
 
 #include "sums.cuh"
 
-extern "C" __global__ void __launch_bounds__(THREADS, 4) add_total(
+extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) add_total(
     const float* __restrict__ partial, const float* __restrict__ weight, double* __restrict__ totals, double factor,
     int slot, int n, int per_entry) {
-    __shared__ double sums[THREADS];
+    __shared__ double sums[MOST_THREADS];
     double sum = 0.0;
+    const int threads = blockDim.x;
     const long long size = (long long)n * per_entry;
-    for (long long at = threadIdx.x; at < size; at += THREADS) {
-        sum += weight == nullptr ? (double)partial[at] : (double)weight[at / per_entry] * (double)partial[at];
+    if (weight == nullptr) {
+#pragma unroll 8
+        for (long long at = threadIdx.x; at < size; at += threads) sum += (double)partial[at];
+    } else {
+        for (long long at = threadIdx.x; at < size; at += threads) sum += (double)weight[at / per_entry] * partial[at];
     }
     const double all = sum_of_block(sum, sums);
     if (threadIdx.x == 0) totals[slot] += factor * all;

@@ -11,7 +11,7 @@
 // the next. A vertex is the far end of three differences and the near end of three, so that
 // slope = sum over the neighbours behind it of theirs towards it, less its own three.
 //
-// Defines: N.
+// Defines: N. After rough.cuh.
 
 #define ANISOTROPIC 0
 #define ISOTROPIC 1
@@ -22,64 +22,73 @@ struct Variation {
     float value, slope;
 };
 
+// What is the same at all vertices: steps to the vertices that differences are to, 1 or -1, and the numbers above.
+struct Measure {
+    bool by_axis;
+    int x, z, y;
+    float half, steep, bend;
+};
+
 struct Differences {
     float a, b, c;
 };
 
-// Whether vertex i has another one `step` (1 or -1) away.
-__device__ inline bool has_next(int i, int step) { return step > 0 ? i < N - 1 : i > 0; }
+__device__ inline Measure measure_of(int variant, float delta, int turn) {
+    const bool by_axis = variant == ANISOTROPIC || variant == HUBER;
+    const float size = variant == HUBER ? delta : 1e-30f;
+    Measure measure = {
+        by_axis, !by_axis && (turn & 1) ? -1 : 1, !by_axis && (turn & 2) ? -1 : 1, !by_axis && (turn & 4) ? -1 : 1,
+        0.5f * size, 1.0f / size, variant == CONCAVE ? 1.0f / delta : 0.0f};
+    return measure;
+}
 
-__device__ inline Differences differences_at(
-    const float* __restrict__ block, int i, int k, int j, int x, int z, int y) {
-    const int at = (i * N + k) * N + j;
-    const float here = block[at];
-    Differences d = {
-        has_next(i, x) ? block[at + x * N * N] - here : 0.0f, has_next(k, z) ? block[at + z * N] - here : 0.0f,
-        has_next(j, y) ? block[at + y] - here : 0.0f};
+// The step to the vertex beside vertex i; none where there is none, so that a difference along it is zero.
+__device__ inline int beside(int i, int step) { return (unsigned)(i + step) < N ? step : 0; }
+
+// To the vertices so many places on.
+__device__ inline Differences differences_at(const float* __restrict__ here, int x, int z, int y) {
+    const float value = *here;
+    Differences d = {here[x] - value, here[z] - value, here[y] - value};
     return d;
 }
 
-__device__ inline float length_of(Differences d) { return sqrtf(d.a * d.a + d.b * d.b + d.c * d.c); }
+__device__ inline float square_of(Differences d) { return d.a * d.a + d.b * d.b + d.c * d.c; }
 
+// Of differences whose squares sum to less than 1e-37 it is that of 1e-37; of none it counts for nothing.
 __device__ inline float slope_per_length(Differences d, float bend) {
-    const float s = length_of(d), flat = 1.0f / (1.0f + bend * s);
-    return s > 0.0f ? flat * flat / fmaxf(s, 1e-30f) : 0.0f;
+    const float square = square_of(d), inverse = inverse_root(square);
+    const float flat = quotient(1.0f, 1.0f + bend * (square * inverse));
+    return flat * flat * inverse;
 }
 
 __device__ inline float clipped(float d, float steep) { return fminf(fmaxf(d * steep, -1.0f), 1.0f); }
 
-__device__ inline Variation variation_at(
-    const float* __restrict__ block, int i, int k, int j, int variant, float delta, int turn) {
-    Variation found = {0.0f, 0.0f};
-    if (variant == ANISOTROPIC || variant == HUBER) {
-        const int at = (i * N + k) * N + j;
-        const float here = block[at];
-        const Differences d = differences_at(block, i, k, j, 1, 1, 1);
-        const float size = variant == HUBER ? delta : 1e-30f, steep = 1.0f / size, half = 0.5f * size;
+__device__ inline Variation variation_at(const float* __restrict__ block, int i, int k, int j, const Measure& measure) {
+    Variation found;
+    const float* here = block + ((i * N + k) * N + j);
+    const int x = beside(i, measure.x) * (N * N), z = beside(k, measure.z) * N, y = beside(j, measure.y);
+    const int before_x = beside(i, -measure.x) * (N * N), before_z = beside(k, -measure.z) * N;
+    const int before_y = beside(j, -measure.y);
+    const Differences d = differences_at(here, x, z, y);
+    if (measure.by_axis) {
+        const float value = *here, steep = measure.steep, half = measure.half;
         const float a = clipped(d.a, steep), b = clipped(d.b, steep), c = clipped(d.c, steep);
         found.value = a * (d.a - a * half) + b * (d.b - b * half) + c * (d.c - c * half);
         found.slope = -(a + b + c);
-        if (i > 0) found.slope += clipped(here - block[at - N * N], steep);
-        if (k > 0) found.slope += clipped(here - block[at - N], steep);
-        if (j > 0) found.slope += clipped(here - block[at - 1], steep);
+        found.slope += clipped(value - here[before_x], steep);
+        found.slope += clipped(value - here[before_z], steep);
+        found.slope += clipped(value - here[before_y], steep);
         return found;
     }
-    const int x = turn & 1 ? -1 : 1, z = turn & 2 ? -1 : 1, y = turn & 4 ? -1 : 1;
-    const Differences d = differences_at(block, i, k, j, x, z, y);
-    const float bend = variant == CONCAVE ? 1.0f / delta : 0.0f, s = length_of(d);
-    found.value = s / (1.0f + bend * s);
+    const float bend = measure.bend, s = root_of(square_of(d));
+    found.value = quotient(s, 1.0f + bend * s);
     found.slope = -slope_per_length(d, bend) * (d.a + d.b + d.c);
-    if (has_next(i, -x)) {
-        const Differences other = differences_at(block, i - x, k, j, x, z, y);
-        found.slope += slope_per_length(other, bend) * other.a;
-    }
-    if (has_next(k, -z)) {
-        const Differences other = differences_at(block, i, k - z, j, x, z, y);
-        found.slope += slope_per_length(other, bend) * other.b;
-    }
-    if (has_next(j, -y)) {
-        const Differences other = differences_at(block, i, k, j - y, x, z, y);
-        found.slope += slope_per_length(other, bend) * other.c;
-    }
+    // Where there is no vertex behind, this one stands for it, and what it is asked for is zero.
+    const Differences by_x = differences_at(here + before_x, -before_x, z, y);
+    found.slope += slope_per_length(by_x, bend) * by_x.a;
+    const Differences by_z = differences_at(here + before_z, x, -before_z, y);
+    found.slope += slope_per_length(by_z, bend) * by_z.b;
+    const Differences by_y = differences_at(here + before_y, x, z, -before_y);
+    found.slope += slope_per_length(by_y, bend) * by_y.c;
     return found;
 }
