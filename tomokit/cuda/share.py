@@ -111,13 +111,14 @@ class Share:
         """
         put, order = self.device.xp.asarray, np.concatenate(course.views).astype(np.int32)
         self._course = course
+        self._begins = [0, *np.cumsum([views.size for views in course.views]).tolist()]
         with self.device:
             self._order, self._hyper, self.totals = put(order), put(hyper), put(begun)
 
     def look(self, step: int) -> None:
         """Before a step: the residual of its views, and what other parts need."""
         course, views = self._course, self._course.views[step]
-        begin = sum(before.size for before in course.views[:step])
+        begin = self._begins[step]
         self.field.enter()
         with self.device:
             if course.counts(step):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ _TYPES: dict[str, Any] = {
 _KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\(([^)]*)\)')
 _PARAMETER = re.compile(r"^(const )?(float4|float|double|int|long long)\s*(\*)?\s*(?:__restrict__ )?(\w+)$")
 _COMMENT = re.compile(r"//[^\n]*")
+_NULL = np.uintp(0)
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,28 @@ class Parameter:
     is_array: bool
     is_written: bool
 
-    @property
+    @cached_property
     def dtype(self) -> Any:
         """The NumPy type of the scalar, or of the array's elements."""
         return _TYPES[self.kind]
+
+    @cached_property
+    def elements(self) -> np.dtype[Any]:
+        """The same as arrays have it: there is one object of each."""
+        return np.dtype(self.dtype)
+
+    @cached_property
+    def limits(self) -> tuple[int, int] | None:
+        """The least and the largest whole number that fits; None for floats."""
+        if not issubclass(self.dtype, np.integer):
+            return None
+        found = np.iinfo(self.dtype)
+        return int(found.min), int(found.max)
+
+    def takes(self, value: Any) -> bool:
+        """Whether a number is one of Python's own that is plainly right."""
+        limits = self.limits
+        return type(value) is float if limits is None else type(value) is int and limits[0] <= value <= limits[1]
 
 
 Signature = tuple[Parameter, ...]
@@ -99,14 +119,26 @@ def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any])
     """
     if len(arguments) != len(signature):
         raise TypeError(f"kernel {kernel} takes {len(signature)} arguments, not {len(arguments)}")
-    return [_checked(kernel, parameter, value) for parameter, value in zip(signature, arguments, strict=True)]
+    checked = []
+    for parameter, value in zip(signature, arguments, strict=True):
+        # A step has more than a hundred, nearly all of them plainly right: all the questions take many times as long.
+        if parameter.is_array:
+            if value is None:
+                checked.append(_NULL)
+            elif getattr(value, "dtype", None) is parameter.elements and value.flags.c_contiguous:
+                checked.append(value)
+            else:
+                checked.append(_checked(kernel, parameter, value))
+        elif parameter.takes(value):
+            checked.append(parameter.dtype(value))
+        else:
+            checked.append(_checked(kernel, parameter, value))
+    return checked
 
 
 def _checked(kernel: str, parameter: Parameter, value: Any) -> Any:
     where = f"kernel {kernel}, {parameter.name}"
     if parameter.is_array:
-        if value is None:
-            return np.uintp(0)
         if not hasattr(value, "flags") or not hasattr(value, "shape"):
             raise TypeError(f"{where}: {type(value).__name__} instead of an array of {parameter.kind}")
         if value.dtype != parameter.dtype:
@@ -116,10 +148,9 @@ def _checked(kernel: str, parameter: Parameter, value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{where}: {type(value).__name__} instead of {parameter.kind}")
-    if issubclass(parameter.dtype, np.integer):
+    if parameter.limits is not None:
         if not isinstance(value, (int, np.integer)):
             raise TypeError(f"{where}: {value!r} instead of {parameter.kind}")
-        limits = np.iinfo(parameter.dtype)
-        if not limits.min <= value <= limits.max:
+        if not parameter.limits[0] <= value <= parameter.limits[1]:
             raise ValueError(f"{where}: {value} does not fit {parameter.kind}")
     return parameter.dtype(value)
