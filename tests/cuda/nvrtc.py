@@ -37,8 +37,8 @@ def ptx_of(source: str, name: str, architecture: str) -> str:
     return text.decode()
 
 
-def compile_for(source: str, name: str, architecture: str) -> dict[str, Compiled]:
-    """Machine code for one architecture; its kernels by name.
+def code_of(source: str, name: str, architecture: str) -> tuple[bytes, str]:
+    """Machine code for one architecture, and what the assembler says of it.
 
     Raises
     ------
@@ -50,12 +50,19 @@ def compile_for(source: str, name: str, architecture: str) -> dict[str, Compiled
     program = done(nvrtc.nvrtcCreateProgram(source.encode(), f"{name}.cu".encode(), 0, [], []))
     options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v"]
     (outcome,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    size = done(nvrtc.nvrtcGetProgramLogSize(program))
-    log = b" " * size
+    log = b" " * done(nvrtc.nvrtcGetProgramLogSize(program))
     done(nvrtc.nvrtcGetProgramLog(program, log))
     text = log.decode(errors="replace")
     assert outcome == nvrtc.nvrtcResult.NVRTC_SUCCESS, text
-    assert done(nvrtc.nvrtcGetCUBINSize(program)) > 0
+    code = b" " * done(nvrtc.nvrtcGetCUBINSize(program))
+    assert len(code) > 0
+    done(nvrtc.nvrtcGetCUBIN(program, code))
+    return code, text
+
+
+def compile_for(source: str, name: str, architecture: str) -> dict[str, Compiled]:
+    """What the assembler says of each kernel for one architecture, by name; as :func:`code_of`."""
+    _, text = code_of(source, name, architecture)
     found = {}
     for part in text.split("Compiling entry function '")[1:]:
         spilled = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", part)
