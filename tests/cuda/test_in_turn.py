@@ -66,17 +66,19 @@ def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> Non
     found = in_turn(small_problem("cuda", SHAPE), OPTIONS)
     expected = beside_each_other(found)
     one = OctreeRunOnDevice(found.problem, OPTIONS, [CpuDevice(1)])
+    # From a uniform start neighbours would differ by rounding alone, and the sign of that is what the penalties pull by.
+    state = {name: array.copy() for name, array in one.arrays().items()}
+    state["values"] += np.random.default_rng(6).normal(0, 0.3, state["values"].shape).astype(np.float32)
+    for run in (found, expected, one):
+        run.restore(0, state)
     for _ in range(OPTIONS.epochs):
         terms = found.advance()
         assert terms == expected.advance()
-        alone = one.advance()
-        for name, value in alone.items():
-            # From a uniform start neighbours differ by rounding alone, and the sign of that is what pulls.
-            slack = 1e-4 * alone["loss"] if name in ("boundary", "tv") else 0.0
-            assert terms[name] == pytest.approx(value, rel=1e-3, abs=slack), name
+        for name, value in one.advance().items():
+            assert terms[name] == pytest.approx(value, rel=1e-6), name
     assert_same(found, expected)
     volume, wanted = found.volume(), one.volume()
-    assert np.linalg.norm(volume - wanted) < 3e-3 * np.linalg.norm(wanted)
+    assert np.linalg.norm(volume - wanted) < 1e-6 * np.linalg.norm(wanted)
     held = replace(found.problem.geometry, tilt_deg=found.problem.geometry.tilt_deg + 3)
     np.testing.assert_array_equal(found.predict(held), expected.predict(held))
 
