@@ -195,8 +195,9 @@ def main() -> int:
             # Numba reads it when it is imported.
             return subprocess.call([sys.executable, *sys.argv], env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"})
         sys.path.append(str(Path(__file__).parents[1] / "cuda"))
-        from on_cpu import CpuDevice
+        from on_cpu import CpuDevice, teach_simulator
 
+        teach_simulator()
         every: list[Device] = [CpuDevice(), CpuDevice(1, is_strict=True)]
     else:
         try:

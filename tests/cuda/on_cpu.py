@@ -1,4 +1,4 @@
-"""A device made of g++ and the CPU: the same sources, called in the same way, on NumPy arrays.
+"""A device made of g++ and the CPU: the same sources, called in the same way, on arrays as strict as CuPy's.
 
 :class:`CpuDevice` meets :class:`tomokit.cuda.device.Device`, so that everything above it, up to a whole fit, runs
 without a GPU, only slowly.
@@ -12,14 +12,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.fft
+from device_arrays import DeviceArray, DeviceArrays, Transforms
 
 from tomokit.cuda.signature import Signature, check_arguments, signatures
 from tomokit.cuda.source import source_text
@@ -114,8 +113,9 @@ class CpuKernel:
         pointers = (ctypes.c_void_p * len(checked))()
         scalars = []
         for i, value in enumerate(checked):
-            if isinstance(value, np.ndarray):
-                copy = _between_guards(value)
+            if isinstance(value, DeviceArray):
+                assert value.maker is self.device.xp, f"{self.name}: {self.signature[i].name} is of another device"
+                copy = _between_guards(value.memory)
                 guarded.append(copy)
                 pointers[i] = copy.ctypes.data + _GUARD_BYTES
             elif self.signature[i].is_array:
@@ -137,9 +137,9 @@ class CpuKernel:
             assert intact, f"{self.name}: writes beyond {parameter.name}"
             inside = copy[_GUARD_BYTES:end].view(value.dtype).reshape(value.shape)
             if parameter.is_written:
-                value[...] = inside
+                value.memory[...] = inside
             else:
-                assert np.array_equal(inside, value, equal_nan=True), f"{self.name}: writes to {parameter.name}"
+                assert np.array_equal(inside, value.memory, equal_nan=True), f"{self.name}: writes to {parameter.name}"
 
 
 def _between_guards(array: np.ndarray) -> np.ndarray:
@@ -147,73 +147,6 @@ def _between_guards(array: np.ndarray) -> np.ndarray:
     copy = np.full(array.nbytes + 2 * _GUARD_BYTES, 0xFF, np.uint8)
     copy[_GUARD_BYTES : copy.size - _GUARD_BYTES] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     return copy
-
-
-class DeviceArrays:
-    """The few functions that make arrays, each of them new memory, as on a device; counts what is held."""
-
-    def __init__(self, check: Callable[[], None]) -> None:
-        self.held_bytes = self.peak_bytes = 0
-        self._check = check
-
-    def asarray(self, array: Any) -> np.ndarray:
-        """A copy, whatever is given."""
-        return self._counted(np.array(array, order="C"))
-
-    def empty(self, shape: Any, dtype: Any) -> np.ndarray:
-        """Filled with NaN, or the like, so that what nobody writes is seen."""
-        made = np.empty(shape, dtype)
-        made.reshape(-1).view(np.uint8)[:] = 0xFF
-        return self._counted(made)
-
-    def empty_like(self, array: np.ndarray) -> np.ndarray:
-        """As :meth:`empty`."""
-        return self.empty(array.shape, array.dtype)
-
-    def zeros(self, shape: Any, dtype: Any) -> np.ndarray:
-        """Zeros."""
-        return self._counted(np.zeros(shape, dtype))
-
-    def full(self, shape: Any, value: float, dtype: Any) -> np.ndarray:
-        """One value."""
-        return self._counted(np.full(shape, value, dtype))
-
-    def _counted(self, array: np.ndarray) -> np.ndarray:
-        self._check()
-        self.held_bytes += array.nbytes
-        self.peak_bytes = max(self.peak_bytes, self.held_bytes)
-        weakref.finalize(array, self._gone, array.nbytes)
-        return array
-
-    def _gone(self, size: int) -> None:
-        self.held_bytes -= size
-
-
-class Transforms:
-    """SciPy's cosine transforms; counted as held is what CuPy's take (see :mod:`tomokit.cuda.cosine`)."""
-
-    def __init__(self, arrays: DeviceArrays) -> None:
-        self._arrays = arrays
-        self.plans: dict[tuple[int, int], np.ndarray] = {}
-
-    def dct(self, x: np.ndarray, axis: int, norm: str) -> np.ndarray:
-        """Type II along an axis."""
-        return self._transform(scipy.fft.dct, x, axis, norm)
-
-    def idct(self, x: np.ndarray, axis: int, norm: str) -> np.ndarray:
-        """Its inverse."""
-        return self._transform(scipy.fft.idct, x, axis, norm)
-
-    def _transform(self, function: Callable[..., np.ndarray], x: np.ndarray, axis: int, norm: str) -> np.ndarray:
-        key = x.shape[axis], x.size // x.shape[axis]
-        if key not in self.plans:
-            # A work area of two complex numbers for each that is transformed.
-            self.plans[key] = self._arrays.empty(4 * x.size, np.float32)
-        copies = self._arrays.empty(5 * x.size, np.float32)
-        found = function(x, axis=axis, norm=norm)
-        del copies
-        assert found.dtype == np.float32
-        return found
 
 
 class CpuDevice:
@@ -253,28 +186,35 @@ class CpuDevice:
         library = compile_source(source)
         return {name: CpuKernel(name, library, found, self) for name, found in signatures(source).items()}
 
-    def to_host(self, array: np.ndarray) -> np.ndarray:
+    def to_host(self, array: DeviceArray) -> np.ndarray:
         """The array."""
         self.wait()
-        return array.copy()
+        assert array.maker is self.xp, "an array of another device"
+        return np.array(array.memory, order="C")
 
     def host_empty(self, shape: Sequence[int]) -> np.ndarray:
         """Not the device's memory."""
         return np.full(tuple(shape), np.nan, np.float32)
 
-    def send(self, host: np.ndarray, into: np.ndarray) -> None:
+    def send(self, host: np.ndarray, into: DeviceArray) -> None:
         """A copy, after those that were asked for before."""
         self.wait()
-        assert host.shape == into.shape
-        into[...] = host
+        self._check_pair(host, into)
+        into.memory[...] = host
         self.moved_bytes += into.nbytes
 
-    def bring(self, array: np.ndarray, into: np.ndarray) -> None:
+    def bring(self, array: DeviceArray, into: np.ndarray) -> None:
         """A copy of what the array is now, which the host has only when it has waited; until then there is NaN."""
-        assert array.shape == into.shape
-        self._brought.append((array.copy(), into))
+        self._check_pair(into, array)
+        self._brought.append((array.memory.copy(), into))
         into[...] = np.nan
         self.moved_bytes += array.nbytes
+
+    def _check_pair(self, host: np.ndarray, array: DeviceArray) -> None:
+        assert array.maker is self.xp, "an array of another device"
+        assert (host.shape, host.dtype) == (array.shape, array.dtype)
+        assert host.flags.c_contiguous
+        assert array.flags.c_contiguous
 
     def wait(self) -> None:
         """Now the host has it."""
@@ -298,3 +238,10 @@ class CpuDevice:
     def __exit__(self, *_: object) -> None:
         """Back to the one before."""
         self.current.pop()
+
+
+def teach_simulator() -> None:
+    """Let Numba's simulator take this device's arrays by the name under which Numba itself takes CuPy's."""
+    from numba import cuda
+
+    cuda.as_cuda_array = lambda array, sync: array.memory

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cases import Drawing, needs_compiler, small_problem, two_level_forest
 from numba import config
-from on_cpu import CpuDevice
+from on_cpu import CpuDevice, teach_simulator
 
 from tomokit.cuda import octree_run
 from tomokit.cuda.cross_node import CrossNodeOnDevice, PairTables
@@ -28,12 +28,23 @@ from tomokit.regularizers.contract import Field
 from tomokit.regularizers.cross_node import CrossNode, CrossNodeOptions
 
 assert config.ENABLE_CUDASIM
+teach_simulator()
 
 
 def on_one(regularizer: CrossNode, forest: Forest, leaves: np.ndarray) -> CrossNodeOnDevice:
     """The constraint between some leaves, all of them on one device."""
     parts, inside = split(forest, 1), np.isin(np.arange(forest.n_leaves), leaves)
     return CrossNodeOnDevice(PairTables(CpuDevice(), regularizer, parts, [0], inside), parts[0], 0)
+
+
+def tabulated(
+    made: CrossNodeOnDevice, values: np.ndarray, partner: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Grids, tables and means of values of the host."""
+    tables, device = made.tables, made.tables.device
+    made.count(device.xp.asarray(values))
+    tables.tabulate(values[0].size, device.xp.asarray(partner))
+    return device.to_host(tables.grid), device.to_host(tables.table), device.to_host(tables.means)
 
 
 @pytest.mark.parametrize("scale", [0.6, 2.5])
@@ -45,13 +56,12 @@ def test_tables_are_the_cpus(kernel: str, scale: float) -> None:
     inside[[1, 4, 6]] = True
     regularizer = CrossNode(CrossNodeOptions(bins=24, kernel=kernel, bandwidth=0.4))
     expected = regularizer.tabulate(Field(forest, values, inside, np.random.default_rng(3)))
-    device = on_one(regularizer, forest, np.flatnonzero(inside))
-    device.count(values)
-    device.tables.tabulate(forest.n**3, device.tables.draw(np.random.default_rng(3), 1)[0])
-    np.testing.assert_allclose(device.tables.means.sum(), expected.value, rtol=1e-5)
-    np.testing.assert_allclose(device.tables.grid, expected.grid, rtol=1e-6)
+    made = on_one(regularizer, forest, np.flatnonzero(inside))
+    grid, table, means = tabulated(made, values, made.tables.draw(np.random.default_rng(3), 1)[0])
+    np.testing.assert_allclose(means.sum(), expected.value, rtol=1e-5)
+    np.testing.assert_allclose(grid, expected.grid, rtol=1e-6)
     for part in (slice(0, 4), slice(4, 8)):
-        found, wanted = device.tables.table[..., part], expected.table[..., part]
+        found, wanted = table[..., part], expected.table[..., part]
         assert np.linalg.norm(found - wanted) < 1e-4 * np.linalg.norm(wanted)
 
 
@@ -60,11 +70,9 @@ def test_the_penalty_is_the_quadratic_forms() -> None:
     values = np.random.default_rng(1).normal(0.3, 0.8, forest.values_shape).astype(np.float32)
     leaves = np.array([0, 5])
     regularizer = CrossNode(CrossNodeOptions(bins=64))
-    device = on_one(regularizer, forest, leaves)
-    device.count(values)
-    device.tables.tabulate(forest.n**3, np.array([1, 0], np.int32))
+    _, _, means = tabulated(on_one(regularizer, forest, leaves), values, np.array([1, 0], np.int32))
     expected, _ = reference.cross_node(values.astype(float), leaves, leaves[::-1], "dot", 1.0)
-    np.testing.assert_allclose(device.tables.means.sum(), expected, rtol=2e-4)
+    np.testing.assert_allclose(means.sum(), expected, rtol=2e-4)
 
 
 def test_a_value_that_is_no_number_is_told() -> None:
@@ -72,10 +80,9 @@ def test_a_value_that_is_no_number_is_told() -> None:
     values = np.random.default_rng(2).normal(size=forest.values_shape).astype(np.float32)
     values[3, 1, 2, 1] = np.inf
     regularizer = CrossNode(CrossNodeOptions(bins=16))
-    device = on_one(regularizer, forest, np.array([2, 3, 4]))
-    device.count(values)
-    device.tables.tabulate(forest.n**3, np.array([0, 2, 1], np.int32))
-    np.testing.assert_array_equal(np.isnan(device.tables.means), [False, True, True])
+    made = on_one(regularizer, forest, np.array([2, 3, 4]))
+    _, _, means = tabulated(made, values, np.array([0, 2, 1], np.int32))
+    np.testing.assert_array_equal(np.isnan(means), [False, True, True])
 
 
 def test_equal_values_are_taken() -> None:
@@ -83,17 +90,16 @@ def test_equal_values_are_taken() -> None:
     values = np.full(forest.values_shape, 0.25, np.float32)
     values[1] = 0.5
     regularizer = CrossNode(CrossNodeOptions(bins=16))
-    device = on_one(regularizer, forest, np.array([0, 1]))
-    device.count(values)
-    device.tables.tabulate(forest.n**3, np.array([1, 0], np.int32))
-    np.testing.assert_allclose(device.tables.means, 0.25, rtol=1e-5)
-    assert np.isfinite(device.tables.table).all()
+    _, table, means = tabulated(on_one(regularizer, forest, np.array([0, 1])), values, np.array([1, 0], np.int32))
+    np.testing.assert_allclose(means, 0.25, rtol=1e-5)
+    assert np.isfinite(table).all()
 
 
 def test_measures_are_the_cpus() -> None:
     values = np.random.default_rng(4).normal(50, 0.5, (4, 3, 3, 3)).astype(np.float32)
     values[2] *= -1
-    found, expected = measure(CpuDevice(), values), measures.measure(values)
+    device = CpuDevice()
+    found, expected = measure(device, device.xp.asarray(values)), measures.measure(values)
     np.testing.assert_allclose(found.error, expected.error, rtol=1e-4)
     np.testing.assert_allclose(found.density, expected.density, rtol=1e-6)
 

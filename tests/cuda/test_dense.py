@@ -70,10 +70,12 @@ def test_slabs_follow_the_memory() -> None:
 def test_adjoint_identity_without_leaving_the_device() -> None:
     views = TiltGeometry(np.array([-61.0, -7.0, 44.0, 90.0]), 21, 33, np.array([0.3, -1.2, 0.0, 2.0]))
     rng = np.random.default_rng(3)
-    dense = DenseOnDevice(CpuDevice(4), views, 27, 12)
+    device = CpuDevice(4)
+    dense = DenseOnDevice(device, views, 27, 12)
     volume = rng.normal(size=(27, 12, 33)).astype(np.float32)
     stack = rng.normal(size=(4, 21, 33)).astype(np.float32)
-    forward, back = dense.forward(volume), dense.adjoint(stack)
+    forward, back = dense.forward(device.xp.asarray(volume)), dense.adjoint(device.xp.asarray(stack))
+    forward, back = device.to_host(forward), device.to_host(back)
     scale = np.linalg.norm(forward) * np.linalg.norm(stack)
     assert abs(np.vdot(forward.astype(float), stack) - np.vdot(volume.astype(float), back)) < 1e-6 * scale
 

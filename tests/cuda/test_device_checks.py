@@ -45,7 +45,8 @@ class Smooth:
         return "held says so" if options.held else None
 
     def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> Any:
-        weight = field.rng.random(field.forest.n_leaves).astype(field.values.dtype)[:, None, None, None]
+        drawn = field.rng.random(field.forest.n_leaves).astype(field.values.dtype)
+        weight = field.xp.asarray(drawn)[:, None, None, None]
         difference = field.values[:, 1:] - field.values[:, :-1]
         pull = field.values.dtype.type(scale / field.values.size) * (weight * difference)
         value = (weight * difference * difference).sum(dtype=np.float64) / (2 * field.values.size)
@@ -118,12 +119,12 @@ class Forgetful(Smooth):
 
 class Hides(Smooth):
     def there(self, field: Field, gradient: Any, scale: float, pull: Any, value: Any) -> Any:
-        return super().there(field, gradient, scale, pull, np.nan_to_num(value))
+        return super().there(field, gradient, scale, pull, value[value == value].sum())
 
 
 class Several(Smooth):
     def there(self, field: Field, gradient: Any, scale: float, pull: Any, value: Any) -> Any:
-        return super().there(field, gradient, scale, pull, np.array([value]))
+        return super().there(field, gradient, scale, pull, value.reshape(1))
 
 
 class ZeroMoves(Smooth):

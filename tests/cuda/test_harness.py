@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import needs_compiler
+from device_arrays import DeviceArray
 from on_cpu import SANITIZED, CpuDevice
 
 from tomokit.cuda.device import check_device
 from tomokit.cuda.signature import Parameter, check_arguments, signatures
 from tomokit.cuda.source import source_names, source_text
 from tomokit.errors import ResourceError
+
+MADE = CpuDevice().xp
 
 REVERSE = """
 extern "C" __global__ void reverse(const float* __restrict__ a, float* __restrict__ b, int n) {
@@ -27,9 +30,14 @@ extern "C" __global__ void reverse(const float* __restrict__ a, float* __restric
 
 
 def run(source: str, *arguments: object, seed: int = 0, grid: int = 1, block: int = 1) -> None:
-    """The only kernel of a source."""
-    (kernel,) = CpuDevice(seed).compile(source).values()
-    kernel((grid, 1, 1), (block, 1, 1), arguments)
+    """The only kernel of a source; arrays go there and come back."""
+    device = CpuDevice(seed)
+    (kernel,) = device.compile(source).values()
+    there = [device.xp.asarray(item) if isinstance(item, np.ndarray) else item for item in arguments]
+    kernel((grid, 1, 1), (block, 1, 1), there)
+    for item, array in zip(arguments, there, strict=True):
+        if isinstance(item, np.ndarray):
+            item[...] = device.to_host(array)
 
 
 @needs_compiler
@@ -95,7 +103,8 @@ def test_the_sanitizers_end_a_process_that_does_wrong(statement: str, told: str)
         "import numpy as np\n"
         "from on_cpu import CpuDevice\n"
         f"(kernel,) = CpuDevice().compile({kernel!r}).values()\n"
-        "kernel((1, 1, 1), (1, 1, 1), (np.zeros(8, np.float32), np.zeros(8, np.float32), 8))\n"
+        "a, b = (kernel.device.xp.zeros(8, np.float32) for _ in range(2))\n"
+        "kernel((1, 1, 1), (1, 1, 1), (a, b, 8))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode != 0
@@ -112,6 +121,35 @@ def test_writes_beyond_an_array_or_to_a_constant_one_are_errors() -> None:
     constant = 'extern "C" __global__ void k(const float* a, int n) { const_cast<float*>(a)[n] = 1.0f; }'
     with pytest.raises(AssertionError, match="writes to a"):
         run(constant, np.zeros(8, np.float32), 3)
+
+
+def test_arrays_are_as_strict_as_cupys() -> None:
+    device, host = CpuDevice(), np.arange(6.0).reshape(2, 3)
+    array = device.xp.asarray(host)
+    for wrong in (
+        lambda a: np.asarray(a), lambda a: np.sum(a), lambda a: np.exp(a), lambda a: np.concatenate([a, a]),
+        lambda a: a + host, lambda a: host * a, lambda a: a[np.array([1, 0])], lambda a: a.__setitem__(0, host[0]),
+        lambda a: a.__iadd__(host), lambda a: host.__setitem__(slice(None), a), lambda a: float(a[0, 0]),
+        lambda a: bool(a[0, 0] > 1), lambda a: list(a),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match="on a device"):
+            wrong(array)
+    with pytest.raises(AssertionError, match="another device"):
+        array + CpuDevice().xp.asarray(host)
+    row = array[1]
+    row *= np.float32(2)
+    array[:, 1] = array[:, 0] - 1
+    assert device.to_host(np.float32(2) * array)[1].tolist() == [12, 10, 20]
+    assert device.to_host(array[device.xp.asarray(np.array([1, 0]))]).tolist() == [[6, 5, 10], [0, -1, 2]]
+    assert device.to_host(array[..., 0].sum()) == 6
+    # As the host has it: kernels take C's order alone.
+    assert not device.xp.asarray(host.T).flags.c_contiguous
+    held = device.xp.held_bytes
+    assert held == array.nbytes
+    del array
+    assert device.xp.held_bytes == held  # a view is there still
+    del row
+    assert device.xp.held_bytes == 0
 
 
 def test_signatures_are_read_from_the_sources() -> None:
@@ -132,25 +170,26 @@ def test_signatures_are_read_from_the_sources() -> None:
 @pytest.mark.parametrize(
     ("position", "value", "error"),
     [
-        (0, np.zeros(4), TypeError),
-        (0, np.zeros((4, 4), np.float32).T, TypeError),
-        (0, np.zeros(8, np.float32)[::2], TypeError),
+        (0, MADE.zeros(4, np.float64), TypeError),
+        (0, MADE.asarray(np.zeros((4, 5), np.float32).T), TypeError),
+        (0, MADE.zeros(8, np.float32)[::2], TypeError),
+        (0, np.zeros(1, np.float32), TypeError),
         (0, 3, TypeError),
         (0, [1.0], TypeError),
-        (1, np.zeros(4, np.int32), TypeError),
+        (1, MADE.zeros(4, np.int32), TypeError),
         (2, 4.0, TypeError),
         (2, np.float32(4), TypeError),
         (2, True, TypeError),
         (2, None, TypeError),
-        (2, np.zeros(1, np.int32), TypeError),
+        (2, MADE.zeros(1, np.int32), TypeError),
         (2, 1 << 31, ValueError),
     ],
 )
 def test_arguments_are_held_to_the_declaration(position: int, value: object, error: type[Exception]) -> None:
     (signature,) = signatures(REVERSE).values()
-    arguments: list[object] = [np.zeros(4, np.float32), np.zeros(4, np.float32), 4]
+    arguments: list[object] = [MADE.zeros(4, np.float32), MADE.zeros(4, np.float32), 4]
     checked = check_arguments("reverse", signature, arguments)
-    assert [type(item) for item in checked] == [np.ndarray, np.ndarray, np.int32]
+    assert [type(item) for item in checked] == [DeviceArray, DeviceArray, np.int32]
     assert check_arguments("reverse", signature, [None, *arguments[1:]])[0] == 0
     arguments[position] = value
     with pytest.raises(error, match=f"kernel reverse, {'abn'[position]}"):

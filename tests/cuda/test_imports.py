@@ -36,9 +36,10 @@ exact = DenseProjector(views, 5, backend="reference")(volume)
 found = DenseInSlabs([CpuDevice()], views, volume.shape).forward(volume)
 assert np.allclose(found, exact, atol=1e-4)
 forest = two_level_forest(4)
-density = np.ones(forest.values_shape, np.float32)
-assert LeavesOnDevice(CpuDevice(), forest, views)(density).max() > 5
-assert sample_volume(CpuDevice(), density, forest, (7, 5, 6)).max() == 1
+device = CpuDevice()
+density = device.xp.full(forest.values_shape, 1, np.float32)
+assert device.to_host(LeavesOnDevice(device, forest, views)(density)).max() > 5
+assert sample_volume(device, density, forest, (7, 5, 6)).max() == 1
 try:
     from tomokit.cuda.device import CudaDevice
     CudaDevice(0)

@@ -5,20 +5,31 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cases import geometry, needs_compiler, two_level_forest
+from numpy.typing import ArrayLike
 from on_cpu import CpuDevice
 
 from tomokit.cuda.leaves import LeavesOnDevice
+from tomokit.geometry import TiltGeometry
+from tomokit.octree import Forest
 from tomokit.projector import reference_leaves
 from tomokit.projector.leaves import LeafProjector
 
 pytestmark = needs_compiler
 
 
+def forward(
+    seed: int, forest: Forest, views: TiltGeometry, rho: np.ndarray, some: ArrayLike | None = None, kappa: float = 1.0
+) -> np.ndarray:
+    """Line integrals, there and back."""
+    device = CpuDevice(seed)
+    return device.to_host(LeavesOnDevice(device, forest, views)(device.xp.asarray(rho), some, kappa))
+
+
 @pytest.mark.parametrize("n", [4, 5, 9])
 def test_forward_agrees_with_the_reference(n: int) -> None:
     forest, views = two_level_forest(n), geometry()
     rho = np.random.default_rng(0).random(forest.values_shape, dtype=np.float32)
-    found = LeavesOnDevice(CpuDevice(1), forest, views)(rho)
+    found = forward(1, forest, views, rho)
     expected = reference_leaves.forward(rho, forest, views)
     assert np.linalg.norm(found - expected) < 2e-4 * np.linalg.norm(expected)
     assert ((expected > 1e-3 * expected.max()) <= (found > 0)).all()
@@ -30,17 +41,18 @@ def test_forward_agrees_with_the_reference(n: int) -> None:
 def test_some_views_are_rows_of_all() -> None:
     forest, views = two_level_forest(), geometry()
     rho = np.random.default_rng(2).random(forest.values_shape, dtype=np.float32)
-    projector = LeavesOnDevice(CpuDevice(), forest, views)
-    np.testing.assert_array_equal(projector(rho)[[6, 1]], projector(rho, [6, 1]))
-    np.testing.assert_allclose(projector(rho, [6], kappa=0.25), 0.25 * projector(rho, [6]), rtol=1e-6)
+    found = forward(0, forest, views, rho)
+    np.testing.assert_array_equal(found[[6, 1]], forward(0, forest, views, rho, [6, 1]))
+    np.testing.assert_allclose(forward(0, forest, views, rho, [6], 0.25), 0.25 * found[[6]], rtol=1e-6)
 
 
 def test_rows_are_contracted_as_on_the_cpu() -> None:
     forest, views = two_level_forest(7), geometry()
     stack = np.random.default_rng(3).normal(size=(views.n_views, views.n_u, views.n_v)).astype(np.float32)
-    projector, cpu = LeavesOnDevice(CpuDevice(2), forest, views), LeafProjector(forest, views)
+    device, cpu = CpuDevice(2), LeafProjector(forest, views)
+    projector = LeavesOnDevice(device, forest, views)
     chosen = projector.chosen([7, 2, 0])
-    found = projector.contract(stack[[7, 2, 0]], chosen, 0.5)
+    found = device.to_host(projector.contract(device.xp.asarray(stack[[7, 2, 0]]), chosen, 0.5))
     expected = 0.5 * cpu.contract(stack[[7, 2, 0]], [7, 2, 0])
     np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
 
@@ -48,7 +60,7 @@ def test_rows_are_contracted_as_on_the_cpu() -> None:
 def test_the_order_of_threads_does_not_matter() -> None:
     forest, views = two_level_forest(), geometry()
     rho = np.random.default_rng(4).random(forest.values_shape, dtype=np.float32)
-    first, *others = (LeavesOnDevice(CpuDevice(seed), forest, views)(rho) for seed in range(3))
+    first, *others = (forward(seed, forest, views, rho) for seed in range(3))
     for other in others:
         np.testing.assert_array_equal(first, other)
 
@@ -59,19 +71,20 @@ def test_exposure_and_sums_of_the_residual(fitted: bool, masked: bool) -> None:
     forest, views = two_level_forest(), geometry(23, 37)
     rng = np.random.default_rng(5)
     rho = rng.random(forest.values_shape, dtype=np.float32)
-    projector = LeavesOnDevice(CpuDevice(3), forest, views)
+    device = CpuDevice(3)
+    projector, put = LeavesOnDevice(device, forest, views), device.xp.asarray
     data = rng.normal(2, 1, (views.n_views, views.n_u, views.n_v)).astype(np.float32)
     mask = (rng.random(data.shape) < 0.7).astype(np.float32) if masked else None
     if mask is not None:
         mask[3] = 0
     weight = np.ones(data.shape) if mask is None else mask.astype(np.float64)
-    sums, totals = weight.sum(axis=(1, 2)), np.array([1.0, 2.0])
-    exposure = rng.normal(size=views.n_views)
-    before = exposure.copy()
+    sums, before = weight.sum(axis=(1, 2)), rng.normal(size=views.n_views)
     steps = np.array([3, 8, 0])
-    chosen = projector.chosen(steps)
-    residual, partial = projector.residual(projector.project(rho, chosen), chosen, 0.1, data, mask, exposure)
-    offset = projector.fit_exposure(partial, chosen, sums, exposure, totals, fitted)
+    chosen, there, summed = projector.chosen(steps), put(before), put(np.array([1.0, 2.0]))
+    kept = None if mask is None else put(mask)
+    left_there, partial = projector.residual(projector.project(put(rho), chosen), chosen, 0.1, put(data), kept, there)
+    solved = projector.fit_exposure(partial, chosen, put(sums), there, summed, fitted)
+    residual, offset, exposure, totals = (device.to_host(array) for array in (left_there, solved, there, summed))
     left = 0.1 * reference_leaves.forward(rho, forest, views)[steps] - data[steps] + before[steps, None, None]
     np.testing.assert_allclose(residual, left, atol=1e-4)
     expected = (weight[steps] * left).sum(axis=(1, 2)) / np.maximum(sums[steps], 1) if fitted else np.zeros(3)

@@ -20,7 +20,9 @@ def test_every_point_is_the_cpus() -> None:
         ((-13.0, -8.0, -7.5), (1.0, 1.0, 0.5), (25, 17, 33)),
         ((-14.2, -9.0, -8.3), (0.7, 1.3, 0.9), (38, 14, 20)),
     ):
-        found = sample(CpuDevice(1), values, forest, np.array(start), np.array(step), shape)
+        device = CpuDevice(1)
+        there = sample(device, device.xp.asarray(values), forest, np.array(start), np.array(step), shape)
+        found = device.to_host(there)
         lattice = [item for triple in zip(start, step, shape, strict=True) for item in triple]
         expected = sampling.sample(values, forest, *lattice)
         assert (expected == 0).any()
@@ -33,8 +35,8 @@ def test_a_volume_in_pieces_is_the_volume() -> None:
     values = np.random.default_rng(1).normal(size=forest.values_shape).astype(np.float32)
     shape = (21, 13, 14)
     expected = sampling.sample_volume(values, forest, *shape)
-    pieces = CpuDevice(2, memory_bytes=2 * 4 * 13 * 14 * 4)
+    pieces = CpuDevice(2, memory_bytes=values.nbytes + 2 * 4 * 13 * 14 * 4)
     for device in (CpuDevice(), pieces):
-        found = sample_volume(device, values, forest, shape)
+        found = sample_volume(device, device.xp.asarray(values), forest, shape)
         np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
     assert pieces.launches > 5

@@ -84,12 +84,13 @@ def both(
     on_device = PenaltiesOnDevice(field, regularizers, forest, None)
     plain = Level(given, 1, given.geometry.kappa)
     there = LevelOnDevice(device, plain, part, mask_sums(plain))
-    hyper = hyper_rows(optimizer, 0.5, 1, steps)
+    put = device.xp.asarray
+    hyper = put(hyper_rows(optimizer, 0.5, 1, steps))
     views = np.array([2, 0])
     for step in range(steps):
-        totals = np.zeros(2 + len(on_device.names))
+        totals = put(np.zeros(2 + len(on_device.names)))
         pulls = on_device.evaluate(step, totals, 2)
-        seen = there.look(field, views.astype(np.int32), views)
+        seen = there.look(field, put(views.astype(np.int32)), views)
         there.update(field, seen, seen.partial, pulls, hyper[step], totals)
         if pulls.tv_step is not None:
             on_device.add_variation(totals, on_device.variation_slot(2))
@@ -97,7 +98,7 @@ def both(
     there.fetch_exposure()
     np.testing.assert_allclose(there.level.exposure, level.exposure, atol=1e-6)
     fields.append(host)
-    terms.append(dict(zip(["squares", "weight", *on_device.names], totals, strict=True)))
+    terms.append(dict(zip(["squares", "weight", *on_device.names], device.to_host(totals), strict=True)))
     return fields[0], fields[1], terms[0], terms[1]
 
 

@@ -8,7 +8,11 @@ from numba import cuda
 
 
 def for_numba(array: Any) -> Any:
-    """The same memory, without waiting for it: CuPy and Numba both launch on the default stream, in turn."""
-    if hasattr(array, "__cuda_array_interface__"):
-        return cuda.as_cuda_array(array, sync=False)
-    return array
+    """The same memory, without waiting for it: CuPy and Numba both launch on the default stream, in turn.
+
+    Raises
+    ------
+    TypeError
+        If it is an array of the host, which Numba would copy there and back at each launch.
+    """
+    return cuda.as_cuda_array(array, sync=False)

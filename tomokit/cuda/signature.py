@@ -125,7 +125,11 @@ def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any])
         if parameter.is_array:
             if value is None:
                 checked.append(_NULL)
-            elif getattr(value, "dtype", None) is parameter.elements and value.flags.c_contiguous:
+            elif (
+                getattr(value, "dtype", None) is parameter.elements
+                and value.flags.c_contiguous
+                and not isinstance(value, np.ndarray)
+            ):
                 checked.append(value)
             else:
                 checked.append(_checked(kernel, parameter, value))
@@ -139,6 +143,9 @@ def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any])
 def _checked(kernel: str, parameter: Parameter, value: Any) -> Any:
     where = f"kernel {kernel}, {parameter.name}"
     if parameter.is_array:
+        if isinstance(value, np.ndarray):
+            # CuPy passes one of a single element by value, where the kernel reads a pointer.
+            raise TypeError(f"{where}: an array of the host")
         if not hasattr(value, "flags") or not hasattr(value, "shape"):
             raise TypeError(f"{where}: {type(value).__name__} instead of an array of {parameter.kind}")
         if value.dtype != parameter.dtype:
