@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 
 ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
+# As CuPy compiles.
+OPTIONS = (b"--std=c++17", b"-ftz=true", b"--device-as-default-execution-space")
 MOST_REGISTERS = 64
 """Four blocks of 256 threads on a multiprocessor of 65536 registers."""
 
@@ -31,7 +33,9 @@ def ptx_of(source: str, name: str, architecture: str) -> str:
     from cuda.bindings import nvrtc
 
     program = done(nvrtc.nvrtcCreateProgram(source.encode(), f"{name}.cu".encode(), 0, [], []))
-    done(nvrtc.nvrtcCompileProgram(program, 2, [f"--gpu-architecture={architecture}".encode(), b"--std=c++17"]))
+    done(
+        nvrtc.nvrtcCompileProgram(program, 1 + len(OPTIONS), [f"--gpu-architecture={architecture}".encode(), *OPTIONS])
+    )
     text = b" " * done(nvrtc.nvrtcGetPTXSize(program))
     done(nvrtc.nvrtcGetPTX(program, text))
     return text.decode()
@@ -48,7 +52,7 @@ def code_of(source: str, name: str, architecture: str) -> tuple[bytes, str]:
     from cuda.bindings import nvrtc
 
     program = done(nvrtc.nvrtcCreateProgram(source.encode(), f"{name}.cu".encode(), 0, [], []))
-    options = [f"--gpu-architecture={architecture}".encode(), b"--std=c++17", b"--ptxas-options=-v"]
+    options = [f"--gpu-architecture={architecture}".encode(), *OPTIONS, b"--ptxas-options=-v"]
     (outcome,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     log = b" " * done(nvrtc.nvrtcGetProgramLogSize(program))
     done(nvrtc.nvrtcGetProgramLog(program, log))
