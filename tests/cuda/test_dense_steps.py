@@ -56,10 +56,11 @@ def problem(backend: str, kind: str) -> Problem:
 def counted(device: CpuDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, ...]]]:
     """Shapes of all that passes between host and device."""
     passed: list[tuple[int, ...]] = []
-    to_host, send = device.to_host, device.xp.asarray
+    to_host, put, send = device.to_host, device.xp.asarray, device.send
     with monkeypatch.context() as patch:
         patch.setattr(device, "to_host", lambda array: passed.append(array.shape) or to_host(array))
-        patch.setattr(device.xp, "asarray", lambda array: passed.append(array.shape) or send(array))
+        patch.setattr(device, "send", lambda host, into: passed.append(host.shape) or send(host, into))
+        patch.setattr(device.xp, "asarray", lambda array: passed.append(array.shape) or put(array))
         yield passed
 
 
@@ -153,6 +154,22 @@ def test_nothing_but_sums_passes_in_an_epoch(name: str, device: CpuDevice, monke
         run.advance()
         # And the views' shifts.
         assert max(int(np.prod(shape)) for shape in passed) <= 5
+
+
+@pytest.mark.parametrize("memory", [1 << 40, 80_000])
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_as_large_as_the_data_takes_pinned_memory(
+    name: str, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, (method, options), given = CpuDevice(memory_bytes=memory), METHODS[name], problem("cuda", "masked")
+    # CuPy's asarray takes it, and keeps it.
+    passed, put = [0], device.xp.asarray
+    monkeypatch.setattr(device.xp, "asarray", lambda array: passed.append(array.size) or put(array))
+    with use_devices([device]):
+        run = method.start(given, options)
+        assert (run._steps is None) == (memory < 1 << 40)
+        run.advance()
+    assert max(passed) < given.geometry.n_u * given.geometry.n_v
 
 
 @pytest.mark.parametrize("name", ["sirt", "tv"])

@@ -113,6 +113,17 @@ def test_nothing_passes_through_the_host_within_an_epoch(monkeypatch: pytest.Mon
     assert device.moved_bytes == moved
 
 
+def test_the_data_take_no_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, given = CpuDevice(), small_problem("cuda")
+    passed, put = [], device.xp.asarray
+    # CuPy's asarray takes it, and keeps it.
+    monkeypatch.setattr(device.xp, "asarray", lambda array: passed.append(array.shape) or put(array))
+    fit(device, epochs=1)
+    coarse = tuple(-(-size // 2) for size in given.projections.shape[1:])
+    assert passed
+    assert not {given.projections.shape, (given.geometry.n_views, *coarse)} & set(passed)
+
+
 def test_the_estimate_covers_the_peak_and_not_much_more() -> None:
     for settings in ({}, {"optimizer": "adam", "coarse_epochs": 3}, {"regularizers": {"tv": {"space": "raw"}}}):
         options, device = replace(OPTIONS, **settings), CpuDevice()

@@ -147,6 +147,5 @@ def share_counts(tables: Sequence[PairTables]) -> None:
             found.append([one.device.to_host(array[one._mine]) for array in one.counted])
     whole = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
     for one in tables:
-        with one.device:
-            for array, counts in zip(one.counted, whole, strict=True):
-                array[...] = one.device.xp.asarray(counts)
+        for array, counts in zip(one.counted, whole, strict=True):
+            one.device.send(counts, array)

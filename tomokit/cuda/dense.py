@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.cuda.device import Device, Kernel
+from tomokit.cuda.device import Device, Kernel, sent
 from tomokit.errors import ResourceError
 from tomokit.geometry import TiltGeometry, centre
 
@@ -157,7 +157,7 @@ class DenseInSlabs:
         shifted = bool(shift.any())
         for rows, dense in self._shares(whole, shifted, self.volume_shape[2], g.n_v):
             with dense.device:
-                part = dense.forward(dense.device.xp.asarray(np.ascontiguousarray(volume[:, :, rows.taken])))
+                part = dense.forward(sent(dense.device, volume[:, :, rows.taken]))
                 if shifted:
                     part = dense.shift_rows(part, rows.whole, fraction, rows.out.stop - rows.out.start)
                 out[:, :, rows.out] = dense.device.to_host(part)
@@ -172,7 +172,7 @@ class DenseInSlabs:
         shifted = bool(shift.any())
         for rows, dense in self._shares(whole, shifted, g.n_v, self.volume_shape[2]):
             with dense.device:
-                part = dense.device.xp.asarray(np.ascontiguousarray(stack[:, :, rows.taken]))
+                part = sent(dense.device, stack[:, :, rows.taken])
                 if shifted:
                     part = dense.shift_rows(part, rows.whole, fraction, rows.out.stop - rows.out.start)
                 out[:, :, rows.out] = dense.device.to_host(dense.adjoint(part))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.cuda.dense import DenseOnDevice, split_shift
-from tomokit.cuda.device import Device
+from tomokit.cuda.device import Device, sent
 from tomokit.cuda.held import HeldArrays
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ class DataOnDevice:
         self.device, self.is_fitted, self._n_y = held.device, problem.fit_exposure, volume_shape[2]
         self._held, self._groups, geometry = held, list(groups), problem.geometry
         with self.device:
-            put = self.device.xp.asarray
+            xp = self.device.xp
             self._kernels, self._totals_kernel = (
                 self.device.load("dense_steps"),
                 self.device.load("totals")["add_total"],
             )
-            self._data = put(np.ascontiguousarray(problem.projections, np.float32))
-            self._mask = None if problem.mask is None else put(np.ascontiguousarray(problem.mask, np.float32))
-            self._mask_sum, self.totals = put(mask_sum), self.device.xp.zeros(n_totals, np.float64)
+            self._data = sent(self.device, np.asarray(problem.projections, np.float32))
+            self._mask = None if problem.mask is None else sent(self.device, np.asarray(problem.mask, np.float32))
+            self._mask_sum, self.totals = xp.asarray(mask_sum), xp.zeros(n_totals, np.float64)
             self._views = [geometry.select(views) for views in self._groups]
             self._dense = [DenseOnDevice(self.device, views, *volume_shape[:2]) for views in self._views]
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tomokit.cuda.dense_data import THREADS, DataOnDevice
 from tomokit.cuda.dense_variation import VariationOnDevice
+from tomokit.cuda.device import sent
 from tomokit.cuda.held import HeldArrays
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class DenseSteps:
         self._variation: VariationOnDevice | None = None
         with self.device:
             self._kernels = self.device.load("dense_steps")
-            self._ray_weight = self.device.xp.asarray(ray_weight)
+            self._ray_weight = sent(self.device, ray_weight)
 
     def begin(self, squares: float = 0.0) -> None:
         """Let the sum of squared residuals begin at what there is of it."""
@@ -57,8 +58,7 @@ class DenseSteps:
 
     def send_scale(self, scale: NDArray[np.float32]) -> Any:
         """Voxels' weights for :meth:`step`."""
-        with self.device:
-            return self.device.xp.asarray(scale)
+        return sent(self.device, scale)
 
     def step(self, group: int, factor: float, nonnegative: bool, scale: Any = None) -> None:
         """One step by a group of views.

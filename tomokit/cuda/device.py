@@ -55,7 +55,7 @@ class Device(Protocol):
         """Memory of the host for :meth:`send` and :meth:`bring`, of float32."""
         ...
 
-    def send(self, host: NDArray[np.float32], into: Any) -> None:
+    def send(self, host: NDArray[Any], into: Any) -> None:
         """Fill an array from the host's memory, in turn with the launches; without waiting for it where that can be."""
         ...
 
@@ -167,8 +167,8 @@ class CudaDevice:
             return np.empty(tuple(shape), np.float32)
         return np.frombuffer(cuda.PinnedMemoryPointer(memory, 0), np.float32, size).reshape(tuple(shape))
 
-    def send(self, host: NDArray[np.float32], into: Any) -> None:
-        """Fill an array from the host's memory, on the current stream."""
+    def send(self, host: NDArray[Any], into: Any) -> None:
+        """Fill an array from the host's memory, on the current stream; pageable memory may change when it returns."""
         with self:
             into.set(host)
 
@@ -201,6 +201,17 @@ class CudaDevice:
     def __exit__(self, *error: object) -> None:
         """Back to the one before."""
         self._device.__exit__(*error)
+
+
+def sent(device: Device, host: NDArray[Any]) -> Any:
+    """An array on a device with what is on the host: for what is as large as data or volume.
+
+    CuPy's ``asarray`` takes as much pinned memory on the way, rounded up to a power of two, and keeps it.
+    """
+    with device:
+        array = device.xp.empty(host.shape, host.dtype)
+        device.send(np.ascontiguousarray(host), array)
+    return array
 
 
 def check_device(device: Device) -> None:

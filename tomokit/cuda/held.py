@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from tomokit.cuda.device import Device
+from tomokit.cuda.device import Device, sent
 
 
 class HeldArrays:
@@ -33,8 +33,7 @@ class HeldArrays:
     def __getitem__(self, name: str) -> Any:
         """The device's array."""
         if name not in self._there:
-            with self.device:
-                self._there[name] = self.device.xp.asarray(self._host[name])
+            self._there[name] = sent(self.device, self._host[name])
         return self._there[name]
 
     def __setitem__(self, name: str, array: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.cuda.device import Device
+from tomokit.cuda.device import Device, sent
 from tomokit.cuda.field import FieldOnDevice
 from tomokit.cuda.leaves import FootprintsOnDevice, LeavesOnDevice
 from tomokit.cuda.parts import Part, rows_of
@@ -76,7 +76,7 @@ class LevelOnDevice:
         self._projector: LeavesOnDevice | None = None
         with device:
             xp = device.xp
-            self._images = (None, None) if sends_views else self._send_images()
+            self._images = (None, None) if sends_views else self._send_all_images()
             self._mask_sum, self._exposure = xp.asarray(mask_sum), xp.asarray(level.exposure)
 
     def projector(self, forest: Forest) -> LeavesOnDevice:
@@ -133,7 +133,11 @@ class LevelOnDevice:
         contracted = a.contract(seen.residual, seen.chosen, factor, seen.mask, offset, gathered=self._sends_views)
         field.update(a, contracted, seen.chosen, pulls, hyper)
 
-    def _send_images(self, views: NDArray[np.int64] | slice = slice(None)) -> tuple[Any, Any]:
+    def _send_all_images(self) -> tuple[Any, Any]:
+        data, mask = self._part_rows.images()
+        return sent(self.device, data), None if mask is None else sent(self.device, mask)
+
+    def _send_images(self, views: NDArray[np.int64]) -> tuple[Any, Any]:
         data, mask = self._part_rows.images(views)
         put = self.device.xp.asarray
         return put(data), None if mask is None else put(mask)
