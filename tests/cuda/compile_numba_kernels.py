@@ -1,8 +1,9 @@
-"""Compile Numba's kernels to PTX for compute capability 9.0, and print how many instructions of each are in doubles."""
+"""Compile Numba's kernels to PTX for a compute capability, and print how many instructions of each are in doubles."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from numba.cuda import dispatcher
 from tomokit.cuda.cross_node_kernels import make_kernels
 from tomokit.cuda.measures import measure_leaf
 
-CAPABILITY = (9, 0)
+CAPABILITY = tuple(map(int, sys.argv[1].split(".")))
 
 # Device functions are compiled for the current device, of which there is none; all else takes the capability as given.
 dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=CAPABILITY)

@@ -26,9 +26,23 @@ def test_in_the_simulator() -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
-@pytest.mark.skipif(find_spec("numba_cuda") is None, reason="no numba-cuda: pip install 'tomokit[cuda-check]'")
-def test_compiled_for_a_gpu_without_double_precision() -> None:
-    done = run(str(HERE / "compile_numba_kernels.py"), NUMBA_ENABLE_CUDASIM="0")
+NEEDS_NUMBA_CUDA = pytest.mark.skipif(
+    find_spec("numba_cuda") is None, reason="no numba-cuda: pip install 'tomokit[cuda-check]'"
+)
+
+
+@NEEDS_NUMBA_CUDA
+def test_a_small_forest_is_no_reason_for_a_warning() -> None:
+    script = "from tomokit.cuda.measures import _compiled\n_compiled()[4, 256]"
+    done = run("-W", "always", "-c", script, NUMBA_ENABLE_CUDASIM="0")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "NumbaPerformanceWarning" not in done.stderr
+
+
+@NEEDS_NUMBA_CUDA
+@pytest.mark.parametrize("capability", ["8.0", "9.0", "10.0"])
+def test_compiled_for_a_gpu_without_double_precision(capability: str) -> None:
+    done = run(str(HERE / "compile_numba_kernels.py"), capability, NUMBA_ENABLE_CUDASIM="0")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     lines = dict(line.split() for line in done.stdout.splitlines())
     # The last one is there to show that doubles are seen.

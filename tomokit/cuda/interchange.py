@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from numba import cuda
+
+# Of a launch of fewer than 128 blocks, which a small forest is; for each number of them anew.
+warnings.filterwarnings("ignore", message=".*Grid size .* under-utilization")
 
 
 def for_numba(array: Any) -> Any:
