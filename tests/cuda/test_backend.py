@@ -11,7 +11,7 @@ import pytest
 from cases import needs_compiler
 from on_cpu import CpuDevice
 
-from tomokit.cuda.device import devices, use_devices
+from tomokit.cuda.device import use_devices
 from tomokit.errors import OptionError, ResourceError
 from tomokit.methods.octree import Octree
 from tomokit.methods.sirt import Sirt, SirtOptions
@@ -46,17 +46,21 @@ def test_auto_is_the_cpu_without_a_word_where_nothing_looks_like_a_gpu(no_driver
     assert told == []
 
 
-def _a_gpu_is_there() -> bool:
-    try:
-        return bool(devices())
-    except ResourceError:
-        return False
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_auto_is_the_cpu_without_a_word_where_all_gpus_are_hidden(
+    hidden: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(backend, "_DRIVER", (str(tmp_path),))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    told: list[str] = []
+    assert choose_backend("auto", Sirt(), SirtOptions(), told.append) == "cpu"
+    assert told == []
 
 
-@pytest.mark.skipif(_a_gpu_is_there(), reason="a GPU is there and used")
 def test_auto_says_once_why_a_gpu_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # The driver's files are there, CuPy or a GPU that runs kernels is not.
     monkeypatch.setattr(backend, "_DRIVER", (str(tmp_path),))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "99")
     told: list[str] = []
     assert choose_backend("auto", Sirt(), SirtOptions(), told.append) == "cpu"
     assert len(told) == 1

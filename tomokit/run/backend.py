@@ -69,10 +69,12 @@ def _refusal(method: Any, options: Any) -> str | None:
 
 
 def _looks_like_a_gpu() -> bool:
-    """Whether it is worth a look: the driver's files are here, or tests have put a device in its place."""
+    """Whether it is worth a look: the driver's files are here and not all GPUs hidden, or tests have put a device in
+    its place."""
     from tomokit.cuda.device import any_chosen
 
-    return any_chosen() or any(Path(path).exists() for path in _DRIVER)
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    return any_chosen() or (not hidden and any(Path(path).exists() for path in _DRIVER))
 
 
 def use_threads(count: int | None) -> int:
