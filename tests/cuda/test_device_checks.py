@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +15,7 @@ from on_cpu import CpuDevice
 from tomokit.cuda.device import use_devices
 from tomokit.errors import ResourceError
 from tomokit.plugin.options import option
+from tomokit.plugin.scaffold import write_package
 from tomokit.regularizers.contract import Field
 from tomokit.testing import CheckError, check_regularizer
 from tomokit.testing.checks import run_checks
@@ -150,6 +153,14 @@ def on_device() -> Iterator[None]:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_right_one_passes(seed: int, space: str) -> None:
     assert NAME in check_regularizer(Smooth, {"space": space}, seed=seed)
+
+
+@pytest.mark.usefixtures("on_device")
+def test_what_a_new_package_holds_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write_package(tmp_path / "tomokit-on-both", "regularizer")
+    monkeypatch.syspath_prepend(str(tmp_path / "tomokit-on-both" / "src"))
+    made = importlib.import_module("tomokit_on_both.regularizer").OnBoth
+    assert NAME in check_regularizer(made)
 
 
 @pytest.mark.usefixtures("on_device")
