@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -176,6 +177,7 @@ class CpuDevice:
         self.launches = 0
         self.moved_bytes = 0
         self._brought: list[tuple[np.ndarray, np.ndarray]] = []
+        self._sent: list[tuple[weakref.ref[np.ndarray], np.ndarray]] = []
 
     def load(self, name: str | Path, **defines: int) -> dict[str, CpuKernel]:
         """The kernels of a file."""
@@ -197,15 +199,17 @@ class CpuDevice:
         return np.full(tuple(shape), np.nan, np.float32)
 
     def send(self, host: np.ndarray, into: DeviceArray) -> None:
-        """A copy, after those that were asked for before."""
-        self.wait()
+        """A copy, after those that were asked for before; it may be read from the host at any time until it waits."""
+        self._arrive()
         self._check_pair(host, into)
+        self._sent.append((weakref.ref(host), host.copy()))
         into.memory[...] = host
         self.moved_bytes += into.nbytes
 
     def bring(self, array: DeviceArray, into: np.ndarray) -> None:
         """A copy of what the array is now, which the host has only when it has waited; until then there is NaN."""
         self._check_pair(into, array)
+        self._sent = [(host, copy) for host, copy in self._sent if host() is not into]
         self._brought.append((array.memory.copy(), into))
         into[...] = np.nan
         self.moved_bytes += array.nbytes
@@ -217,7 +221,15 @@ class CpuDevice:
         assert array.flags.c_contiguous
 
     def wait(self) -> None:
-        """Now the host has it."""
+        """Now the host has it, and what was sent has left it."""
+        self._arrive()
+        for host, copy in self._sent:
+            found = host()
+            assert found is not None, "memory went while it was being sent"
+            assert np.array_equal(found, copy, equal_nan=True), "memory changed while it was being sent"
+        self._sent = []
+
+    def _arrive(self) -> None:
         for array, into in self._brought:
             into[...] = array
         self._brought = []

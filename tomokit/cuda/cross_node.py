@@ -149,3 +149,4 @@ def share_counts(tables: Sequence[PairTables]) -> None:
     for one in tables:
         for array, counts in zip(one.counted, whole, strict=True):
             one.device.send(counts, array)
+        one.device.wait()

@@ -56,7 +56,7 @@ class Device(Protocol):
         ...
 
     def send(self, host: NDArray[Any], into: Any) -> None:
-        """Fill an array from the host's memory, in turn with the launches; without waiting for it where that can be."""
+        """Fill an array from the host's memory, in turn with the launches; that stays as it is until :meth:`wait`."""
         ...
 
     def bring(self, array: Any, into: NDArray[np.float32]) -> None:
@@ -168,7 +168,7 @@ class CudaDevice:
         return np.frombuffer(cuda.PinnedMemoryPointer(memory, 0), np.float32, size).reshape(tuple(shape))
 
     def send(self, host: NDArray[Any], into: Any) -> None:
-        """Fill an array from the host's memory, on the current stream; pageable memory may change when it returns."""
+        """Fill an array from the host's memory, on the current stream."""
         with self:
             into.set(host)
 
@@ -210,7 +210,9 @@ def sent(device: Device, host: NDArray[Any]) -> Any:
     """
     with device:
         array = device.xp.empty(host.shape, host.dtype)
-        device.send(np.ascontiguousarray(host), array)
+        held = np.ascontiguousarray(host)
+        device.send(held, array)
+        device.wait()
     return array
 
 

@@ -69,6 +69,7 @@ class FieldOnDevice:
                 self._left[name][...] = array
         else:
             self.enter()
+            self.device.wait()
             self._left = {}
 
     @property
