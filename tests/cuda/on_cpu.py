@@ -43,8 +43,9 @@ _GUARD_BYTES = 0 if SANITIZED else 256
 
 
 @cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="tomokit-kernels-"))
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="tomokit-kernels-")
 
 
 @cache
@@ -62,7 +63,7 @@ def compile_source(source: str) -> ctypes.CDLL:
         )
     text = "".join(parts)
     stem = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path, library = _folder() / f"{stem}.cpp", _folder() / f"{stem}.so"
+    path, library = Path(_folder().name, f"{stem}.cpp"), Path(_folder().name, f"{stem}.so")
     path.write_text(text, encoding="ascii")
     # ISO rounding is kept: hardware contracts products and sums too, and the tests' tolerances are for either.
     flags = [*_FLAGS, *(["-O1", *_SANITIZERS] if SANITIZED else ["-O2"])]

@@ -66,7 +66,7 @@ def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> Non
     found = in_turn(small_problem("cuda", SHAPE), OPTIONS)
     expected = beside_each_other(found)
     one = OctreeRunOnDevice(found.problem, OPTIONS, [CpuDevice(1)])
-    # From a uniform start neighbours would differ by rounding alone, and the sign of that is what the penalties pull by.
+    # From a uniform start neighbours would differ by rounding alone, and penalties pull by the sign of that.
     state = {name: array.copy() for name, array in one.arrays().items()}
     state["values"] += np.random.default_rng(6).normal(0, 0.3, state["values"].shape).astype(np.float32)
     for run in (found, expected, one):
