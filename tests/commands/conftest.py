@@ -52,15 +52,25 @@ def interrupted() -> Callable[[list[str]], tuple[int, str, str]]:
     """Start a command and interrupt it when it has had three seconds of a processor: exit status, stdout and stderr."""
 
     def call(words: list[str]) -> tuple[int, str, str]:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        while _processor_seconds(process.pid) < 3:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_take_interrupts
+        )
+        try:
+            while _processor_seconds(process.pid) < 3:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
         return process.returncode, out, err
 
     return call
+
+
+def _take_interrupts() -> None:
+    """Also where the tests themselves were started in the background, which has interrupts ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _processor_seconds(pid: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ import pytest
 
 CODE = """
 import ctypes, signal, time
+signal.signal(signal.SIGINT, signal.{handler})
 from tomokit.commands import app
 from tomokit.errors import InputError
 
@@ -32,9 +32,7 @@ AS_ANOTHER_ERROR = """
 
 def call(body: str, *, ignoring: bool = False) -> tuple[int, str]:
     """Run a command of this body; exit status and what it says."""
-    code = CODE.format(body=body)
-    if ignoring:
-        code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + code
+    code = CODE.format(body=body, handler="SIG_IGN" if ignoring else "default_int_handler")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stderr
 
@@ -67,4 +65,3 @@ def test_an_error_without_an_interrupt_is_told() -> None:
     status, said = call('raise InputError("something else")')
     assert status == 2
     assert "something else" in said
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
