@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from tomokit.data.noise import noise_level
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.contract import Problem
-from tomokit.methods.noise import contrast, noise_level, tv_weight
+from tomokit.methods.noise import contrast, tv_weight
 from tomokit.phantom import Ellipsoids, project_analytic
 
 

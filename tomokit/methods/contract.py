@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.noise import noise_level
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
 
@@ -65,10 +66,7 @@ class Problem:
 
     @cached_property
     def noise_level(self) -> float:
-        """Standard deviation of the projections' noise; measured once, as it takes seconds (see
-        :mod:`tomokit.methods.noise`)."""
-        from tomokit.methods.noise import noise_level
-
+        """Standard deviation of the projections' noise (:mod:`tomokit.data.noise`); it takes seconds, once."""
         return noise_level(self.projections, self.mask)
 
 
