@@ -30,7 +30,8 @@ def dense_methods(device: Device, sizes: Sizes) -> Iterator[Row]:
         "sart-tv": (SartTv(), SartTvOptions(epochs=3)),
         "tv": (Tv(), TvOptions(epochs=5)),
     }
-    yield Row("cuFFT transforms", "yes" if has_cosine(device) else "no", "yes", has_cosine(device))
+    transforms = has_cosine(device)
+    yield Row("cuFFT transforms", "yes" if transforms else "no", "yes", transforms)
     for name, (method, options) in methods.items():
         volumes = []
         for backend in ("cpu", "cuda"):

@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 from tomokit.cuda.dense import DenseOnDevice, split_shift
 from tomokit.cuda.device import Device, sent
 from tomokit.cuda.held import HeldArrays
+from tomokit.cuda.totals import add_total
 
 if TYPE_CHECKING:
     from tomokit.methods.contract import Problem
 
-THREADS = 256  # as in dense_steps.cu, dense_tv.cu and totals.cu
+_THREADS = 256  # as in dense_steps.cu and dense_tv.cu
 _SHARE = 0.9  # of the free memory: the pool rounds sizes up
 _BLOCKS = 65535  # of a grid along y and z
+
+
+def flat_launch(size: int, count: int = 1) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Grid and block of kernels with a thread for each of so many values, of each of `count` views."""
+    return (-(-size // _THREADS), count, 1), (_THREADS, 1, 1)
 
 
 def device_for_steps(
@@ -81,10 +87,8 @@ class DataOnDevice:
         self._held, self._groups, geometry = held, list(groups), problem.geometry
         with self.device:
             xp = self.device.xp
-            self._kernels, self._totals_kernel = (
-                self.device.load("dense_steps"),
-                self.device.load("totals")["add_total"],
-            )
+            self._kernels = self.device.load("dense_steps")
+            self._add_total = self.device.load("totals")["add_total"]
             self._data = sent(self.device, np.asarray(problem.projections, np.float32))
             self._mask = None if problem.mask is None else sent(self.device, np.asarray(problem.mask, np.float32))
             self._mask_sum, self.totals = xp.asarray(mask_sum), xp.zeros(n_totals, np.float64)
@@ -99,7 +103,7 @@ class DataOnDevice:
         """Grid and block of kernels on the group's pixels, and pixels of a view."""
         geometry = self._views[group]
         pixels = geometry.n_u * geometry.n_v
-        return (-(-pixels // THREADS), geometry.n_views, 1), (THREADS, 1, 1), pixels
+        return *flat_launch(pixels, geometry.n_views), pixels
 
     def mask(self, group: int) -> Any:
         """Of the group's views, or None."""
@@ -134,11 +138,11 @@ class DataOnDevice:
     def solve_offset(self, partial: Any, weight_sum: Any, offset: Any) -> None:
         """``offset[view] = sum partial[view] / weight_sum[view]`` where the latter is positive."""
         n_views, blocks = partial.shape
-        self._kernels["dense_offset"]((n_views, 1, 1), (THREADS, 1, 1), (partial, weight_sum, offset, blocks))
+        self._kernels["dense_offset"]((n_views, 1, 1), (_THREADS, 1, 1), (partial, weight_sum, offset, blocks))
 
     def add_squares(self, squares: Any) -> None:
         """Add sums of blocks to that of squared residuals."""
-        self._totals_kernel((1, 1, 1), (THREADS, 1, 1), (squares, None, self.totals, 1.0, 0, *squares.shape))
+        add_total(self._add_total, squares, self.totals, 0)
 
     def back(self, group: int, stack: Any) -> Any:
         """The back-projection of a stack of the group's views."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.cuda.dense_data import THREADS, DataOnDevice
+from tomokit.cuda.dense_data import DataOnDevice, flat_launch
 from tomokit.cuda.dense_variation import VariationOnDevice
 from tomokit.cuda.device import sent
 from tomokit.cuda.held import HeldArrays
@@ -75,10 +75,8 @@ class DenseSteps:
         density = self._held["density"]
         with self.device:
             direction = self._data.back(group, self._residual(group, density))
-            self._kernels["dense_step"](
-                (-(-density.size // THREADS), 1, 1), (THREADS, 1, 1),
-                (density, direction, scale, factor, int(nonnegative), density.size),
-            )  # fmt: skip
+            arguments = (density, direction, scale, factor, int(nonnegative), density.size)
+            self._kernels["dense_step"](*flat_launch(density.size), arguments)
         self._held.changed("density")
 
     def denoise(self, weight: float, iterations: int, nonnegative: bool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.cuda.cosine import cosine_transform
-from tomokit.cuda.dense_data import THREADS, DataOnDevice
+from tomokit.cuda.dense_data import DataOnDevice, flat_launch
 from tomokit.cuda.dense_variation import VariationOnDevice, voxel_launch
 from tomokit.cuda.held import HeldArrays
 
@@ -84,9 +84,7 @@ class TvSteps:
                 self._variation.dual_step(ahead, duals[0], rate, duals[1], dual_step)
                 self._variation.add_divergence(None, duals[0], -weight, False, uphill, duals[1])
             self._precondition(uphill)
-            self._kernels["tv_look_ahead"](
-                (-(-density.size // THREADS), 1, 1), (THREADS, 1, 1), (density, uphill, ahead, density.size)
-            )
+            self._kernels["tv_look_ahead"](*flat_launch(density.size), (density, uphill, ahead, density.size))
             if weight > 0:
                 self._variation.add_value(density, self._data.totals, 1)
         held.changed("density", "ahead", "data_dual", "gradient_dual", "sign_dual")

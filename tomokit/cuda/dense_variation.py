@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tomokit.cuda.device import Device
+from tomokit.cuda.totals import add_total
 
 _LANES, _LINES, _DEPTH = 32, 8, 16  # as in dense_variation.cu
 
@@ -28,7 +29,7 @@ class VariationOnDevice:
     def __init__(self, device: Device) -> None:
         self.device = device
         with device:
-            self._kernels, self._totals_kernel = device.load("dense_variation"), device.load("totals")["add_total"]
+            self._kernels, self._add_total = device.load("dense_variation"), device.load("totals")["add_total"]
 
     def dual_step(self, density: Any, dual: Any, rate: float, sign: Any = None, sign_rate: float = 0.0) -> None:
         """``q <- project(q + rate grad d)`` and ``r <- min(0, r + sign_rate d)``, in place.
@@ -69,8 +70,7 @@ class VariationOnDevice:
         grid, block = voxel_launch(density.shape, _DEPTH)
         partial = self.device.xp.empty(grid, np.float32)
         self._kernels["variation_value"](grid, block, (density, partial, *density.shape))
-        arguments = (partial, None, totals, 1.0, slot, 1, partial.size)
-        self._totals_kernel((1, 1, 1), (_LANES * _LINES, 1, 1), arguments)
+        add_total(self._add_total, partial, totals, slot)
 
     def proximal(self, given: Any, dual: Any, weight: float, iterations: int, nonnegative: bool) -> Any:
         """Approximate ``argmin_d 1/2 |d - given|^2 + weight TV(d)``, over ``d >= 0`` if asked.

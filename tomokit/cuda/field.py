@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from tomokit.cuda.device import Kernel
 from tomokit.cuda.leaves import BLOCK_THREADS, LeavesOnDevice
 from tomokit.cuda.parts import Part
-from tomokit.cuda.penalties import TOTAL_THREADS, PullsOnDevice
+from tomokit.cuda.penalties import PullsOnDevice
 from tomokit.cuda.residence import Residence
+from tomokit.cuda.totals import add_total
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.projector.vertex_footprint import KNOTS
 
@@ -168,7 +169,7 @@ class FieldOnDevice:
         partial = self.device.xp.empty(blocks, np.float32)
         kernels = self.device.load("totals")
         kernels["sum_blocks"]((blocks, 1, 1), (_SUM_THREADS, 1, 1), (density, partial, density.size, _STRIDE))
-        kernels["add_total"]((1, 1, 1), (TOTAL_THREADS, 1, 1), (partial, None, totals, 1.0, slot, blocks, 1))
+        add_total(kernels["add_total"], partial, totals, slot)
 
     def fetch(self, leaves: LeafField) -> None:
         """Bring everything back into the host's field."""

@@ -76,7 +76,7 @@ class LevelOnDevice:
         self._projector: LeavesOnDevice | None = None
         with device:
             xp = device.xp
-            self._images = (None, None) if sends_views else self._send_all_images()
+            self._images = (None, None) if sends_views else self._send_images()
             self._mask_sum, self._exposure = xp.asarray(mask_sum), xp.asarray(level.exposure)
 
     def projector(self, forest: Forest) -> LeavesOnDevice:
@@ -133,13 +133,13 @@ class LevelOnDevice:
         contracted = a.contract(seen.residual, seen.chosen, factor, seen.mask, offset, gathered=self._sends_views)
         field.update(a, contracted, seen.chosen, pulls, hyper)
 
-    def _send_all_images(self) -> tuple[Any, Any]:
-        data, mask = self._part_rows.images()
-        return sent(self.device, data), None if mask is None else sent(self.device, mask)
+    def _send_images(self, views: NDArray[np.int64] | None = None) -> tuple[Any, Any]:
+        """Of some views, without waiting for them; or of all, which are too many to go through pinned memory."""
+        data, mask = self._part_rows.images(slice(None) if views is None else views)
 
-    def _send_images(self, views: NDArray[np.int64]) -> tuple[Any, Any]:
-        data, mask = self._part_rows.images(views)
-        put = self.device.xp.asarray
+        def put(images: NDArray[np.float32]) -> Any:
+            return sent(self.device, images) if views is None else self.device.xp.asarray(images)
+
         return put(data), None if mask is None else put(mask)
 
 

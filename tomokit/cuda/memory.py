@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tomokit.cuda.device import Device
 from tomokit.cuda.leaves import BLOCK_THREADS
 from tomokit.cuda.parts import Part, deal, rows_seen, split
@@ -97,7 +95,7 @@ def device_bytes(
     if cut is None:
         sizes = (layout.leaves, layout.slabs, shape.n_y)
         cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
-    field, remembered = _FLOAT * cut.most_leaves * layout.n**3, _remembered(options)
+    field, remembered = _FLOAT * cut.most_leaves * layout.n**3, setup.remembered_arrays(setup.make_optimizer(options))
     # Values, densities old and new, what the optimizer remembers; the layers at cuts.
     total = float(field * (3 + remembered)) + _FLOAT * cut.layers * layout.n**2
     spaces = set()
@@ -138,14 +136,19 @@ def check_fit(devices: Sequence[Device], problem: Problem, options: OctreeOption
         forest = setup.make_forest(shape, options)
     except LeafBudgetError:
         return 0  # the run will say so
-    parts = parts_that_fit(forest, devices, problem, options, layout.leaves / forest.n_leaves)
+    parts = parts_that_fit(forest, devices, problem, shape, options, layout.leaves / forest.n_leaves)
     if len(parts) <= len(devices):
         return 0
-    return _FLOAT * layout.leaves * layout.n**3 * (1 + _remembered(options))
+    return _FLOAT * layout.leaves * layout.n**3 * (1 + setup.remembered_arrays(setup.make_optimizer(options)))
 
 
 def parts_that_fit(
-    forest: Forest, devices: Sequence[Device], problem: Problem, options: OctreeOptions, growth: float = 1.0
+    forest: Forest,
+    devices: Sequence[Device],
+    problem: Problem,
+    shape: ProblemShape,
+    options: OctreeOptions,
+    growth: float = 1.0,
 ) -> list[Part]:
     """A forest in as few parts as the devices can hold, one each or several in turn.
 
@@ -154,6 +157,8 @@ def parts_that_fit(
     forest : Forest
     devices : sequence of Device
     problem : Problem
+    shape : ProblemShape
+        Its own, with its noise.
     options : OctreeOptions
     growth : float
         How many times the leaves may become more.
@@ -163,8 +168,7 @@ def parts_that_fit(
     ResourceError
         If they cannot hold it in any number of parts; with the estimate and what is free.
     """
-    shape, masked = measured_shape(problem), problem.mask is not None
-    layout = lay_out(shape, options)
+    masked, layout = problem.mask is not None, lay_out(shape, options)
     parts: list[Part] = []
     most = forest.roots[2] if needs_all_leaves(options) is None else 1
     for count in range(len(devices), max(most, len(devices)) + 1):
@@ -207,11 +211,6 @@ def cuts_of(
         )  # fmt: skip
         found.append((device, cut))
     return found
-
-
-def _remembered(options: OctreeOptions) -> int:
-    """Arrays of the values' size that the optimizer remembers."""
-    return sum(array.size for array in setup.make_optimizer(options).state_arrays((1,), np.float32).values())
 
 
 def _pixels(options: OctreeOptions) -> list[int]:

@@ -129,7 +129,7 @@ class OctreeRunOnDevice(OctreeRun):
         return self._whole
 
     def _parts(self) -> list[Part]:
-        return parts_that_fit(self.leaves.forest, self.devices, self.problem, self.options)
+        return parts_that_fit(self.leaves.forest, self.devices, self.problem, self.shape, self.options)
 
     def _pass(self) -> tuple[NDArray[np.float64], list[str], int]:
         """The steps of an epoch, or those that are left of it: its totals, the names of its penalties, all its steps.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.cuda.parts import Part
+from tomokit.cuda.totals import add_total
 from tomokit.octree import Forest
 from tomokit.octree.faces import shared_faces
 from tomokit.regularizers.boundary import Boundary
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tomokit.fit.penalties import Weighted
 
 _SIDE_THREADS = 128  # as in boundary.cu
-TOTAL_THREADS = 1024  # the most that totals.cu takes
 
 
 @dataclass
@@ -97,7 +97,7 @@ class PenaltiesOnDevice:
         self._arrays: dict[str, Any] = {}
         xp = device.xp
         with device:
-            self._totals = device.load("totals")["add_total"]
+            self._add_total = device.load("totals")["add_total"]
             for item in regularizers:
                 if is_built_in(item.regularizer, TotalVariation):
                     share = item.regularizer.leaf_weights(forest) / (n * n * (n - 1.0))
@@ -167,12 +167,12 @@ class PenaltiesOnDevice:
                     cross.tables.tabulate(self.forest.n**3, partners)
                 pulls.pair = Pair(cross.pair_of, cross.tables.grid, cross.tables.table, scale, raw)
                 # The means are all parts'; the first one adds them.
-                self._add(cross.tables.means, totals, scale if cross.is_first else 0.0, slot)
+                add_total(self._add_total, cross.tables.means, totals, slot, scale if cross.is_first else 0.0)
         return pulls
 
     def add_variation(self, totals: Any, slot: int) -> None:
         """Add the weighted total variation that the pass over the leaves, or the one over raw values, has left."""
-        self._add(self._variation(), totals, 1.0, slot)
+        add_total(self._add_total, self._variation(), totals, slot)
 
     def variation_slot(self, first_slot: int) -> int:
         """Where total variation is among the totals."""
@@ -219,7 +219,7 @@ class PenaltiesOnDevice:
             (field, beyond, a["faces_of"], a["other"], a["offset"], a["scales"], a["is_fine"], self._sides(),
              differences, share, n_leaves),
         )  # fmt: skip
-        self._add(differences, totals, share, slot)
+        add_total(self._add_total, differences, totals, slot, share)
 
     def _add_raw(self, field: Any, pulls: PullsOnDevice, variation: bool) -> None:
         """Add the gradient of total variation, or else of the sides, to that by raw values."""
@@ -232,9 +232,6 @@ class PenaltiesOnDevice:
              pulls.tv_turn, int(pulls.extra_raw is not None)),
         )  # fmt: skip
         pulls.extra_raw = extra
-
-    def _add(self, partial: Any, totals: Any, factor: float, slot: int) -> None:
-        self._totals((1, 1, 1), (TOTAL_THREADS, 1, 1), (partial, None, totals, factor, slot, partial.size, 1))
 
 
 def has_kernels(item: Weighted) -> bool:

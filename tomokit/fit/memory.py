@@ -7,8 +7,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tomokit.fit import setup
 from tomokit.fit.penalties import Weighted, is_fused_boundary, make_regularizers
 from tomokit.fit.weights import FOLLOW_NOISE
@@ -61,7 +59,7 @@ def estimate_bytes(shape: ProblemShape, options: OctreeOptions) -> int:
     layout = lay_out(shape, options)
     field = _FLOAT * layout.leaves * layout.n**3
     # Values, densities, what the optimizer remembers.
-    fields = 2 + sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())
+    fields = 2 + setup.remembered_arrays(optimizer)
     if not is_block_optimizer(optimizer):
         # The gradient; and what a rule in NumPy makes on its way.
         fields += 2

@@ -18,9 +18,9 @@ from tomokit.fit.options import OctreeOptions
 from tomokit.fit.penalties import Penalties, make_regularizers
 from tomokit.fit.pyramid import halve
 from tomokit.fit.state import check_names, check_shape, forest_arrays, read_forest
-from tomokit.fit.weights import Scales
+from tomokit.fit.weights import Scales, measured_shape
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem, ProblemShape
+from tomokit.methods.contract import Problem
 from tomokit.methods.pausing import EpochPaused, EpochSoFar, never
 from tomokit.octree import Forest
 from tomokit.octree.cover import inside
@@ -51,7 +51,7 @@ class OctreeRun:
         self.epochs = options.epochs
         self.epoch = 0
         self.scales = Scales.of(problem, options.unit)
-        self.shape = dataclasses.replace(ProblemShape.of(problem), relative_noise=self.scales.relative_noise)
+        self.shape = measured_shape(problem, self.scales)
         self.region = setup.region_of(self.shape)
         self.optimizer = setup.make_optimizer(options)
         # The fit's densities are in its unit, those that go in or out are not.

@@ -81,6 +81,11 @@ def make_optimizer(options: OctreeOptions) -> Optimizer:
     return made
 
 
+def remembered_arrays(optimizer: Optimizer) -> int:
+    """Arrays of the values' size that an optimizer remembers."""
+    return sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())
+
+
 def mean_density(problem: Problem) -> float:
     """Density of a uniform slab whose projections have the mean magnitude of the unmasked pixels.
 

@@ -47,9 +47,10 @@ def spacing_px(crowded: bool, relative_noise: float | None) -> float:
     return float(np.clip(finest + wider * (relative_noise - little), finest, _WIDEST))
 
 
-def measured_shape(problem: Problem) -> ProblemShape:
-    """The sizes of a problem, and its noise."""
-    return replace(ProblemShape.of(problem), relative_noise=Scales.of(problem).relative_noise)
+def measured_shape(problem: Problem, scales: Scales | None = None) -> ProblemShape:
+    """The sizes of a problem, and its noise; by its scales, which are measured where they are not given."""
+    scales = scales or Scales.of(problem)
+    return replace(ProblemShape.of(problem), relative_noise=scales.relative_noise)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@
 
 #define THREADS 128
 
+#include "sums.cuh"
+
 struct Side {
     const float* first;
     int by_a, by_b;
@@ -98,11 +100,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) boundary_pull(
         }
         pull[((long long)leaf * 6 + side) * (N * N) + vertex] = step * gradient;
     }
-    sums[threadIdx.x] = total;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half) sums[threadIdx.x] += sums[threadIdx.x + half];
-        __syncthreads();
-    }
-    if (threadIdx.x == 0) partial[((long long)leaf * 6 + side) * gridDim.x + blockIdx.x] = sums[0];
+    const float all = sum_of_block(total, sums);
+    if (threadIdx.x == 0) partial[((long long)leaf * 6 + side) * gridDim.x + blockIdx.x] = all;
 }

@@ -1,10 +1,9 @@
 // Sums that a step leaves behind, kept on the device until the epoch is over:
 //
-//     totals[slot] += factor sum_i weight[i] sum_b partial[i, b],
+//     totals[slot] += factor sum_b partial[b],
 //
-// weight 1 where it is not given. In double precision and always in the same order, by one block of any power of two up
-// to MOST_THREADS. All else waits for it: the more threads the better, and each asks for several values before it needs
-// the first.
+// in double precision and always in the same order, by one block of any power of two up to MOST_THREADS. All else waits
+// for it: the more threads the better, and each asks for several values before it needs the first.
 
 #define MOST_THREADS 1024
 #define THREADS 256
@@ -12,18 +11,12 @@
 #include "sums.cuh"
 
 extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) add_total(
-    const float* __restrict__ partial, const float* __restrict__ weight, double* __restrict__ totals, double factor,
-    int slot, int n, int per_entry) {
+    const float* __restrict__ partial, double* __restrict__ totals, double factor, int slot, long long size) {
     __shared__ double sums[MOST_THREADS];
     double sum = 0.0;
     const int threads = blockDim.x;
-    const long long size = (long long)n * per_entry;
-    if (weight == nullptr) {
 #pragma unroll 8
-        for (long long at = threadIdx.x; at < size; at += threads) sum += (double)partial[at];
-    } else {
-        for (long long at = threadIdx.x; at < size; at += threads) sum += (double)weight[at / per_entry] * partial[at];
-    }
+    for (long long at = threadIdx.x; at < size; at += threads) sum += (double)partial[at];
     const double all = sum_of_block(sum, sums);
     if (threadIdx.x == 0) totals[slot] += factor * all;
 }
