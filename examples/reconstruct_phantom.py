@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 
-from tomokit.data.transform import choose_transform
-from tomokit.methods.contract import Problem
+from tomokit.data.linearization import choose_linearization
+from tomokit.data.problem import Problem
 from tomokit.metrics import compare
 from tomokit.phantom import simulate_series
 from tomokit.plugin.manager import get_registry
@@ -21,8 +21,8 @@ def main(size: int = 64) -> dict[str, float]:
     series, truth = simulate_series((size // 2, size, size), np.arange(-60.0, 61.0, 3.0), noise=0.05, seed=1)
 
     # Images to projections; methods want the tilt axis last: [tilt, u, y].
-    transform = choose_transform(series.images, kind="linear")
-    projections = np.ascontiguousarray(transform.apply(series.images).transpose(0, 2, 1))
+    linearization = choose_linearization(series.images, kind="linear")
+    projections = np.ascontiguousarray(linearization.apply(series.images).transpose(0, 2, 1))
     problem = Problem(projections, None, series.geometry, thickness_px=size // 2)
 
     sirt = get_registry().get("method", "sirt")()
@@ -32,7 +32,7 @@ def main(size: int = 64) -> dict[str, float]:
         print(f"epoch {run.epoch:2d}  loss {terms['loss']:.5f}")
 
     # Back to the units of the images, and to [z, y, x].
-    volume = run.volume() * transform.volume_scale(series.geometry.kappa)
+    volume = run.volume() * linearization.volume_scale(series.geometry.kappa)
     result = compare(np.ascontiguousarray(volume.transpose(1, 2, 0)), truth.values)
     print(f"PSNR {result['psnr_db']:.2f} dB, SSIM {result['ssim']:.3f}")
     return result

@@ -1,3 +1,3 @@
 """tomokit: reconstruction and denoising of electron tomograms."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

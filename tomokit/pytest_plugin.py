@@ -12,7 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tomokit.octree import Forest
-    from tomokit.regularizers.contract import Field
+    from tomokit.regularizers.interface import Field
     from tomokit.testing.series import Specimen
 
 

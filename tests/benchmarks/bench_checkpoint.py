@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from tomokit.io import write_stack, write_text
-from tomokit.run.checkpoint import DEFAULT_SECONDS
-from tomokit.run.config import build_request
-from tomokit.run.driver import reconstruct
+from tomokit.pipeline.checkpoint import DEFAULT_SECONDS
+from tomokit.pipeline.config import build_request
+from tomokit.pipeline.driver import reconstruct
 from tomokit.state.read import read_state
 
 VIEWS, SIZE, THICKNESS = 33, 820, 308
@@ -37,7 +37,7 @@ def main() -> None:
         write_stack(stack, np.random.default_rng(0).random((VIEWS, SIZE, SIZE), dtype=np.float32))
         write_text(stack.with_suffix(".tlt"), "".join(f"{tilt}\n" for tilt in np.linspace(-60, 60, VIEWS)))
         given = {
-            "stack": stack, "output": folder / "out.mrc", "thickness": THICKNESS, "transform": "linear",
+            "stack": stack, "output": folder / "out.mrc", "thickness": THICKNESS, "linearization": "linear",
             "preview": False, "state": folder / "run.h5", "state_epochs": 1,
         }  # fmt: skip
         request = build_request(given, preset="paper-real")

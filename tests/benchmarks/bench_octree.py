@@ -24,11 +24,11 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from tomokit.fit.leaf_field import LeafField
-from tomokit.fit.level import Level
-from tomokit.fit.penalties import Penalties, make_regularizers
+from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
+from tomokit.methods.octree.leaf_field import LeafField
+from tomokit.methods.octree.level import Level
+from tomokit.methods.octree.penalties import Penalties, make_regularizers
 from tomokit.octree.cover import Region, cover
 from tomokit.octree.culling import select
 from tomokit.optimizers.rules import Rmsprop
@@ -82,8 +82,8 @@ class Step:
         penalties = Penalties(make_regularizers({}, {name: PRIORS[name] for name in names}))
 
         def work() -> None:
-            pulls = penalties.evaluate(self.leaves, self.inside, np.random.default_rng(0), 0)
-            self.level.step(self.leaves, self.views, pulls, 1.0)
+            penalty_gradients = penalties.evaluate(self.leaves, self.inside, np.random.default_rng(0), 0)
+            self.level.step(self.leaves, self.views, penalty_gradients, 1.0)
 
         return work
 

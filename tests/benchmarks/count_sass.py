@@ -3,7 +3,7 @@
     python tests/benchmarks/count_sass.py [SOURCE ...] [--kernel NAME] [--nvdisasm PATH] [--arch sm_90]
         [--set CONSTANT=NUMBER ...] [--fix PARAMETER=VALUE ...]
 
-NVRTC (``pip install 'tomokit[cuda-check]'``) compiles the sources in ``tomokit/cuda/kernels``, all or those given, and
+NVRTC (``pip install 'tomokit[cuda-check]'``) compiles the sources in ``tomokit/gpu/kernels``, all or those given, and
 ``nvdisasm`` of the CUDA toolkit takes the machine code apart. A loop is what a backward branch encloses; it is listed
 without the loops inside it, which follow further in. What branches pass over is counted too: parameters that are fixed
 leave only the path that they choose. Constants are those of ``gpu.py`` at full size where they are not set.
@@ -33,7 +33,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[1] / "cuda"))
 from nvrtc import code_of
 
-from tomokit.cuda.source import source_names, source_text
+from tomokit.gpu.source import kernel_files, source_text
 
 CONSTANTS = {"N": 42, "PAD": 6, "UNITS": 6, "MOST": 5, "COLUMNS": 6, "PASSES": 7, "TAPS": 3, "KNOTS": 64, "WIDE": 1}
 CLASSES = {
@@ -155,12 +155,12 @@ def fixed(source: str, kernel: str, values: dict[str, str]) -> str:
     return source[:begin] + "".join(f" {name} = {value};" for name, value in values.items()) + source[begin:]
 
 
-def show(name: str, arguments: argparse.Namespace) -> None:
+def show(path: Path, arguments: argparse.Namespace) -> None:
     """Print what one file of kernels compiles to."""
-    source = source_text(name, CONSTANTS | {key: int(value) for key, value in pairs(arguments.set)})
+    source = source_text(path, CONSTANTS | {key: int(value) for key, value in pairs(arguments.set)})
     if arguments.fix:
-        source = fixed(source, arguments.kernel or name, dict(pairs(arguments.fix)))
-    code, told = code_of(source, name, arguments.arch)
+        source = fixed(source, arguments.kernel or path.stem, dict(pairs(arguments.fix)))
+    code, told = code_of(source, path.stem, arguments.arch)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(code)
         file.flush()
@@ -185,8 +185,9 @@ def pairs(given: list[str]) -> list[tuple[str, str]]:
 
 def main() -> None:
     """Print the counts."""
+    files = {path.stem: path for path in kernel_files()}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sources", nargs="*", default=source_names())
+    parser.add_argument("sources", nargs="*", choices=sorted(files), default=sorted(files))
     parser.add_argument("--kernel", help="that one alone, which --fix is for; by default it has the source's name")
     parser.add_argument("--nvdisasm", default=shutil.which("nvdisasm") or "nvdisasm")
     parser.add_argument("--arch", default="sm_90")
@@ -194,7 +195,7 @@ def main() -> None:
     parser.add_argument("--fix", nargs="*", default=[], metavar="PARAMETER=VALUE")
     arguments = parser.parse_args()
     for name in arguments.sources:
-        show(name, arguments)
+        show(files[name], arguments)
 
 
 if __name__ == "__main__":

@@ -28,17 +28,17 @@ from gpu_dense import dense_methods, dense_times, tv_times
 from gpu_fits import fits, several
 from gpu_table import FLOAT, FULL, SMALL, Row, Sizes, distance, judged, seconds, show
 
-from tomokit.cuda.dense import DenseInSlabs, DenseOnDevice
-from tomokit.cuda.device import Device, devices, use_devices
-from tomokit.cuda.leaves import LeavesOnDevice
-from tomokit.cuda.octree_run import OctreeRunOnDevice
+from tomokit.data.problem import Problem
 from tomokit.errors import TomokitError
-from tomokit.fit.options import OctreeOptions
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
+from tomokit.gpu.device import Device, devices, use_devices
+from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.options import OctreeOptions
 from tomokit.octree import Forest
 from tomokit.phantom import simulate_series
 from tomokit.projector import DenseProjector
+from tomokit.projector.cuda.leaves import LeavesOnDevice
+from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs, VoxelProjectorOnDevice
 from tomokit.projector.leaves import LeafProjector
 
 MULTIPLY_ADDS = """
@@ -87,7 +87,7 @@ def projections(device: Device, sizes: Sizes) -> Iterator[Row]:
     geometry = TiltGeometry(np.linspace(-60, 60, n_views), edge, edge, shifts[0])
     volume, stack = rng.random((edge, edge // 2, edge), np.float32), rng.random((n_views, edge, edge), np.float32)
     cpu = DenseProjector(geometry, edge // 2)
-    dense = DenseOnDevice(device, geometry, edge, edge // 2)
+    dense = VoxelProjectorOnDevice(device, geometry, edge, edge // 2)
     put = device.xp.asarray
     for name, found, expected in (
         ("dense forward", dense.forward(put(volume)), cpu(volume)),
@@ -97,7 +97,7 @@ def projections(device: Device, sizes: Sizes) -> Iterator[Row]:
         yield Row(f"{name}, distance from the CPU", f"{away:.1e}", "1e-5", away <= 1e-5)
     shifted = TiltGeometry(geometry.tilt_deg, edge, edge, *shifts)
     slabs, cpu = (
-        DenseInSlabs([device], shifted, volume.shape, most_rows=max(edge // 3, 1)),
+        VoxelProjectorInSlabs([device], shifted, volume.shape, most_rows=max(edge // 3, 1)),
         DenseProjector(shifted, edge // 2),
     )
     away = max(distance(slabs.forward(volume), cpu(volume)), distance(slabs.adjoint(stack), cpu.T(stack)))
@@ -143,8 +143,8 @@ def times(device: Device, sizes: Sizes) -> Iterator[Row]:
 
 def whole_series(folder: Path, device: Device, sizes: Sizes) -> Row:
     """EMPIAR-10643-40 at full size with the publication's settings, or another series in its place."""
-    from tomokit.run.config import build_request
-    from tomokit.run.driver import reconstruct
+    from tomokit.pipeline.config import build_request
+    from tomokit.pipeline.driver import reconstruct
 
     what = f"{'EMPIAR-10643-40, full size' if sizes is FULL else 'a small series'}, paper-real with cnlc"
     if not (folder / "tilts.mrc").is_file():
@@ -154,7 +154,7 @@ def whole_series(folder: Path, device: Device, sizes: Sizes) -> Row:
         with tempfile.TemporaryDirectory() as scratch, use_devices([device]):
             given: dict[str, Any] = {
                 "stack": folder / "tilts.mrc", "mask": folder / "mask.mrc", "output": Path(scratch) / "tomogram.mrc",
-                "transform": "log", "thickness": sizes.thickness, "backend": "cuda", "preview": False,
+                "linearization": "log", "thickness": sizes.thickness, "backend": "cuda", "preview": False,
             }  # fmt: skip
             request = build_request(given, settings=sizes.settings, preset="paper-real")
             summaries.append(reconstruct(request))

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from gpu_table import FLOAT, Row, Sizes, distance, judged, seconds
 
-from tomokit.cuda.cosine import cosine_transform, has_cosine
-from tomokit.cuda.dense import DenseOnDevice
-from tomokit.cuda.device import Device, use_devices
+from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
-from tomokit.methods.sart_tv import SartTv, SartTvOptions
-from tomokit.methods.sirt import Sirt, SirtOptions
-from tomokit.methods.tv import Tv, TvOptions
+from tomokit.gpu.device import Device, use_devices
+from tomokit.methods.voxels.cuda.cosine import cosine_transform, has_cosine
+from tomokit.methods.voxels.sart_tv import SartTv, SartTvOptions
+from tomokit.methods.voxels.sirt import Sirt, SirtOptions
+from tomokit.methods.voxels.tv import Tv, TvOptions
+from tomokit.projector.cuda.voxels import VoxelProjectorOnDevice
 
 
 def dense_methods(device: Device, sizes: Sizes) -> Iterator[Row]:
-    """A few epochs against the CPU's: masked, shifted, exposures fitted."""
+    """A few epochs against the CPU's: masked, shifted, offsets fitted."""
     edge, n_views = min(sizes.dense[0], 96), min(sizes.dense[1], 31)
     rng = np.random.default_rng(2)
     geometry = TiltGeometry(np.linspace(-60, 60, n_views), edge, edge, *rng.normal(size=(2, n_views)))
@@ -51,7 +51,7 @@ def dense_times(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> 
     """Projection and adjoint of a cube."""
     edge, n_views = sizes.dense
     geometry = TiltGeometry(np.linspace(-60, 60, n_views), edge, edge)
-    dense = DenseOnDevice(device, geometry, edge, edge)
+    dense = VoxelProjectorOnDevice(device, geometry, edge, edge)
     volume, stack = device.xp.zeros((edge,) * 3, np.float32), device.xp.zeros((n_views, edge, edge), np.float32)
     floor = _floor(geometry, bandwidth, rate)
     for name, work in (("forward", lambda: dense.forward(volume)), ("adjoint", lambda: dense.adjoint(stack))):
@@ -59,7 +59,7 @@ def dense_times(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> 
 
 
 def tv_times(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> Iterator[Row]:
-    """An iteration of total variation on a cube, with exposures and without a mask, and its transforms alone."""
+    """An iteration of total variation on a cube, with offsets and without a mask, and its transforms alone."""
     edge, n_views = sizes.dense
     geometry = TiltGeometry(np.linspace(-60, 60, n_views), edge, edge)
     voxels, pixels = edge**3, n_views * edge**2
@@ -74,7 +74,7 @@ def tv_times(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> Ite
 
         yield _told(f"cosine transform there and back, {edge}^3", device, there_and_back, transforms, sizes)
         del volume, there_and_back
-    # Bytes as counted at the heads of dense_variation.cu and dense_tv.cu; dense_difference reads P and p, writes one.
+    # Bytes as counted at the heads of total_variation.cu and tv.cu; subtract_prediction reads P and p, writes one.
     floor = 2 * _floor(geometry, bandwidth, rate) + transforms + (88 * voxels + (12 + 12 + 8) * pixels) / bandwidth
     data = np.random.default_rng(1).random((n_views, edge, edge), np.float32)
     with use_devices([device]):

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from gpu_table import Row, Sizes, distance
 
-from tomokit.cuda.device import Device
-from tomokit.cuda.memory import cuts_of, device_bytes
-from tomokit.cuda.octree_run import OctreeRunOnDevice
-from tomokit.cuda.parts import split
-from tomokit.fit.options import OctreeOptions
-from tomokit.fit.run import OctreeRun
-from tomokit.fit.weights import measured_shape
-from tomokit.methods.contract import Problem
+from tomokit.data.problem import Problem
+from tomokit.gpu.device import Device
+from tomokit.methods.octree.cuda.memory import cuts_of, device_bytes
+from tomokit.methods.octree.cuda.partition import split
+from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.run import OctreeRun
+from tomokit.methods.octree.weights import measured_shape
 from tomokit.metrics import psnr
 from tomokit.phantom import simulate_series
 
@@ -86,10 +86,10 @@ def several(devices: Sequence[Device], sizes: Sizes) -> Iterator[Row]:
         _advance(run, run.epochs - 1)
         times.append(time.perf_counter() - began)
         volumes.append(run.volume())
-        parts = run.settled()["devices"]["parts"]
+        partitions = run.resolved_parameters()["devices"]["partitions"]
         del run
     away = distance(volumes[1], volumes[0])
-    holds = away <= 1e-2 and parts > 1
+    holds = away <= 1e-2 and partitions > 1
     yield Row(f"fit on {len(devices)} GPUs, distance from one's volume", f"{away:.1e}", "1e-2", holds)
     yield Row(f"fit on {len(devices)} GPUs, time on one and on all", f"{times[0]:.2f}, {times[1]:.2f} s")
 
@@ -114,13 +114,13 @@ def _in_turn(
         _advance(run)
         took = time.perf_counter() - began
         same = all(np.array_equal(array, kept[key]) for key, array in run.arrays().items())
-        parts = run.settled()["devices"]["parts"]
-    what = f"fit in {parts} parts in turn"
-    agrees = parts > 1 and abs(expected - found) <= 0.05
+        partitions = run.resolved_parameters()["devices"]["partitions"]
+    what = f"fit in {partitions} parts in turn"
+    agrees = partitions > 1 and abs(expected - found) <= 0.05
     yield Row(f"{what}, PSNR in one part and so", f"{expected:.3f}, {found:.3f} dB", "0.05 dB", agrees)
     yield Row(f"{what}, the same bits when run again", "yes" if same else "no", "yes", same)
     steps = run.epochs * -(-run.problem.geometry.n_views // run.options.views_per_step)
-    moved = 16 * run.leaves.values.size * (parts - 1) / parts * steps
+    moved = 16 * run.leaves.values.size * (partitions - 1) / partitions * steps
     yield Row(
         f"{what}, its time and what it moved", f"{took:.2f} s, {moved / 1e9:.2f} GB, {moved / took / 1e9:.1f} GB/s"
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tomokit.cuda.device import Device
+from tomokit.gpu.device import Device
 
 FLOAT = 4
 """Bytes."""

@@ -23,8 +23,8 @@ from tomokit.geometry import TiltGeometry
 from tomokit.io import read_angles, read_stack, read_volume, write_stack, write_text
 from tomokit.metrics import compare
 from tomokit.phantom import parse_tilts, simulate_series
-from tomokit.run.config import build_request
-from tomokit.run.driver import reconstruct
+from tomokit.pipeline.config import build_request
+from tomokit.pipeline.driver import reconstruct
 
 SHARED = Path(os.environ.get("TOMOKIT_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 VOXELS_PER_UNIT = 66.73  # of shells-a: one unit of projection is so many voxels of density 1

@@ -20,14 +20,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 
-from tomokit.fit.options import OctreeOptions
-from tomokit.fit.run import OctreeRun
-from tomokit.methods.contract import Problem
+from tomokit.data.problem import Problem
+from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.run import OctreeRun
 from tomokit.metrics import compare
 from tomokit.phantom import parse_tilts, simulate_series
+from tomokit.pipeline.config import read_preset
 from tomokit.plugin.options import build_options
 from tomokit.plugin.settings import merge
-from tomokit.run.config import read_preset
 
 SHAPE = (32, 128, 128)
 LEAVES = 40

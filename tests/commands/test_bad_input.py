@@ -172,7 +172,7 @@ def test_an_output_folder_that_is_not_there(refused: Callable[..., str]) -> None
         (("--half", "odd", "--hold-out", "4"), "--hold-out"),
         (("--bin", "0"), "bin"),
         (("--bin", "33"), "bin"),
-        (("--transform", "sqrt"), "transform"),
+        (("--linearization", "sqrt"), "linearization"),
         (("--percentiles", "5"), "percentiles"),
         (("--percentiles", "60,40"), "--percentiles"),
         (("--threads", "99999"), "--threads"),

@@ -99,7 +99,7 @@ def test_reconstruct_says_in_words_what_it_did(cli: Cli, data: Path) -> None:
     for said in (
         "32 x 32 x 16 voxels of 10 angstrom",
         "method sirt on cpu: 4 epochs",
-        "transform linear",
+        "linearization linear",
         "correlation",
     ):
         assert said in text

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tomokit.run.backend import BACKENDS
-from tomokit.run.config import build_request, preset_names
-from tomokit.run.request import ReconstructionRequest
+from tomokit.pipeline.backend import BACKENDS
+from tomokit.pipeline.config import build_request, preset_names
+from tomokit.pipeline.request import ReconstructionRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 Cli = Callable[..., tuple[int, str, str]]

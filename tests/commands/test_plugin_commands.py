@@ -30,7 +30,7 @@ class HeldBack(TotalVariation):
 
     name: ClassVar[str] = "held-back"
 
-    def refuses_cuda(self, options: Any) -> str:
+    def cuda_unsupported_reason(self, options: Any) -> str:
         return "it is not done yet"
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tomokit.state.read import read_state
 from tomokit.state.record import previous_path
-from tomokit.state.seal import SEAL_BYTES, seal_of
+from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, seal_of
 
 Cli = Callable[..., tuple[int, str, str]]
 Interrupted = Callable[[list[str]], tuple[int, str, str]]
@@ -93,7 +93,7 @@ def finished(cli: Cli, data: Path) -> Path:
     return data / "out.h5"
 
 
-def reseal(path: Path, content: bytes, version: int = 1) -> None:
+def reseal(path: Path, content: bytes, version: int = FORMAT_VERSION) -> None:
     path.write_bytes(seal_of(len(content), hashlib.sha256(content[SEAL_BYTES:]).hexdigest(), version) + content[512:])
 
 
@@ -116,7 +116,7 @@ def spoil(state: Path, how: str) -> None:
     elif how == "missing":
         state.unlink()
     elif how == "format":
-        reseal(state, whole, 2)
+        reseal(state, whole, 1)
     elif how == "version":
         import tomokit
 
@@ -126,7 +126,7 @@ def spoil(state: Path, how: str) -> None:
         changed = whole.replace(old, new)
         # The digest beside the text has to agree, or the file would be damaged and not of another version.
         start = changed.index(b'{\n "tomokit"')
-        text = changed[start : changed.index(b"\0", start)]
+        text = changed[start : start + json.JSONDecoder().raw_decode(changed[start:].decode("latin-1"))[1]]
         before = whole[start : start + len(text)]
         digests = [hashlib.sha256(part).hexdigest().encode() for part in (before, text)]
         assert digests[0] in changed
@@ -152,7 +152,10 @@ def spoil(state: Path, how: str) -> None:
         ("text", "out.h5: is no state of tomokit"),
         ("hdf5", "out.h5: is HDF5, but no state of tomokit"),
         ("missing", "out.h5: there is no such file"),
-        ("format", "out.h5: a state of format 2, but this version of tomokit reads format 1"),
+        (
+            "format",
+            "out.h5: a state of format 1, but this version of tomokit reads format 2; continue it with tomokit 0.1",
+        ),
         ("version", "out.h5: made by tomokit 0.0.9"),
         ("input", "tilts.mrc: is not the stack that out.h5 was made from"),
         ("angles", "is not the angles that out.h5 was made from"),

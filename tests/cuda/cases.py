@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from on_cpu import COMPILER
 
+from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
 from tomokit.projector import DenseProjector
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no g++ to compile the kernels with")
 
@@ -37,7 +37,7 @@ def geometry(n_u: int = 23, n_v: int = 14) -> TiltGeometry:
 
 
 def small_problem(backend: str = "cpu", shape: tuple[int, int, int] = (12, 24, 20), views: int = 5) -> Problem:
-    """Balls in so many voxels ``(z, y, x)``, seen in a few masked and shifted views with noise, exposures fitted."""
+    """Balls in so many voxels ``(z, y, x)``, seen in a few masked and shifted views with noise, offsets fitted."""
     rng = np.random.default_rng(8)
     tilts = np.linspace(-55.0, 60.0, views)
     nz, ny, nx = shape
@@ -52,7 +52,7 @@ def small_problem(backend: str = "cpu", shape: tuple[int, int, int] = (12, 24, 2
     data = data / data.max() + rng.normal(0, 0.05, data.shape) + 0.2
     mask = np.ones(data.shape, np.float32)
     mask[:, 3:6, 10:13] = 0
-    return Problem(data.astype(np.float32), mask, seen, nz, fit_exposure=True, seed=4, backend=backend)
+    return Problem(data.astype(np.float32), mask, seen, nz, fit_offsets=True, seed=4, backend=backend)
 
 
 def gradient(d: np.ndarray) -> np.ndarray:
@@ -98,7 +98,7 @@ class Drawing:
     def __init__(self, options: DrawingOptions) -> None:
         self.options = options
 
-    def refuses_cuda(self, options: DrawingOptions) -> str | None:
+    def cuda_unsupported_reason(self, options: DrawingOptions) -> str | None:
         return "its option held says so" if options.held else None
 
     def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> Any:

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from numba import cuda, types
 from numba.cuda import dispatcher
 
-from tomokit.cuda.cross_node_kernels import make_kernels
-from tomokit.cuda.measures import measure_leaf
+from tomokit.octree.cuda.error_indicators import measure_leaf
+from tomokit.regularizers.cuda.cross_node_kernels import make_kernels
 
 CAPABILITY = tuple(map(int, sys.argv[1].split(".")))
 

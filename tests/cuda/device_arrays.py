@@ -172,7 +172,7 @@ class DeviceArrays:
 
 
 class Transforms:
-    """SciPy's cosine transforms; counted as held is what CuPy's take (see :mod:`tomokit.cuda.cosine`)."""
+    """SciPy's cosine transforms; what CuPy's take is counted (:mod:`tomokit.methods.voxels.cuda.cosine`)."""
 
     def __init__(self, arrays: DeviceArrays) -> None:
         self._arrays = arrays

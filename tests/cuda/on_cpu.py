@@ -1,6 +1,6 @@
 """A device made of g++ and the CPU: the same sources, called in the same way, on arrays as strict as CuPy's.
 
-:class:`CpuDevice` meets :class:`tomokit.cuda.device.Device`, so that everything above it, up to a whole fit, runs
+:class:`CpuDevice` meets :class:`tomokit.gpu.device.Device`, so that everything above it, up to a whole fit, runs
 without a GPU, only slowly.
 """
 
@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 import numpy as np
 from device_arrays import DeviceArray, DeviceArrays, Transforms
 
-from tomokit.cuda.signature import Signature, check_arguments, signatures
-from tomokit.cuda.source import source_text
+from tomokit.gpu.signature import Signature, check_arguments, signatures
+from tomokit.gpu.source import source_text
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 COMPILER = os.environ.get("CXX") or shutil.which("g++")
@@ -180,9 +180,9 @@ class CpuDevice:
         self._brought: list[tuple[np.ndarray, np.ndarray]] = []
         self._sent: list[tuple[weakref.ref[np.ndarray], np.ndarray]] = []
 
-    def load(self, name: str | Path, **defines: int) -> dict[str, CpuKernel]:
+    def load(self, path: Path, **defines: int) -> dict[str, CpuKernel]:
         """The kernels of a file."""
-        return self.compile(source_text(name, defines))
+        return self.compile(source_text(path, defines))
 
     def compile(self, source: str) -> dict[str, CpuKernel]:
         """The kernels of a source."""

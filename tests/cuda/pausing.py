@@ -7,8 +7,8 @@ import pytest
 from cases import small_problem
 from on_cpu import CpuDevice
 
-from tomokit.cuda.octree_run import OctreeRunOnDevice
-from tomokit.fit.options import OctreeOptions
+from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.pausing import EpochPaused
 
 
@@ -25,5 +25,5 @@ def check_pauses(whole: OctreeRunOnDevice, options: OctreeOptions) -> None:
         rest.restore(1, state)
     terms = rest.advance()
     assert terms["loss"] == pytest.approx(whole._losses[-1], rel=1e-9)
-    for name in ("values", "optimizer_mean_square", "exposure_fine"):
+    for name in ("values", "optimizer_mean_square", "offsets_fine"):
         np.testing.assert_array_equal(rest.arrays()[name], whole.arrays()[name], err_msg=name)

@@ -13,19 +13,19 @@ from cases import Drawing, needs_compiler, small_problem, two_level_forest
 from numba import config
 from on_cpu import CpuDevice, teach_simulator
 
-from tomokit.cuda import octree_run
-from tomokit.cuda.cross_node import CrossNodeOnDevice, PairTables
-from tomokit.cuda.measures import measure
-from tomokit.cuda.octree_run import OctreeRunOnDevice
-from tomokit.cuda.parts import split
-from tomokit.fit.options import OctreeOptions
-from tomokit.fit.run import OctreeRun
-from tomokit.octree import Forest, measures
+from tomokit.methods.octree.cuda import run as octree_run
+from tomokit.methods.octree.cuda.partition import split
+from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.run import OctreeRun
+from tomokit.octree import Forest, error_indicators
+from tomokit.octree.cuda.error_indicators import measure_indicators
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.registry import Entry
 from tomokit.regularizers import reference
-from tomokit.regularizers.contract import Field
 from tomokit.regularizers.cross_node import CrossNode, CrossNodeOptions
+from tomokit.regularizers.cuda.cross_node import CrossNodeOnDevice, PairTables
+from tomokit.regularizers.interface import Field
 
 assert config.ENABLE_CUDASIM
 teach_simulator()
@@ -33,8 +33,8 @@ teach_simulator()
 
 def on_one(regularizer: CrossNode, forest: Forest, leaves: np.ndarray) -> CrossNodeOnDevice:
     """The constraint between some leaves, all of them on one device."""
-    parts, inside = split(forest, 1), np.isin(np.arange(forest.n_leaves), leaves)
-    return CrossNodeOnDevice(PairTables(CpuDevice(), regularizer, parts, [0], inside), parts[0], 0)
+    partitions, inside = split(forest, 1), np.isin(np.arange(forest.n_leaves), leaves)
+    return CrossNodeOnDevice(PairTables(CpuDevice(), regularizer, partitions, [0], inside), partitions[0], 0)
 
 
 def tabulated(
@@ -60,8 +60,8 @@ def test_tables_are_the_cpus(kernel: str, scale: float) -> None:
     grid, table, means = tabulated(made, values, made.tables.draw(np.random.default_rng(3), 1)[0])
     np.testing.assert_allclose(means.sum(), expected.value, rtol=1e-5)
     np.testing.assert_allclose(grid, expected.grid, rtol=1e-6)
-    for part in (slice(0, 4), slice(4, 8)):
-        found, wanted = table[..., part], expected.table[..., part]
+    for partition in (slice(0, 4), slice(4, 8)):
+        found, wanted = table[..., partition], expected.table[..., partition]
         assert np.linalg.norm(found - wanted) < 1e-4 * np.linalg.norm(wanted)
 
 
@@ -99,7 +99,7 @@ def test_measures_are_the_cpus() -> None:
     values = np.random.default_rng(4).normal(50, 0.5, (4, 3, 3, 3)).astype(np.float32)
     values[2] *= -1
     device = CpuDevice()
-    found, expected = measure(device, device.xp.asarray(values)), measures.measure(values)
+    found, expected = measure_indicators(device, device.xp.asarray(values)), error_indicators.measure_indicators(values)
     np.testing.assert_allclose(found.error, expected.error, rtol=1e-4)
     np.testing.assert_allclose(found.density, expected.density, rtol=1e-6)
 
@@ -129,11 +129,11 @@ def test_a_fit_with_all_of_it_is_the_cpus(count: int, monkeypatch: pytest.Monkey
     if count == 1:
         return
     # The same parts in turn on one device.
-    monkeypatch.setattr(octree_run, "parts_that_fit", lambda forest, *_: split(forest, count))
+    monkeypatch.setattr(octree_run, "partitions_that_fit", lambda forest, *_: split(forest, count))
     turns = OctreeRunOnDevice(run.problem, options, [CpuDevice(7)])
     for _ in range(options.epochs):
         turns.advance()
-    assert len(turns._on_devices().shares) == count
+    assert len(turns._on_devices().subdomains) == count
     for name, array in run.arrays().items():
         np.testing.assert_array_equal(turns.arrays()[name], array, err_msg=name)
 
@@ -154,7 +154,7 @@ def test_nothing_passes_through_the_host_within_an_epoch_with_the_constraint() -
     device.xp.asarray = lambda array: passed.append(array.shape) or send(array)  # type: ignore[method-assign]
     run.pause = lambda: passed.append(()) or False
     run.advance()
-    # Before the two steps exposures, partners, views, step sizes and totals go there; after them totals and exposures
+    # Before the two steps offsets, partners, views, step sizes and totals go there; after them totals and offsets
     # come, and the leaves' measures, by which the structure is planned.
     expected = [(5,), (2, n_pairs), (5,), (2, 7), (6,), (), (6,), (5,), (n_leaves,), (n_leaves,)]
     assert passed[: len(expected)] == expected
@@ -163,7 +163,7 @@ def test_nothing_passes_through_the_host_within_an_epoch_with_the_constraint() -
 @needs_compiler
 @pytest.mark.parametrize("order", [("cnlc", "drawing"), ("drawing", "cnlc")])
 def test_what_plugins_draw_comes_in_the_cpus_order(order: tuple[str, str]) -> None:
-    from tomokit.cuda.octree_run import OctreeRunOnDevice
+    from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
 
     settings = {"cnlc": {"weight": 1e-4, "bins": 16, "every": 2}, "drawing": {"weight": 10.0}}
     options = OctreeOptions(

@@ -11,15 +11,15 @@ import pytest
 from cases import needs_compiler
 from on_cpu import CpuDevice
 
-from tomokit.cuda.device import use_devices
 from tomokit.errors import OptionError, ResourceError
-from tomokit.methods.octree import Octree
-from tomokit.methods.sirt import Sirt, SirtOptions
+from tomokit.gpu.device import use_devices
+from tomokit.methods.octree.method import Octree
+from tomokit.methods.voxels.sirt import Sirt, SirtOptions
+from tomokit.pipeline import backend
+from tomokit.pipeline.backend import choose_backend
+from tomokit.pipeline.driver import reconstruct
+from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.options import build_options
-from tomokit.run import backend
-from tomokit.run.backend import choose_backend
-from tomokit.run.driver import reconstruct
-from tomokit.run.request import ReconstructionRequest
 
 
 class NoKernels:
@@ -80,7 +80,7 @@ def test_a_device_is_used_by_methods_that_have_kernels(on_device: list[CpuDevice
     with pytest.raises(OptionError, match=r"--backend: method blur has no CUDA kernels; give --backend cpu"):
         choose_backend("cuda", NoKernels(), None)
     for settings, text in (({}, None), ({"regularizers": {"cnlc": {"bins": 2048}}}, "2048 nodes")):
-        refused = Octree().refuses_cuda(build_options(Octree.Options, settings, "method octree"))
+        refused = Octree().cuda_unsupported_reason(build_options(Octree.Options, settings, "method octree"))
         assert refused is None if text is None else text in str(refused)
 
 
@@ -110,7 +110,7 @@ def test_every_method_gives_the_cpus_tomogram(
     for chosen in ("cpu", "auto"):
         request = ReconstructionRequest(
             tmp_path / "s.mrc", tmp_path / f"{chosen}.mrc", method=method, backend=chosen, thickness=8,
-            transform="linear", hold_out=5, preview=False, options=dict(options),
+            linearization="linear", hold_out=5, preview=False, options=dict(options),
         )  # fmt: skip
         summaries[chosen] = reconstruct(request)
     assert [summaries[name]["backend"] for name in ("cpu", "auto")] == ["cpu", "cuda"]

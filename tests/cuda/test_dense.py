@@ -7,10 +7,10 @@ import pytest
 from cases import geometry, needs_compiler
 from on_cpu import CpuDevice
 
-from tomokit.cuda.dense import DenseInSlabs, DenseOnDevice, box_views
 from tomokit.errors import ResourceError
 from tomokit.geometry import TiltGeometry
 from tomokit.projector import DenseProjector
+from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs, VoxelProjectorOnDevice, box_views
 from tomokit.projector.footprint import box_profile
 
 pytestmark = needs_compiler
@@ -35,7 +35,7 @@ def test_both_directions_agree_with_the_reference(case: str) -> None:
     volume = rng.random(shape, dtype=np.float32)
     stack = rng.random((views.n_views, views.n_u, views.n_v), dtype=np.float32)
     exact = DenseProjector(views, shape[1], shape[0], shape[2], "reference")
-    dense = DenseInSlabs([CpuDevice(1)], views, shape)
+    dense = VoxelProjectorInSlabs([CpuDevice(1)], views, shape)
     for found, expected in ((dense.forward(volume), exact(volume)), (dense.adjoint(stack), exact.T(stack))):
         assert np.linalg.norm(found - expected) < 1e-6 * np.linalg.norm(expected)
         np.testing.assert_allclose(found, expected, atol=2e-5 * expected.max())
@@ -47,10 +47,10 @@ def test_slabs_on_several_devices_give_the_same_bits(case: str) -> None:
     rng = np.random.default_rng(1)
     volume = rng.random(shape, dtype=np.float32)
     stack = rng.random((views.n_views, views.n_u, views.n_v), dtype=np.float32)
-    whole = DenseInSlabs([CpuDevice()], views, shape)
+    whole = VoxelProjectorInSlabs([CpuDevice()], views, shape)
     devices = [CpuDevice(1, is_strict=True), CpuDevice(2, is_strict=True)]
     for rows in (3, 8):
-        slabs = DenseInSlabs(devices, views, shape, most_rows=rows)
+        slabs = VoxelProjectorInSlabs(devices, views, shape, most_rows=rows)
         np.testing.assert_array_equal(slabs.forward(volume), whole.forward(volume))
         np.testing.assert_array_equal(slabs.adjoint(stack), whole.adjoint(stack))
     assert min(device.launches for device in devices) > 0
@@ -59,19 +59,19 @@ def test_slabs_on_several_devices_give_the_same_bits(case: str) -> None:
 def test_slabs_follow_the_memory() -> None:
     views, shape = geometry(19, 30), (23, 37, 30)
     volume = np.random.default_rng(2).random(shape, dtype=np.float32)
-    expected = DenseInSlabs([CpuDevice()], views, shape).forward(volume)
+    expected = VoxelProjectorInSlabs([CpuDevice()], views, shape).forward(volume)
     small = CpuDevice(memory_bytes=100_000)
-    np.testing.assert_array_equal(DenseInSlabs([small], views, shape).forward(volume), expected)
+    np.testing.assert_array_equal(VoxelProjectorInSlabs([small], views, shape).forward(volume), expected)
     assert small.launches > 2
     with pytest.raises(ResourceError, match="MiB are free"):
-        DenseInSlabs([CpuDevice(memory_bytes=1000)], views, shape).forward(volume)
+        VoxelProjectorInSlabs([CpuDevice(memory_bytes=1000)], views, shape).forward(volume)
 
 
 def test_adjoint_identity_without_leaving_the_device() -> None:
     views = TiltGeometry(np.array([-61.0, -7.0, 44.0, 90.0]), 21, 33, np.array([0.3, -1.2, 0.0, 2.0]))
     rng = np.random.default_rng(3)
     device = CpuDevice(4)
-    dense = DenseOnDevice(device, views, 27, 12)
+    dense = VoxelProjectorOnDevice(device, views, 27, 12)
     volume = rng.normal(size=(27, 12, 33)).astype(np.float32)
     stack = rng.normal(size=(4, 21, 33)).astype(np.float32)
     forward, back = dense.forward(device.xp.asarray(volume)), dense.adjoint(device.xp.asarray(stack))

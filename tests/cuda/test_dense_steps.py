@@ -11,14 +11,14 @@ import pytest
 from cases import needs_compiler, small_problem
 from on_cpu import CpuDevice
 
-from tomokit.cuda.device import use_devices
+from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
+from tomokit.gpu.device import use_devices
 from tomokit.methods.pausing import EpochPaused
-from tomokit.methods.sart import Sart, SartOptions
-from tomokit.methods.sart_tv import SartTv, SartTvOptions
-from tomokit.methods.sirt import Sirt, SirtOptions
-from tomokit.methods.tv import Tv, TvOptions
+from tomokit.methods.voxels.sart import Sart, SartOptions
+from tomokit.methods.voxels.sart_tv import SartTv, SartTvOptions
+from tomokit.methods.voxels.sirt import Sirt, SirtOptions
+from tomokit.methods.voxels.tv import Tv, TvOptions
 
 pytestmark = needs_compiler
 
@@ -33,13 +33,13 @@ METHODS = {
 @pytest.fixture
 def device() -> Iterator[CpuDevice]:
     with use_devices([CpuDevice(3, is_strict=True)]):
-        from tomokit.cuda.device import devices
+        from tomokit.gpu.device import devices
 
         yield devices()[0]  # type: ignore[misc]
 
 
 def problem(backend: str, kind: str) -> Problem:
-    """Masked and shifted views with exposures, the mask of weights or not, or none of it."""
+    """Masked and shifted views with offsets, the mask of weights or not, or none of it."""
     made = small_problem(backend)
     if kind == "weighted":
         mask = made.mask * np.random.default_rng(1).choice(np.float32([0, 0.25, 0.5, 1]), made.mask.shape)
@@ -48,7 +48,7 @@ def problem(backend: str, kind: str) -> Problem:
     if kind == "plain":
         g = made.geometry
         flat = TiltGeometry(g.tilt_deg, g.n_u, g.n_v)
-        made = replace(made, mask=None, fit_exposure=False, geometry=flat)
+        made = replace(made, mask=None, fit_offsets=False, geometry=flat)
     return made
 
 
@@ -74,7 +74,7 @@ def test_every_epoch_is_the_cpus(name: str, kind: str, device: CpuDevice) -> Non
         expected = cpu.advance()
         for key, value in found.advance().items():
             assert value == pytest.approx(expected[key], rel=1e-5), key
-        np.testing.assert_allclose(found.exposure(), cpu.exposure(), atol=1e-6)
+        np.testing.assert_allclose(found.offsets(), cpu.offsets(), atol=1e-6)
     volume, wanted = found.volume(), cpu.volume()
     assert np.linalg.norm(volume - wanted) < 1e-5 * np.linalg.norm(wanted)
 
@@ -141,12 +141,12 @@ def test_nothing_but_sums_passes_in_an_epoch(name: str, device: CpuDevice, monke
         assert passed == [(2,) if name == "tv" else (1,)]
         passed.clear()
         kept = run.arrays()
-        # Each once, and only what the device has changed: exposures are held here.
-        assert sorted(passed) == sorted(array.shape for key, array in kept.items() if key not in ("exposure", "sweep"))
+        # Each once, and only what the device has changed: offsets are held here.
+        assert sorted(passed) == sorted(array.shape for key, array in kept.items() if key not in ("offsets", "sweep"))
         passed.clear()
         run.arrays()
         run.volume()
-        run.exposure()
+        run.offsets()
         assert passed == []
     run = method.start(problem("cuda", "masked"), options)
     run.advance()

@@ -11,11 +11,11 @@ from cases import divergence, dual_field, gradient, needs_compiler, small_proble
 from on_cpu import CpuDevice
 from scipy.fft import dctn, idctn
 
-from tomokit.cuda import cosine
-from tomokit.cuda.cosine import cosine_bytes, cosine_transform, has_cosine
-from tomokit.cuda.device import use_devices
-from tomokit.methods.contract import Problem
-from tomokit.methods.tv import Tv, TvOptions, TvRun
+from tomokit.data.problem import Problem
+from tomokit.gpu.device import use_devices
+from tomokit.methods.voxels.cuda import cosine
+from tomokit.methods.voxels.cuda.cosine import cosine_bytes, cosine_transform, has_cosine
+from tomokit.methods.voxels.tv import Tv, TvOptions, TvRun
 from tomokit.projector import DenseProjector
 
 SHAPES = [(5, 4, 7), (1, 6, 9), (6, 1, 1), (1, 1, 1), (16, 9, 12)]
@@ -29,7 +29,7 @@ def problem(shape: tuple[int, int, int], masked: str, exposed: bool) -> Problem:
     if masked == "weights":
         mask = mask * np.random.default_rng(1).choice(np.float32([0, 0.25, 0.5, 1]), mask.shape)
         mask[2] = 0
-    return replace(made, mask=None if masked == "none" else mask, fit_exposure=exposed)
+    return replace(made, mask=None if masked == "none" else mask, fit_offsets=exposed)
 
 
 def state_of(run: TvRun) -> dict[str, np.ndarray]:
@@ -37,28 +37,28 @@ def state_of(run: TvRun) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(2)
     arrays = {key: rng.normal(0, 0.1, array.shape).astype(array.dtype) for key, array in run.arrays().items()}
     arrays["gradient_dual"] = 0.3 * dual_field(run.density.shape, 3)
-    arrays["sign_dual"] = -np.abs(arrays["sign_dual"])
+    arrays["nonnegativity_dual"] = -np.abs(arrays["nonnegativity_dual"])
     if run.mask is not None:
         arrays["data_dual"] *= run.mask
     return arrays
 
 
 def iteration(run: TvRun, kept: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The formulas of :mod:`tomokit.methods.tv` as they stand there, in float64."""
+    """The formulas of :mod:`tomokit.methods.voxels.tv` as they stand there, in float64."""
     given, options = run.problem, run.options
     d, e, y, q, r = (
-        kept[key].astype(np.float64) for key in ("density", "ahead", "data_dual", "gradient_dual", "sign_dual")
+        kept[key].astype(np.float64) for key in ("density", "ahead", "data_dual", "gradient_dual", "nonnegativity_dual")
     )
     n_x, n_z, n_y = d.shape
     exact = DenseProjector(given.geometry, n_z, n_x, n_y, backend="reference")
     m = np.ones(y.shape) if given.mask is None else given.mask.astype(np.float64)
     away = given.projections - exact(e)
-    share, exposure = m / (m + 1), np.array(kept["exposure"])
+    share, offsets = m / (m + 1), np.array(kept["offsets"])
     residual, v = m * away, y - away
-    if given.fit_exposure:
+    if given.fit_offsets:
         seen = m.sum(axis=(1, 2)) > 0
-        exposure[seen] = residual.sum(axis=(1, 2))[seen] / m.sum(axis=(1, 2))[seen]
-        residual = m * (away - exposure[:, None, None])
+        offsets[seen] = residual.sum(axis=(1, 2))[seen] / m.sum(axis=(1, 2))[seen]
+        residual = m * (away - offsets[:, None, None])
         c = (share * v).sum(axis=(1, 2)) / np.where(seen, share.sum(axis=(1, 2)), 1)
         v = v - c[:, None, None]
     y = share * v
@@ -77,7 +77,8 @@ def iteration(run: TvRun, kept: dict[str, np.ndarray]) -> dict[str, Any]:
     data = (residual**2).sum() / weights
     tv = 2 * run.weight * np.sqrt((gradient(d) ** 2).sum(axis=0)).sum() / weights
     return {
-        "density": d, "ahead": d - down, "data_dual": y, "gradient_dual": q, "sign_dual": r, "exposure": exposure,
+        "density": d, "ahead": d - down, "data_dual": y, "gradient_dual": q, "nonnegativity_dual": r,
+        "offsets": offsets,
         "terms": {"loss": data + tv, "data": data, "tv": tv},
     }  # fmt: skip
 
@@ -105,7 +106,7 @@ def test_an_iteration_is_its_formulas(
     with use_devices([CpuDevice(4, is_strict=True)]):
         run = Tv().start(problem(shape, masked, exposed), TvOptions(**({"weight": 0.02, "margin": 0.1} | options)))
         assert run._steps is not None
-        assert not run.settled()["in_slabs"]
+        assert not run.resolved_parameters()["in_slabs"]
         kept = state_of(run)
         run.restore(0, kept)
         wanted = iteration(run, kept)
@@ -153,7 +154,7 @@ def test_where_it_cannot_be_transformed_the_host_iterates(monkeypatch: pytest.Mo
     with use_devices([device]):
         found = Tv().start(given, options)
         assert found._steps is None
-        assert found.settled()["in_slabs"]
+        assert found.resolved_parameters()["in_slabs"]
         expected = Tv().start(replace(given, backend="cpu"), options)
         for run in (found, expected):
             run.advance()

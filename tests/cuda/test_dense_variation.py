@@ -7,8 +7,8 @@ import pytest
 from cases import divergence, dual_field, gradient, needs_compiler
 from on_cpu import CpuDevice
 
-from tomokit.cuda.dense_variation import VariationOnDevice
-from tomokit.methods.total_variation import proximal
+from tomokit.methods.voxels.cuda.total_variation import VariationOnDevice
+from tomokit.methods.voxels.total_variation import proximal
 
 pytestmark = needs_compiler
 

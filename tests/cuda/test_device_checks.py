@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from on_cpu import CpuDevice
 
-from tomokit.cuda.device import use_devices
 from tomokit.errors import ResourceError
+from tomokit.gpu.device import use_devices
 from tomokit.plugin.options import option
 from tomokit.plugin.scaffold import write_package
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 from tomokit.testing import CheckError, check_regularizer
 from tomokit.testing.checks import run_checks
 from tomokit.testing.regularizers import regularizer_checks
@@ -44,7 +44,7 @@ class Smooth:
     def __init__(self, options: SmoothOptions) -> None:
         self.options = options
 
-    def refuses_cuda(self, options: SmoothOptions) -> str | None:
+    def cuda_unsupported_reason(self, options: SmoothOptions) -> str | None:
         return "held says so" if options.held else None
 
     def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> Any:

@@ -12,13 +12,13 @@ from cases import Drawing, DrawingOptions, needs_compiler, small_problem
 from on_cpu import CpuDevice
 from pausing import check_pauses
 
-from tomokit.cuda.memory import device_bytes
-from tomokit.cuda.octree_run import OctreeRunOnDevice
-from tomokit.cuda.support import refusal
+from tomokit.data.problem import ProblemShape
 from tomokit.errors import OptionError
-from tomokit.fit.options import OctreeOptions
-from tomokit.fit.run import OctreeRun
-from tomokit.methods.contract import ProblemShape
+from tomokit.methods.octree.cuda.memory import device_bytes
+from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.cuda.support import refusal
+from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.run import OctreeRun
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.registry import Entry
 
@@ -42,7 +42,7 @@ class HostOnly(Drawing):
     """A regularizer that knows nothing of devices."""
 
     name: ClassVar[str] = "host-only"
-    refuses_cuda = None  # type: ignore[assignment]
+    cuda_unsupported_reason = None  # type: ignore[assignment]
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +111,7 @@ def test_nothing_is_fetched_within_an_epoch_with_one(monkeypatch: pytest.MonkeyP
     to_host = device.to_host
     monkeypatch.setattr(device, "to_host", lambda array: fetched.append(array.shape) or to_host(array))
     run.advance()
-    # The sums, and the exposures of the views.
+    # The sums, and the offsets of the views.
     assert [len(shape) for shape in fetched] == [1, 1]
 
 

@@ -12,10 +12,10 @@ from cases import needs_compiler
 from device_arrays import DeviceArray
 from on_cpu import SANITIZED, CpuDevice
 
-from tomokit.cuda.device import check_device
-from tomokit.cuda.signature import Parameter, check_arguments, signatures
-from tomokit.cuda.source import source_names, source_text
 from tomokit.errors import ResourceError
+from tomokit.gpu.device import check_device
+from tomokit.gpu.signature import Parameter, check_arguments, signatures
+from tomokit.gpu.source import kernel_files, source_text
 
 MADE = CpuDevice().xp
 
@@ -27,6 +27,8 @@ extern "C" __global__ void reverse(const float* __restrict__ a, float* __restric
     b[blockIdx.x * n + threadIdx.x] = s[n - 1 - threadIdx.x];
 }
 """
+
+VOXELS = next(path for path in kernel_files() if path.name == "voxels.cu")
 
 
 def run(source: str, *arguments: object, seed: int = 0, grid: int = 1, block: int = 1) -> None:
@@ -153,10 +155,10 @@ def test_arrays_are_as_strict_as_cupys() -> None:
 
 
 def test_signatures_are_read_from_the_sources() -> None:
-    for name in source_names():
-        text = source_text(name, {})
+    for path in kernel_files():
+        text = source_text(path, {})
         found = signatures(text)
-        assert text.count("__global__") == len(found) >= 1, name
+        assert text.count("__global__") == len(found) >= 1, path
     (parameters,) = signatures(REVERSE).values()
     assert parameters == (
         Parameter("a", "float", True, False),
@@ -199,7 +201,7 @@ def test_arguments_are_held_to_the_declaration(position: int, value: object, err
 
 
 def test_messages_of_a_compiler_name_the_file_and_line() -> None:
-    lines = source_text("dense", {"N": 2}).splitlines()
+    lines = source_text(VOXELS, {"N": 2}).splitlines()
     assert lines[0] == "#define N 2"
     file, number = "", 0
     for line in lines[1:]:
@@ -210,14 +212,12 @@ def test_messages_of_a_compiler_name_the_file_and_line() -> None:
         if "Box box_of(const double*" in line:
             assert file == "box.cuh"
             inside = number
-        if "void __launch_bounds__" in line and "dense_project" in line:
-            assert file == "dense.cu"
+        if "void __launch_bounds__" in line and "voxel_project" in line:
+            assert file == "voxels.cu"
             outside = number
         number += 1
-    from tomokit.cuda.source import FOLDER
-
-    for name, at, text in (("box.cuh", inside, "Box box_of"), ("dense.cu", outside, "dense_project(")):
-        assert text in (FOLDER / name).read_text().splitlines()[at - 1]
+    for name, at, text in (("box.cuh", inside, "Box box_of"), ("voxels.cu", outside, "voxel_project(")):
+        assert text in VOXELS.with_name(name).read_text().splitlines()[at - 1]
 
 
 @needs_compiler
@@ -225,17 +225,16 @@ def test_a_device_is_believed_after_it_ran_something() -> None:
     check_device(CpuDevice())
 
     class Idle(CpuDevice):
-        def load(self, name: str, **defines: int) -> dict:
-            return {"shift_rows": lambda grid, block, arguments: None}
+        def load(self, path: Path, **defines: int) -> dict:
+            return {"probe": lambda grid, block, arguments: None}
 
     with pytest.raises(ResourceError, match="wrong result"):
         check_device(Idle())
 
 
 def test_kernels_are_as_long_as_the_house_wants() -> None:
-    from tomokit.cuda.source import FOLDER
-
-    for path in FOLDER.iterdir():
+    headers = [path for folder in {path.parent for path in kernel_files()} for path in folder.glob("*.cuh")]
+    for path in [*kernel_files(), *headers]:
         lines = path.read_text(encoding="ascii").splitlines()
         assert len(lines) <= 250, path.name
         assert lines[0].startswith("// "), path.name

@@ -21,19 +21,19 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 sys.path.insert(0, FOLDER)
 import numpy as np
-import tomokit.cuda.level
+import tomokit.methods.octree.cuda.level
 from cases import two_level_forest
 from on_cpu import CpuDevice
-from tomokit.cuda.dense import DenseInSlabs
-from tomokit.cuda.leaves import LeavesOnDevice
-from tomokit.cuda.sampling import sample_volume
+from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs
+from tomokit.projector.cuda.leaves import LeavesOnDevice
+from tomokit.octree.cuda.sampling import sample_volume
 from tomokit.geometry import TiltGeometry
 from tomokit.projector import DenseProjector
 
 views = TiltGeometry(np.array([-30.0, 10.0]), 11, 9)
 volume = np.random.default_rng(0).random((11, 5, 9), np.float32)
 exact = DenseProjector(views, 5, backend="reference")(volume)
-found = DenseInSlabs([CpuDevice()], views, volume.shape).forward(volume)
+found = VoxelProjectorInSlabs([CpuDevice()], views, volume.shape).forward(volume)
 assert np.allclose(found, exact, atol=1e-4)
 forest = two_level_forest(4)
 device = CpuDevice()
@@ -41,7 +41,7 @@ density = device.xp.full(forest.values_shape, 1, np.float32)
 assert device.to_host(LeavesOnDevice(device, forest, views)(density)).max() > 5
 assert sample_volume(device, density, forest, (7, 5, 6)).max() == 1
 try:
-    from tomokit.cuda.device import CudaDevice
+    from tomokit.gpu.device import CudaDevice
     CudaDevice(0)
 except Exception as error:
     assert type(error).__name__ == "ResourceError", error

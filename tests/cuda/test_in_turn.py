@@ -10,14 +10,14 @@ import pytest
 from cases import needs_compiler, small_problem
 from on_cpu import CpuDevice
 
-from tomokit.cuda.device import use_devices
-from tomokit.cuda.memory import cuts_of, device_bytes
-from tomokit.cuda.octree_run import OctreeRunOnDevice
-from tomokit.cuda.share import Share
+from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import ResourceError
-from tomokit.fit.options import OctreeOptions
-from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.octree import Octree
+from tomokit.gpu.device import use_devices
+from tomokit.methods.octree.cuda.memory import cuts_of, device_bytes
+from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.cuda.subdomain import Subdomain
+from tomokit.methods.octree.method import Octree
+from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.pausing import EpochPaused
 
 pytestmark = needs_compiler
@@ -33,24 +33,24 @@ def whole_bytes(problem: Problem, options: OctreeOptions) -> int:
     return device_bytes(ProblemShape.of(problem), options, problem.mask is not None)
 
 
-def shares(run: OctreeRunOnDevice) -> list[Share]:
+def subdomains(run: OctreeRunOnDevice) -> list[Subdomain]:
     """Its parts."""
-    return run._on_devices().shares
+    return run._on_devices().subdomains
 
 
 def in_turn(problem: Problem, options: OctreeOptions, share: float = 0.72, devices: int = 1) -> OctreeRunOnDevice:
     """A run on devices each of which can hold a share of the fit."""
     memory = int(share * whole_bytes(problem, options))
     run = OctreeRunOnDevice(problem, options, [CpuDevice(9 + i, memory, is_strict=True) for i in range(devices)])
-    assert len(shares(run)) > devices
+    assert len(subdomains(run)) > devices
     return run
 
 
 def beside_each_other(run: OctreeRunOnDevice) -> OctreeRunOnDevice:
     """The same in as many parts, a device for each."""
-    devices = [CpuDevice(20 + i, is_strict=True) for i in range(len(shares(run)))]
+    devices = [CpuDevice(20 + i, is_strict=True) for i in range(len(subdomains(run)))]
     several = OctreeRunOnDevice(run.problem, run.options, devices)
-    assert len(shares(several)) == len(devices)
+    assert len(subdomains(several)) == len(devices)
     return several
 
 
@@ -94,7 +94,7 @@ def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> Non
 @pytest.mark.parametrize("masked", [True, False])
 def test_other_penalties_optimizers_and_masks(settings: dict[str, Any], masked: bool) -> None:
     problem = small_problem("cuda", SHAPE)
-    problem = problem if masked else replace(problem, mask=None, fit_exposure=False)
+    problem = problem if masked else replace(problem, mask=None, fit_offsets=False)
     found = in_turn(problem, replace(OPTIONS, **settings))
     expected = beside_each_other(found)
     assert found.advance() == expected.advance()
@@ -103,7 +103,7 @@ def test_other_penalties_optimizers_and_masks(settings: dict[str, Any], masked: 
 
 def test_several_devices_take_turns_too() -> None:
     found = in_turn(small_problem("cuda", SHAPE), replace(OPTIONS, epochs=1), 0.58, devices=2)
-    assert len(shares(found)) == 4
+    assert len(subdomains(found)) == 4
     expected = beside_each_other(found)
     assert found.advance() == expected.advance()
     assert_same(found, expected)
@@ -123,7 +123,7 @@ def test_a_pause_within_an_epoch_changes_nothing() -> None:
         rest.restore(0, state)
     terms = rest.advance()
     assert terms["loss"] == pytest.approx(whole._losses[-1], rel=1e-9)
-    for name in ("values", "optimizer_mean_square", "exposure_coarse"):
+    for name in ("values", "optimizer_mean_square", "offsets_coarse"):
         np.testing.assert_array_equal(rest.arrays()[name], whole.arrays()[name], err_msg=name)
 
 
@@ -131,17 +131,17 @@ def test_a_pause_within_an_epoch_changes_nothing() -> None:
 def test_the_estimate_covers_the_peak_and_a_step_moves_what_is_documented(share: float, count: int) -> None:
     problem = small_problem("cuda", SHAPE)
     run = in_turn(problem, OPTIONS, share)
-    assert len(shares(run)) == count
+    assert len(subdomains(run)) == count
     (device,) = run.devices
     assert isinstance(device, CpuDevice)
     run.advance()
-    sizes = [4 * item.part.own.size * OPTIONS.n**3 for item in shares(run)]
+    sizes = [4 * item.partition.own.size * OPTIONS.n**3 for item in subdomains(run)]
     before, steps = device.moved_bytes, 3
     run.advance()
     # Values and mean squares of all but the first come, those of all but the last go; before the first step, all once.
     assert device.moved_bytes - before == 2 * (steps * (2 * sum(sizes) - sizes[0] - sizes[-1]) + sum(sizes))
     run.volume()
-    ((_, cut),) = cuts_of([item.part for item in shares(run)], [device], problem.geometry)
+    ((_, cut),) = cuts_of([item.partition for item in subdomains(run)], [device], problem.geometry)
     estimate = device_bytes(ProblemShape.of(problem), OPTIONS, True, cut)
     assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes
     assert estimate <= device.memory_bytes
@@ -149,14 +149,14 @@ def test_the_estimate_covers_the_peak_and_a_step_moves_what_is_documented(share:
 
 def test_the_least_parts_that_fit_are_taken_and_what_does_not_fit_in_any_is_refused() -> None:
     problem = small_problem("cuda", SHAPE)
-    counts = [len(shares(in_turn(problem, OPTIONS, share))) for share in (0.95, 0.72, 0.6)]
+    counts = [len(subdomains(in_turn(problem, OPTIONS, share))) for share in (0.95, 0.72, 0.6)]
     assert counts == [2, 2, 4]
-    assert in_turn(problem, OPTIONS, 0.6).settled()["devices"] == {"count": 1, "parts": 4}
+    assert in_turn(problem, OPTIONS, 0.6).resolved_parameters()["devices"] == {"count": 1, "partitions": 4}
     device = CpuDevice(memory_bytes=int(0.72 * whole_bytes(problem, OPTIONS)))
     with use_devices([device]):
         taken = Octree().estimate_bytes_of(problem, OPTIONS)
     # Values and mean squares wait on the host.
-    waiting = sum(2 * item.part.own.size * OPTIONS.n**3 * 4 for item in shares(in_turn(problem, OPTIONS)))
+    waiting = sum(2 * item.partition.own.size * OPTIONS.n**3 * 4 for item in subdomains(in_turn(problem, OPTIONS)))
     assert taken == Octree().estimate_bytes(ProblemShape.of(problem), OPTIONS) + waiting
     with pytest.raises(ResourceError, match=r"needs about .* GiB on the device, .* GiB in the \d+ parts .* are free"):
         in_turn(problem, OPTIONS, 0.2)

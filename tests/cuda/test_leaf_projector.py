@@ -8,10 +8,10 @@ from cases import geometry, needs_compiler, two_level_forest
 from numpy.typing import ArrayLike
 from on_cpu import CpuDevice
 
-from tomokit.cuda.leaves import LeavesOnDevice
 from tomokit.geometry import TiltGeometry
 from tomokit.octree import Forest
 from tomokit.projector import reference_leaves
+from tomokit.projector.cuda.leaves import LeavesOnDevice
 from tomokit.projector.leaves import LeafProjector
 
 pytestmark = needs_compiler
@@ -83,14 +83,14 @@ def test_exposure_and_sums_of_the_residual(fitted: bool, masked: bool) -> None:
     chosen, there, summed = projector.chosen(steps), put(before), put(np.array([1.0, 2.0]))
     kept = None if mask is None else put(mask)
     left_there, partial = projector.residual(projector.project(put(rho), chosen), chosen, 0.1, put(data), kept, there)
-    solved = projector.fit_exposure(partial, chosen, put(sums), there, summed, fitted)
-    residual, offset, exposure, totals = (device.to_host(array) for array in (left_there, solved, there, summed))
+    solved = projector.fit_offsets(partial, chosen, put(sums), there, summed, fitted)
+    residual, offset, offsets, totals = (device.to_host(array) for array in (left_there, solved, there, summed))
     left = 0.1 * reference_leaves.forward(rho, forest, views)[steps] - data[steps] + before[steps, None, None]
     np.testing.assert_allclose(residual, left, atol=1e-4)
     expected = (weight[steps] * left).sum(axis=(1, 2)) / np.maximum(sums[steps], 1) if fitted else np.zeros(3)
     np.testing.assert_allclose(offset, expected, atol=1e-5)
-    np.testing.assert_allclose(exposure[steps], before[steps] - expected, atol=1e-5)
+    np.testing.assert_allclose(offsets[steps], before[steps] - expected, atol=1e-5)
     untouched = np.delete(np.arange(views.n_views), steps)
-    np.testing.assert_array_equal(exposure[untouched], before[untouched])
+    np.testing.assert_array_equal(offsets[untouched], before[untouched])
     squares = (weight[steps] * (left - expected[:, None, None]) ** 2).sum()
     np.testing.assert_allclose(totals, [1 + squares, 2 + sums[steps].sum()], rtol=2e-5)

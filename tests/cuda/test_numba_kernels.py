@@ -33,7 +33,7 @@ NEEDS_NUMBA_CUDA = pytest.mark.skipif(
 
 @NEEDS_NUMBA_CUDA
 def test_a_small_forest_is_no_reason_for_a_warning() -> None:
-    script = "from tomokit.cuda.measures import _compiled\n_compiled()[4, 256]"
+    script = "from tomokit.octree.cuda.error_indicators import _compiled\n_compiled()[4, 256]"
     done = run("-W", "always", "-c", script, NUMBA_ENABLE_CUDASIM="0")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "NumbaPerformanceWarning" not in done.stderr

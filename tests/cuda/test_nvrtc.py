@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from nvrtc import ARCHITECTURES, MOST_REGISTERS, compile_for
 
-from tomokit.cuda.signature import signatures
-from tomokit.cuda.source import source_names, source_text
+from tomokit.gpu.signature import signatures
+from tomokit.gpu.source import kernel_files, source_text
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="no NVRTC: pip install 'tomokit[cuda-check]'", exc_type=ImportError)
 
@@ -23,10 +25,10 @@ OF_LEAVES = {"KNOTS": 64}
     ("size", "architecture"),
     [*(("published", architecture) for architecture in ARCHITECTURES), ("least", "sm_90"), ("largest", "sm_90")],
 )
-@pytest.mark.parametrize("name", source_names())
-def test_it_compiles_within_its_registers_and_spills_nothing(name: str, size: str, architecture: str) -> None:
-    source = source_text(name, {**SIZES[size], **OF_LEAVES})
-    found = compile_for(source, name, architecture)
+@pytest.mark.parametrize("path", kernel_files(), ids=lambda path: path.stem)
+def test_it_compiles_within_its_registers_and_spills_nothing(path: Path, size: str, architecture: str) -> None:
+    source = source_text(path, {**SIZES[size], **OF_LEAVES})
+    found = compile_for(source, path.stem, architecture)
     assert found.keys() == signatures(source).keys()
     for kernel, compiled in found.items():
         assert compiled.spilled_bytes == 0, f"{kernel} spills {compiled.spilled_bytes} bytes"

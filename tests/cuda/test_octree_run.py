@@ -11,12 +11,12 @@ from cases import needs_compiler, small_problem
 from on_cpu import CpuDevice
 from pausing import check_pauses
 
-from tomokit.cuda.memory import device_bytes
-from tomokit.cuda.octree_run import OctreeRunOnDevice
+from tomokit.data.problem import ProblemShape
 from tomokit.errors import InputError, OptionError, ResourceError
-from tomokit.fit.options import OctreeOptions
-from tomokit.fit.run import OctreeRun
-from tomokit.methods.contract import ProblemShape
+from tomokit.methods.octree.cuda.memory import device_bytes
+from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.run import OctreeRun
 from tomokit.metrics import psnr
 
 pytestmark = needs_compiler
@@ -51,7 +51,7 @@ def test_every_epoch_is_the_cpus(options: OctreeOptions) -> None:
         assert found.keys() == expected.keys()
         for name, value in expected.items():
             assert found[name] == pytest.approx(value, rel=1e-3), name
-        assert close(device.exposure(), cpu.exposure(), 1e-3)
+        assert close(device.offsets(), cpu.offsets(), 1e-3)
     assert device.epoch == cpu.epoch == 3
     volume, wanted = device.volume(), cpu.volume()
     assert close(volume, wanted, 3e-3)
@@ -108,7 +108,7 @@ def test_nothing_passes_through_the_host_within_an_epoch(monkeypatch: pytest.Mon
     before, moved = device.launches, device.moved_bytes
     run.advance()
     assert device.launches - before > 10
-    # Before the three steps exposures, views, step sizes and totals go there; after them the totals and exposures come.
+    # Before the three steps offsets, views, step sizes and totals go there; after them the totals and offsets come.
     assert passed == [(5,), (5,), (3, 7), (5,), (), (), (5,), (5,)]
     assert device.moved_bytes == moved
 

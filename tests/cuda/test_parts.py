@@ -9,10 +9,10 @@ import pytest
 from cases import geometry, needs_compiler, small_problem, two_level_forest
 from on_cpu import CpuDevice
 
-from tomokit.cuda.octree_run import OctreeRunOnDevice
-from tomokit.cuda.parts import rows_of, split
-from tomokit.fit.options import OctreeOptions
-from tomokit.methods.contract import Problem
+from tomokit.data.problem import Problem
+from tomokit.methods.octree.cuda.partition import rows_of, split
+from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.options import OctreeOptions
 from tomokit.octree import Forest
 from tomokit.projector import reference_leaves
 
@@ -36,20 +36,22 @@ def long_forest() -> Forest:
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 def test_every_leaf_is_in_one_part_and_ghosts_are_its_neighbours(count: int) -> None:
     forest = long_forest()
-    parts = split(forest, count)
-    assert len(parts) <= count
-    assert len(parts) >= min(count, 3)
-    np.testing.assert_array_equal(np.sort(np.concatenate([part.own for part in parts])), np.arange(forest.n_leaves))
-    for part in parts:
-        np.testing.assert_array_equal(part.forest.index, forest.index[part.own])
-        assert not np.isin(part.ghosts, part.own).any()
-        y = forest.corner_px[part.own, 2]
-        assert (y >= part.low_px).all()
-        assert (y + forest.size_px[part.own] <= part.high_px).all()
+    partitions = split(forest, count)
+    assert len(partitions) <= count
+    assert len(partitions) >= min(count, 3)
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([partition.own for partition in partitions])), np.arange(forest.n_leaves)
+    )
+    for partition in partitions:
+        np.testing.assert_array_equal(partition.forest.index, forest.index[partition.own])
+        assert not np.isin(partition.ghosts, partition.own).any()
+        y = forest.corner_px[partition.own, 2]
+        assert (y >= partition.low_px).all()
+        assert (y + forest.size_px[partition.own] <= partition.high_px).all()
         # All that touches a cut from the other side, and nothing else.
         low, high = forest.corner_px[:, 2], forest.corner_px[:, 2] + forest.size_px
-        touching = np.flatnonzero((high == part.low_px) | (low == part.high_px))
-        np.testing.assert_array_equal(part.ghosts, touching)
+        touching = np.flatnonzero((high == partition.low_px) | (low == partition.high_px))
+        np.testing.assert_array_equal(partition.ghosts, touching)
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -66,12 +68,12 @@ def test_every_row_is_in_one_part_with_its_own_leaves(pixel: int, masked: bool) 
     density = rng.random(forest.values_shape)
     scaled = forest.in_pixels(pixel)
     expected = weight * reference_leaves.forward(density, scaled, views)
-    for part in split(forest, 3):
-        own = rows_of(whole, part, pixel)
+    for partition in split(forest, 3):
+        own = rows_of(whole, partition, pixel)
         own_data, own_mask = own.images()
         assert own_mask is not None
         found += (own_mask * own_data).sum(axis=(1, 2))
-        mine = reference_leaves.forward(density[part.own], part.forest.in_pixels(pixel), own.geometry)
+        mine = reference_leaves.forward(density[partition.own], partition.forest.in_pixels(pixel), own.geometry)
         # Nothing of a part's leaves is seen beyond its rows.
         predicted += (own_mask * mine).sum(axis=(1, 2))
     np.testing.assert_allclose(found, (weight * data).sum(axis=(1, 2)), rtol=1e-5)
@@ -112,7 +114,7 @@ def test_several_devices_give_the_fit_of_one() -> None:
         for name, value in expected.items():
             assert found[name] == pytest.approx(value, rel=1e-3), name
     assert min(device.launches for device in devices) > 10
-    np.testing.assert_allclose(several.exposure(), one.exposure(), rtol=1e-3)
+    np.testing.assert_allclose(several.offsets(), one.offsets(), rtol=1e-3)
     held = replace(problem.geometry, tilt_deg=problem.geometry.tilt_deg + 3)
     for found_array, expected_array in ((several.volume(), one.volume()), (several.predict(held), one.predict(held))):
         assert np.linalg.norm(found_array - expected_array) < 3e-3 * np.linalg.norm(expected_array)

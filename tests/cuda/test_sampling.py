@@ -6,8 +6,8 @@ import numpy as np
 from cases import needs_compiler, two_level_forest
 from on_cpu import CpuDevice
 
-from tomokit.cuda.sampling import sample, sample_volume
 from tomokit.octree import sampling
+from tomokit.octree.cuda.sampling import sample, sample_volume
 
 pytestmark = needs_compiler
 

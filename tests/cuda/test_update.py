@@ -9,16 +9,16 @@ import pytest
 from cases import needs_compiler, two_level_forest
 from on_cpu import CpuDevice
 
-from tomokit.cuda.field import FieldOnDevice, hyper_rows
-from tomokit.cuda.level import LevelOnDevice, mask_sums
-from tomokit.cuda.parts import split
-from tomokit.cuda.penalties import PenaltiesOnDevice
-from tomokit.cuda.residence import Residence
-from tomokit.fit.leaf_field import LeafField
-from tomokit.fit.level import Level
-from tomokit.fit.penalties import Penalties, Weighted
+from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
+from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
+from tomokit.methods.octree.cuda.field import FieldOnDevice, hyper_rows
+from tomokit.methods.octree.cuda.level import LevelOnDevice, mask_sums
+from tomokit.methods.octree.cuda.partition import split
+from tomokit.methods.octree.cuda.penalties import PenaltiesOnDevice
+from tomokit.methods.octree.leaf_field import LeafField
+from tomokit.methods.octree.level import Level
+from tomokit.methods.octree.penalties import Penalties, Weighted
 from tomokit.octree import Forest
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.optimizers.rules import Adam, AdamOptions, Rmsprop, RmspropOptions, Sgd, SgdOptions
@@ -40,12 +40,12 @@ def jumping_forest(n: int) -> Forest:
 
 
 def problem(seed: int = 3) -> Problem:
-    """Three masked views, exposures fitted."""
+    """Three masked views, offsets fitted."""
     rng = np.random.default_rng(seed)
     shape = (3, 19, 21)
     views = TiltGeometry(np.array([-55.0, -10.0, 35.0]), 19, 21, rng.normal(size=3), rng.normal(size=3))
     mask = (rng.random(shape) > 0.2).astype(np.float32)
-    return Problem(rng.random(shape).astype(np.float32), mask, views, 8, fit_exposure=True)
+    return Problem(rng.random(shape).astype(np.float32), mask, views, 8, fit_offsets=True)
 
 
 def both(
@@ -72,31 +72,31 @@ def both(
         cpu.keep_sides()
     inside = np.ones(forest.n_leaves, bool)
     for step in range(steps):
-        pulls = penalties.evaluate(cpu, inside, np.random.default_rng(0), step)
-        squares, weight, tv = level.step(cpu, np.array([2, 0]), pulls, 0.5)
-    last = {"squares": squares, "weight": weight, "tv": tv, **pulls.terms}
+        penalty_gradients = penalties.evaluate(cpu, inside, np.random.default_rng(0), step)
+        squares, weight, tv = level.step(cpu, np.array([2, 0]), penalty_gradients, 0.5)
+    last = {"squares": squares, "weight": weight, "tv": tv, **penalty_gradients.terms}
     fields.append(cpu)
     terms.append(last)
 
     host = LeafField(forest, start.copy(), activation, optimizer)
-    (part,) = split(forest, 1)
-    field = FieldOnDevice(Residence(device, forest.n, [forest.n_leaves], host.state), host, optimizer, part)
+    (partition,) = split(forest, 1)
+    field = FieldOnDevice(DeviceBuffers(device, forest.n, [forest.n_leaves], host.state), host, optimizer, partition)
     on_device = PenaltiesOnDevice(field, regularizers, forest, None)
     plain = Level(given, 1, given.geometry.kappa)
-    there = LevelOnDevice(device, plain, part, mask_sums(plain))
+    there = LevelOnDevice(device, plain, partition, mask_sums(plain))
     put = device.xp.asarray
     hyper = put(hyper_rows(optimizer, 0.5, 1, steps))
     views = np.array([2, 0])
     for step in range(steps):
         totals = put(np.zeros(2 + len(on_device.names)))
-        pulls = on_device.evaluate(step, totals, 2)
-        seen = there.look(field, put(views.astype(np.int32)), views)
-        there.update(field, seen, seen.partial, pulls, hyper[step], totals)
-        if pulls.tv_step is not None:
+        penalty_gradients = on_device.evaluate(step, totals, 2)
+        seen = there.forward(field, put(views.astype(np.int32)), views)
+        there.update(field, seen, seen.partial, penalty_gradients, hyper[step], totals)
+        if penalty_gradients.tv_step is not None:
             on_device.add_variation(totals, on_device.variation_slot(2))
     field.fetch(host)
-    there.fetch_exposure()
-    np.testing.assert_allclose(there.level.exposure, level.exposure, atol=1e-6)
+    there.fetch_offsets()
+    np.testing.assert_allclose(there.level.offsets, level.offsets, atol=1e-6)
     fields.append(host)
     terms.append(dict(zip(["squares", "weight", *on_device.names], device.to_host(totals), strict=True)))
     return fields[0], fields[1], terms[0], terms[1]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
 from tomokit.phantom import project_analytic, random_shells, voxelize
 from tomokit.plugin.manager import get_registry
 

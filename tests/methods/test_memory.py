@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tomokit.data.problem import Problem, ProblemShape
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem, ProblemShape
 from tomokit.plugin.manager import get_registry
 
 # Python's own objects, which do not grow with the problem.
@@ -22,7 +22,7 @@ def problem(n_views: int, n_u: int, n_y: int, thickness: int, masked: bool = Fal
     geometry = TiltGeometry(np.linspace(-60, 60, n_views), n_u, n_y, shift, shift)
     projections = rng.random((n_views, n_u, n_y), np.float32)
     mask = (projections > 0.1).astype(np.float32) if masked else None
-    return Problem(projections, mask, geometry, thickness, fit_exposure=masked)
+    return Problem(projections, mask, geometry, thickness, fit_offsets=masked)
 
 
 def peak(method, given: Problem, options) -> int:

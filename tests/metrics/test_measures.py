@@ -1,4 +1,4 @@
-"""Measures against their formulas, against scikit-image, and at the edges of their meaning."""
+"""ErrorIndicators against their formulas, against scikit-image, and at the edges of their meaning."""
 
 import json
 import math

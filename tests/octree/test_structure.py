@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tomokit.errors import InputError
 from tomokit.octree import Forest
 from tomokit.octree.cover import LeafBudgetError, Region, cover, inside
+from tomokit.octree.error_indicators import IndicatorHistory
 from tomokit.octree.lookup import CHILDREN, cell_keys, check_disjoint
-from tomokit.octree.measures import Memory
 from tomokit.octree.structure import apply, plan_update, siblings
 
 
@@ -43,7 +43,7 @@ def _key(level, index):
     return int(cell_keys([level], [index])[0])
 
 
-def _sum_after(old, value, new, memory):
+def _sum_after(old, value, new, indicator_history):
     """Predicted sum of a plan, from the definition: what became of each leaf."""
     old_keys, new_keys = set(cell_keys(old.level, old.index).tolist()), set(cell_keys(new.level, new.index).tolist())
     total, merged = 0.0, {}
@@ -53,15 +53,15 @@ def _sum_after(old, value, new, memory):
         if _key(level, index) in new_keys:
             total += one
         elif children[0] in new_keys:
-            known = [memory.saved.get(key) for key in children]
+            known = [indicator_history.saved.get(key) for key in children]
             total += 0.75 * one if None in known else sum(known)
         else:
             assert parent in new_keys - old_keys
             merged.setdefault(parent, []).append(one)
-    return total + sum(memory.saved.get(parent, 1.1 * sum(ones)) for parent, ones in merged.items())
+    return total + sum(indicator_history.saved.get(parent, 1.1 * sum(ones)) for parent, ones in merged.items())
 
 
-def _best(forest, value, max_leaves, finest, coarsest, memory, may_split):
+def _best(forest, value, max_leaves, finest, coarsest, indicator_history, may_split):
     sets = siblings(forest, coarsest)
     able = np.flatnonzero(may_split & (forest.level < finest))
     best = np.inf
@@ -73,7 +73,7 @@ def _best(forest, value, max_leaves, finest, coarsest, memory, may_split):
                 continue
             for split in itertools.combinations(free, count):
                 new = apply(forest, sets, list(split), np.flatnonzero(merge))
-                best = min(best, _sum_after(forest, value, new, memory))
+                best = min(best, _sum_after(forest, value, new, indicator_history))
     return best
 
 
@@ -85,18 +85,20 @@ def test_no_plan_is_better(seed, kept, spare, remembering):
     value = rng.lognormal(0, 2, forest.n_leaves) * 0.125**forest.level
     # At most six leaves may split, which keeps the number of plans small.
     may_split = np.isin(np.arange(forest.n_leaves), rng.permutation(forest.n_leaves)[:6])
-    memory = Memory()
+    indicator_history = IndicatorHistory()
     if remembering:
-        memory.saved[_key(0, np.array([0, 0, 0]))] = float(rng.lognormal())
+        indicator_history.saved[_key(0, np.array([0, 0, 0]))] = float(rng.lognormal())
         leaf = int(np.flatnonzero(may_split)[0])
         for child in CHILDREN:
-            memory.saved[_key(forest.level[leaf] + 1, 2 * forest.index[leaf].astype(int) + child)] = value[leaf] / 20
+            indicator_history.saved[_key(forest.level[leaf] + 1, 2 * forest.index[leaf].astype(int) + child)] = (
+                value[leaf] / 20
+            )
     max_leaves = forest.n_leaves - 5 + spare if kept == 8 else forest.n_leaves + spare
-    new = plan_update(forest, value, max_leaves, finest_level=2, memory=memory, roi=may_split)
+    new = plan_update(forest, value, max_leaves, finest_level=2, indicator_history=indicator_history, roi=may_split)
     check_disjoint(new)
     assert new.n_leaves <= max_leaves
-    found = _sum_after(forest, value, new, memory)
-    best = _best(forest, value, max_leaves, 2, 0, memory, may_split)
+    found = _sum_after(forest, value, new, indicator_history)
+    best = _best(forest, value, max_leaves, 2, 0, indicator_history, may_split)
     assert found == pytest.approx(best, rel=1e-5)
 
 

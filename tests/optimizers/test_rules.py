@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tomokit.errors import InputError, OptionError
-from tomokit.optimizers.contract import Optimizer
+from tomokit.optimizers.interface import Optimizer
 from tomokit.optimizers.rules import Adam, AdamOptions, Rmsprop, RmspropOptions, Sgd, SgdOptions
 from tomokit.plugin.manager import build_registry
 from tomokit.plugin.options import build_options

@@ -113,8 +113,8 @@ def test_installed_chosen_stopped_resumed_and_missed_when_it_is_gone(tmp_path: P
     assert state.provenance["plugins"] == [
         {"kind": "regularizer", "name": NAME, "origin": DISTRIBUTION, "version": "0.1.0"}
     ]
-    settled = state.provenance["settled"]["regularizers"][NAME]
-    assert settled == {"weight": 0.5, "every": 2, "space": "raw"}
+    resolved_parameters = state.provenance["resolved_parameters"]["regularizers"][NAME]
+    assert resolved_parameters == {"weight": 0.5, "every": 2, "space": "raw"}
     whole = json.loads(place.run(*job("whole"))[0])
     assert whole["history"][-1]["terms"][NAME] > 0
     place.run("resume", "broken.h5")

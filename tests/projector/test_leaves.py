@@ -11,7 +11,7 @@ from tomokit.geometry import TiltGeometry
 from tomokit.octree import Forest
 from tomokit.projector import reference_leaves
 from tomokit.projector.leaves import LeafProjector
-from tomokit.projector.vertex_footprint import footprint, footprint_reach, footprint_table, footprint_taps
+from tomokit.projector.vertex_footprint import footprint, footprint_half_width, footprint_table, footprint_taps
 
 ANGLES = [-70.0, -45.0, -3.0, 0.0, 1e-4, 30.0, 60.0, 90.0, 135.0]
 
@@ -74,7 +74,7 @@ def test_tables_reproduce_the_footprint_and_its_mass(angle: float, h: float) -> 
     peak = footprint(np.zeros(1), theta, h)[0]
     middle = (table[:, :-1] + table[:, 1:]) / 2
     fraction = (np.arange(table.shape[1] - 1) + 0.5) / (table.shape[1] - 1)
-    d = 1.0 + np.arange(taps + 1)[None] - fraction[:, None] - footprint_reach(theta, h)
+    d = 1.0 + np.arange(taps + 1)[None] - fraction[:, None] - footprint_half_width(theta, h)
     for side in range(9):
         exact = footprint(d, theta, h, side // 3, side % 3)
         # Half triangles seen edge-on have a jump, which a table can only follow to one step.

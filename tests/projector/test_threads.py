@@ -6,7 +6,7 @@ import pytest
 
 from tomokit.geometry import TiltGeometry
 from tomokit.projector import DenseProjector
-from tomokit.projector.dense_cpu import forward
+from tomokit.projector.voxels_cpu import forward
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tomokit.octree import Forest
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pytest
 
 from tomokit.octree import Forest
 from tomokit.regularizers import reference
-from tomokit.regularizers.contract import Field
 from tomokit.regularizers.cross_node import KERNELS, CrossNode, CrossNodeOptions
+from tomokit.regularizers.interface import Field
 
 SWAPS = 3
 """A seed whose permutation of two swaps them."""

@@ -67,14 +67,14 @@ def test_value_and_gradient_are_those_of_the_definition(
     assert_same_vector(gradient, slope, tolerance)
 
 
-@pytest.mark.parametrize("turn", range(TURNS))
+@pytest.mark.parametrize("stencil", range(TURNS))
 @pytest.mark.parametrize("variant", ["isotropic", "concave", "huber"])
-def test_a_turn_is_the_penalty_of_the_mirrored_field(variant, turn, make_field, forest, assert_same_vector) -> None:
+def test_a_turn_is_the_penalty_of_the_mirrored_field(variant, stencil, make_field, forest, assert_same_vector) -> None:
     options = TotalVariationOptions(variant=variant, every=3)
-    field = replace(make_field(), step=3 * (TURNS + turn))
+    field = replace(make_field(), step=3 * (TURNS + stencil))
     value, gradient = evaluate(TotalVariation(options), field)
     expected, slope = reference.total_variation(
-        field.values, leaf_weights(forest, options.measure), variant, options.delta, turn
+        field.values, leaf_weights(forest, options.measure), variant, options.delta, stencil
     )
     assert value == pytest.approx(expected, rel=1e-12)
     assert_same_vector(gradient, slope, 1e-12)

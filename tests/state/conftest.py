@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tomokit.commands.app import run
-from tomokit.run.request import ReconstructionRequest
-from tomokit.run.signals import Stop
+from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.signals import Stop
 
 JOBS: dict[str, dict[str, Any]] = {
     # Larger leaves in the first epoch, structure updates after it and after the third, both levels of the pyramid,

@@ -13,9 +13,9 @@ import pytest
 from tomokit.commands.app import run
 from tomokit.errors import InputError, OptionError, OutputError, PluginError
 from tomokit.io import read_volume
-from tomokit.run.driver import reconstruct
-from tomokit.run.export import export
-from tomokit.run.request import ReconstructionRequest
+from tomokit.pipeline.driver import reconstruct
+from tomokit.pipeline.export import export
+from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.density import StoredDensity
 from tomokit.state.read import read_state
 from tomokit.state.record import State
@@ -24,9 +24,9 @@ Job = Callable[..., ReconstructionRequest]
 
 
 @pytest.mark.parametrize("method", ["octree", "sart-tv", "tv"])
-@pytest.mark.parametrize("changes", [{}, {"bin": 2, "transform": "log"}])
+@pytest.mark.parametrize("changes", [{}, {"bin": 2, "linearization": "log"}])
 def test_by_default_it_is_the_tomogram(job: Job, method: str, changes: dict[str, object]) -> None:
-    """Also with a margin, which exposures that are fitted bring, and with the constraint of tv."""
+    """Also with a margin, which offsets that are fitted bring, and with the constraint of tv."""
     request = job(method, **changes)
     if changes and method == "octree":
         request.options.update({"leaf_px": 8.0})
@@ -117,9 +117,9 @@ def test_slabs_make_no_difference(job: Job, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_method_that_does_not_say_how_is_exported_by_its_volume(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tomokit.methods.dense_run import DenseRun
+    from tomokit.methods.voxels.run import VoxelRun
 
-    monkeypatch.delattr(DenseRun, "stored_density")
+    monkeypatch.delattr(VoxelRun, "stored_density")
     request = job("sirt")
     reconstruct(request)
     assert "volume" in read_state(request.state).arrays

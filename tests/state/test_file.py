@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 import tomokit
-from tomokit.run.driver import reconstruct
-from tomokit.run.request import ReconstructionRequest
-from tomokit.run.resume import resume
-from tomokit.run.signals import Stop
+from tomokit.pipeline.driver import reconstruct
+from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.resume import resume
+from tomokit.pipeline.signals import Stop
 from tomokit.state.read import newest_state, read_state
 from tomokit.state.record import State, previous_path
 from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, DamagedState, StateError, seal_of
@@ -76,7 +76,7 @@ def test_h5py_alone_reads_it(job: Job) -> None:
         assert provenance["inputs"]["stack"] == hashlib.sha256(request.stack.read_bytes()).hexdigest()
         assert provenance["configuration"]["options"]["relaxation"] == 0.1
         assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
-        assert set(file["arrays"]) == {"density", "exposure", "dual", "sweep"}
+        assert set(file["arrays"]) == {"density", "offsets", "dual", "sweep"}
         for dataset in (*file["arrays"].values(), file["provenance"], file["job"], file["history"], file["density"]):
             data = dataset[()]
             whole = data if isinstance(data, bytes) else np.ascontiguousarray(data).tobytes()
@@ -167,7 +167,7 @@ def test_another_version_of_the_format_is_refused_though_there_is_one_before(tmp
     write_state(path, a_state(2))
     whole = path.read_bytes()
     path.write_bytes(seal_of(len(whole), hashlib.sha256(whole[SEAL_BYTES:]).hexdigest(), 7) + whole[SEAL_BYTES:])
-    with pytest.raises(StateError, match=r"a state of format 7, but this version of tomokit reads format 1"):
+    with pytest.raises(StateError, match=r"a state of format 7, but this version of tomokit reads format 2"):
         newest_state(path)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tomokit.run.request import ReconstructionRequest
+from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.read import newest_state, read_state
 
 KILLS = int(os.environ.get("TOMOKIT_KILLS", "6"))

@@ -13,10 +13,10 @@ import pytest
 
 from tomokit.errors import OptionError, OutputError, PluginError
 from tomokit.io import read_volume
-from tomokit.run.driver import reconstruct
-from tomokit.run.request import ReconstructionRequest
-from tomokit.run.resume import resume
-from tomokit.run.signals import Stop
+from tomokit.pipeline.driver import reconstruct
+from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.resume import resume
+from tomokit.pipeline.signals import Stop
 from tomokit.state.read import read_state
 from tomokit.state.record import previous_path
 
@@ -126,7 +126,7 @@ def test_the_folder_may_move(job: Job, stop_after: StopAfter, series: Path, tmp_
 
 
 def test_a_run_with_fewer_threads_than_were_asked_for_goes_on(job: Job, stop_after: StopAfter, same: Same) -> None:
-    from tomokit.run.backend import most_threads
+    from tomokit.pipeline.backend import most_threads
 
     reconstruct(job("sart", "whole"))
     request = job("sart", threads=most_threads())
@@ -202,7 +202,7 @@ def test_a_plugin_that_is_missing_is_named(
 
 
 def test_a_method_of_a_plugin_that_is_missing_is_named(job: Job) -> None:
-    from tomokit.methods.sirt import Sirt
+    from tomokit.methods.voxels.sirt import Sirt
     from tomokit.plugin.manager import get_registry
     from tomokit.plugin.registry import Entry
 
@@ -236,6 +236,8 @@ def test_settings_that_were_left_open_are_recorded(job: Job) -> None:
     for method in ("octree", "sart-tv", "tv"):
         request = job(method, method)
         reconstruct(request)
-        settled = read_state(request.state).provenance["settled"]
-        weight = settled["regularizers"]["tv"]["weight"] if method == "octree" else settled["weight"]
+        resolved_parameters = read_state(request.state).provenance["resolved_parameters"]
+        weight = (
+            resolved_parameters["regularizers"]["tv"]["weight"] if method == "octree" else resolved_parameters["weight"]
+        )
         assert weight > 0

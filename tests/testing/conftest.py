@@ -13,7 +13,7 @@ from scipy import sparse
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
 from tomokit.pytest_plugin import tomokit_field, tomokit_forest, tomokit_specimen
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 
 # By name too, for an installation from before they were announced.
 __all__ = ["tomokit_field", "tomokit_forest", "tomokit_specimen"]

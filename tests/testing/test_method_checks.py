@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tomokit.methods.sirt import Sirt
-from tomokit.methods.wbp import Wbp
+from tomokit.methods.voxels.sirt import Sirt
+from tomokit.methods.voxels.wbp import Wbp
 from tomokit.plugin.manager import get_registry
 from tomokit.testing import CheckError, check_method
 
@@ -72,8 +72,8 @@ def noisy(run):
         ({"predict": lambda run, g: run.predict(g) * np.float32(2)}, "at best it is 2 times as large"),
         ({"advance": lambda run: {"data": run.advance()["data"]}}, "does not return loss"),
         ({"advance": lambda run: run.advance() | {"prior": float("nan")}}, "loss terms prior are not finite"),
-        ({"exposure": lambda run: run.exposure() + np.float32(1)}, "exposures are not zeros"),
-        ({"exposure": lambda run: 0 * run.exposure()}, "not taken up by its exposure"),
+        ({"offsets": lambda run: run.offsets() + np.float32(1)}, "offsets are not zeros"),
+        ({"offsets": lambda run: 0 * run.offsets()}, "not taken up by its offset"),
         ({"restore": lambda run, epoch, arrays: setattr(run, "epoch", epoch)}, "ends elsewhere"),
         ({"arrays": lambda run: {}}, "gives nothing to continue from"),
     ],

@@ -10,7 +10,7 @@ import typer
 from tomokit.commands.output import AsJson, Overwrite, complain, show
 
 if TYPE_CHECKING:
-    from tomokit.run.export import Box
+    from tomokit.pipeline.export import Box
 
 
 def export(
@@ -35,7 +35,7 @@ def export(
 
     The inputs of the reconstruction are not needed.
     """
-    from tomokit.run.export import export as run
+    from tomokit.pipeline.export import export as run
 
     where = None if box is None else _parse_box(box)
     result = run(state, output, box=where, spacing_angstrom=spacing, overwrite=overwrite)

@@ -60,9 +60,9 @@ def check_plugin(
     fails.
     """
     from tomokit.errors import PluginError
+    from tomokit.pipeline.config import default_options
     from tomokit.plugin.manager import get_registry
     from tomokit.plugin.settings import merge, parse_settings
-    from tomokit.run.config import default_options
     from tomokit.testing.checks import run_checks
     from tomokit.testing.registered import checks_of, find_checkable
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from tomokit.commands.output import complain
-from tomokit.run.progress import Silent
+from tomokit.pipeline.progress import Silent
 
 COUNTS = ("leaves",)
 

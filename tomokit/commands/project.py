@@ -33,8 +33,8 @@ def project(
     from tomokit.io.inspection import is_stack
     from tomokit.io.output import check_output
     from tomokit.io.series import file_digest
+    from tomokit.pipeline.memory import check_disk, check_memory
     from tomokit.projector import DenseProjector
-    from tomokit.run.memory import check_disk, check_memory
 
     check_output(output, overwrite=overwrite, inputs=(volume, angles))
     tilt_deg = offset_angles(read_angles(angles), tilt_offset)

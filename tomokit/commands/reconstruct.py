@@ -10,7 +10,7 @@ import typer
 
 from tomokit.commands.output import AsJson, Overwrite
 from tomokit.commands.telling import stopping, tell
-from tomokit.run.request import ReconstructionRequest
+from tomokit.pipeline.request import ReconstructionRequest
 
 _HELP = {item.name: item.metadata.get("help", "") for item in dataclasses.fields(ReconstructionRequest)}
 
@@ -31,9 +31,18 @@ def reconstruct(
     xf: Annotated[Path | None, _option("xf", "F")] = None,
     tilt_offset: Annotated[float | None, _option("tilt_offset", "DEG")] = None,
     pixel_size: Annotated[float | None, _option("pixel_size", "A")] = None,
-    transform: Annotated[str | None, _option("transform", "auto|log|linear|invert")] = None,
+    linearization: Annotated[
+        str | None,
+        typer.Option(
+            "--linearization",
+            "--transform",
+            metavar="auto|log|linear|invert",
+            help=_HELP["linearization"],
+            show_default=False,
+        ),
+    ] = None,
     percentiles: Annotated[str | None, _option("percentiles", "LOW,HIGH")] = None,
-    exposure: Annotated[str | None, _option("exposure", "auto|fit|zero")] = None,
+    offsets: Annotated[str | None, _option("offsets", "auto|fit|zero")] = None,
     bin: Annotated[int | None, _option("bin", "N")] = None,
     half: Annotated[str | None, _option("half", "even|odd")] = None,
     exclude: Annotated[str | None, _option("exclude", "0,3,7-9")] = None,
@@ -68,13 +77,13 @@ def reconstruct(
     With --state, SIGTERM, SIGINT and SIGUSR1 end the job after the step that it is at: it is saved, and exits with 75.
     """
     from tomokit.commands.progress import TerminalProgress
-    from tomokit.run.config import build_request
-    from tomokit.run.driver import reconstruct as run
+    from tomokit.pipeline.config import build_request
+    from tomokit.pipeline.driver import reconstruct as run
 
     given = {
         "stack": tilts, "output": output, "method": method, "thickness": thickness, "angles": angles, "mask": mask,
-        "xf": xf, "tilt_offset": tilt_offset, "pixel_size": pixel_size, "transform": transform,
-        "percentiles": percentiles, "exposure": exposure, "bin": bin, "half": half, "exclude": exclude,
+        "xf": xf, "tilt_offset": tilt_offset, "pixel_size": pixel_size, "linearization": linearization,
+        "percentiles": percentiles, "offsets": offsets, "bin": bin, "half": half, "exclude": exclude,
         "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads,
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
         "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "overwrite": overwrite,

@@ -37,7 +37,7 @@ def resume(
     Settings and inputs are those of the state. If the file is damaged, the state before it is used.
     """
     from tomokit.commands.progress import TerminalProgress
-    from tomokit.run.resume import resume as run
+    from tomokit.pipeline.resume import resume as run
 
     with TerminalProgress() as progress, stopping(True) as stop:
         summary = run(state, output, epochs=epochs, threads=threads, overwrite=overwrite, progress=progress, stop=stop)

@@ -29,7 +29,7 @@ def simulate(
     from tomokit.io import write_stack, write_text, write_volume
     from tomokit.io.output import check_output
     from tomokit.phantom import parse_shape, parse_tilts, simulate_series
-    from tomokit.run.memory import check_memory
+    from tomokit.pipeline.memory import check_memory
 
     shape_zyx, tilt_deg = parse_shape(shape), parse_tilts(tilts)
     n_z, n_y, n_x = shape_zyx

@@ -13,13 +13,13 @@ from tomokit.commands.output import complain, show
 from tomokit.errors import OutputError
 
 if TYPE_CHECKING:
-    from tomokit.run.signals import Stop
+    from tomokit.pipeline.signals import Stop
 
 
 @contextmanager
 def stopping(saves: bool) -> Iterator[Stop | None]:
     """Let signals stop a job that saves its state; one that does not is ended by them as any program."""
-    from tomokit.run.signals import stop_on_signals
+    from tomokit.pipeline.signals import stop_on_signals
 
     if not saves:
         yield None
@@ -38,7 +38,7 @@ def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
     OutputError
         If it was stopped and could never be saved.
     """
-    from tomokit.run.signals import STOPPED
+    from tomokit.pipeline.signals import STOPPED
     from tomokit.state.record import previous_path
 
     written = [Path(path) for path in (summary["output"], summary["preview"]) if path]
@@ -60,7 +60,7 @@ def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
 
 def _text(summary: dict[str, Any]) -> str:
     n_z, n_y, n_x = summary["shape"]
-    transform = summary["transform"]
+    linearization = summary["linearization"]
     epochs = f"{summary['epochs']} epoch{'' if summary['epochs'] == 1 else 's'}"
     known = summary["provenance"].get("pixel_size_source") != "none"
     size = f" of {summary['voxel_size_angstrom']:g} angstrom" if known else ", voxel size unknown"
@@ -68,7 +68,7 @@ def _text(summary: dict[str, Any]) -> str:
         f"{summary['output']}: {n_x} x {n_y} x {n_z} voxels{size}",
         f"method {summary['method']} on {summary['backend']}: {epochs}, loss {summary['loss']:.4g}, "
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB",
-        f"transform {transform['kind']}{', ' + transform['reason'] if transform['reason'] else ''}",
+        f"transform {linearization['kind']}{', ' + linearization['reason'] if linearization['reason'] else ''}",
     ]
     if summary["held_out"] is not None:
         held = summary["held_out"]

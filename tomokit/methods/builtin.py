@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tomokit.methods.octree import Octree
-from tomokit.methods.sart import Sart
-from tomokit.methods.sart_tv import SartTv
-from tomokit.methods.sirt import Sirt
-from tomokit.methods.tv import Tv
-from tomokit.methods.wbp import Wbp
+from tomokit.methods.octree.method import Octree
+from tomokit.methods.voxels.sart import Sart
+from tomokit.methods.voxels.sart_tv import SartTv
+from tomokit.methods.voxels.sirt import Sirt
+from tomokit.methods.voxels.tv import Tv
+from tomokit.methods.voxels.wbp import Wbp
 from tomokit.plugin.hookspecs import hookimpl
 
 

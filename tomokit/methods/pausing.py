@@ -44,10 +44,10 @@ class Samplable(Protocol):
 
 
 @runtime_checkable
-class Settled(Protocol):
+class ResolvesParameters(Protocol):
     """A run that tells what it made of options that were left to it."""
 
-    def settled(self) -> dict[str, Any]:
+    def resolved_parameters(self) -> dict[str, Any]:
         """Values that follow from the data and the options, JSON-serializable, for the provenance."""
         ...
 
@@ -58,7 +58,7 @@ def never() -> bool:
 
 
 @dataclass
-class EpochSoFar:
+class EpochProgress:
     """An epoch under way.
 
     Attributes
@@ -84,7 +84,7 @@ class EpochSoFar:
         return np.frombuffer(json.dumps(asdict(self)).encode("utf-8"), np.uint8).copy()
 
     @classmethod
-    def from_array(cls, array: NDArray[np.uint8], name: str) -> EpochSoFar:
+    def from_array(cls, array: NDArray[np.uint8], name: str) -> EpochProgress:
         """What :meth:`to_array` was called on.
 
         Raises

@@ -170,7 +170,7 @@ def _blocks(start: int, cells: int, edge: int) -> range:
 def _layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _Layout:
     """The cover with the fewest leaves over all placements of the roots; of equals, the first placement."""
     nx, nz, ny = (max(1, math.ceil(extent / leaf_px - SLACK)) for extent in region.extent_px)
-    reach = (region.n_u / 2 + margin_px) / leaf_px - nx / 2
+    extent = (region.n_u / 2 + margin_px) / leaf_px - nx / 2
     edges = [1 << up for up in range(coarser + 1)]
     placements = range(edges[-1])
     # Along z and y placements matter to the number of blocks of each edge alone, so that each is tried once.
@@ -180,8 +180,8 @@ def _layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _
         across.setdefault(counts, (z, y))
     best: _Layout | None = None
     for x in placements:
-        right = [(x + nx + at, edge) for at, edge in _side(x + nx, reach, edges[-1])]
-        left = [(x - at - edge, edge) for at, edge in _side(-x, reach, edges[-1])]
+        right = [(x + nx + at, edge) for at, edge in _side(x + nx, extent, edges[-1])]
+        left = [(x - at - edge, edge) for at, edge in _side(-x, extent, edges[-1])]
         blocks = left[::-1] + [(x + i, 1) for i in range(nx)] + right
         for counts, (z, y) in across.items():
             total = sum(counts[edge.bit_length() - 1] for _, edge in blocks)
@@ -191,10 +191,10 @@ def _layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _
     return best
 
 
-def _side(position: int, reach: float, largest: int) -> list[tuple[int, int]]:
+def _side(position: int, extent: float, largest: int) -> list[tuple[int, int]]:
     """Blocks from the region's end outwards: distance and edge, each aligned and at most twice the one before."""
     found, at, edge = [], 0, 1
-    while at < reach - SLACK:
+    while at < extent - SLACK:
         edge = min(2 * edge, largest)
         while (position + at) % edge:
             edge //= 2

@@ -69,12 +69,12 @@ def _shadows(forest: Forest, geometry: TiltGeometry, view: int) -> tuple[NDArray
     # Counted in pixels from the detector's edge, where pixel i reaches from i to i + 1.
     u = x * cos - z * sin + geometry.shift_u_px[view] + geometry.n_u / 2
     v = y + geometry.shift_v_px[view] + geometry.n_v / 2
-    reach = np.stack([half * (abs(cos) + abs(sin)), half], axis=1)
+    half_width = np.stack([half * (abs(cos) + abs(sin)), half], axis=1)
     centre = np.stack([u, v], axis=1)
     size = np.array([geometry.n_u, geometry.n_v])
-    slack = 1e-9 * (1 + np.abs(centre) + reach)
-    first = np.clip(np.floor(centre - reach + slack), 0, size)
-    stop = np.clip(np.ceil(centre + reach - slack), 0, size)
+    slack = 1e-9 * (1 + np.abs(centre) + half_width)
+    first = np.clip(np.floor(centre - half_width + slack), 0, size)
+    stop = np.clip(np.ceil(centre + half_width - slack), 0, size)
     return first.astype(np.int64), stop.astype(np.int64)
 
 

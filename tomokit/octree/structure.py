@@ -2,9 +2,9 @@
 
 Each leaf is kept, split into eight, or merged with its siblings, all of them or none; siblings are the leaves of one
 parent, fewer than eight where some were culled. Wanted is the least sum of contributions (error times density, see
-:mod:`tomokit.octree.measures`) with at most ``max_leaves`` leaves. What a change would bring is predicted, 0.75 of a
-leaf's contribution after a split and 1.1 times the siblings' sum after a merge, unless the cubes in question have been
-leaves before: then what was measured counts.
+:mod:`tomokit.octree.error_indicators`) with at most ``max_leaves`` leaves. What a change would bring is predicted, 0.75
+of a leaf's contribution after a split and 1.1 times the siblings' sum after a merge, unless the cubes in question have
+been leaves before: then what was measured counts.
 
 Levels of neighbours are not bound to each other here: neither the boundary term nor the projector needs a balanced
 tree, and the budget is better spent where the error is.
@@ -20,9 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
 from tomokit.octree.cover import LeafBudgetError
+from tomokit.octree.error_indicators import IndicatorHistory
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import CHILDREN, cell_keys
-from tomokit.octree.measures import Memory
 
 SPLIT_FACTOR = 0.75
 MERGE_FACTOR = 1.1
@@ -80,7 +80,7 @@ def plan_update(
     *,
     finest_level: int,
     coarsest_level: int = 0,
-    memory: Memory | None = None,
+    indicator_history: IndicatorHistory | None = None,
     roi: ArrayLike | None = None,
     push_roi: bool = False,
     time_limit_s: float = 20.0,
@@ -91,12 +91,12 @@ def plan_update(
     ----------
     forest : Forest
     contribution : array_like, shape (n_leaves,)
-        Not negative; see :meth:`tomokit.octree.measures.Measures.contribution`.
+        Not negative; see :meth:`tomokit.octree.error_indicators.ErrorIndicators.contribution`.
     max_leaves : int
         The most leaves allowed after the update.
     finest_level, coarsest_level : int
         Leaves are not split beyond the one nor merged beyond the other.
-    memory : Memory, optional
+    indicator_history : IndicatorHistory, optional
         Contributions measured in earlier states.
     roi : array_like of bool, shape (n_leaves,), optional
         Leaves in the region of interest: no other leaves are split. None if all may be.
@@ -135,7 +135,7 @@ def plan_update(
             remedy=f"allow at least {least}",
         )
     candidates = np.flatnonzero(inside & (forest.level < finest_level))
-    after_split, after_merge = _predictions(forest, value, sets, candidates, memory or Memory())
+    after_split, after_merge = _predictions(forest, value, sets, candidates, indicator_history or IndicatorHistory())
     gain = np.concatenate([after_split - value[candidates], after_merge - sets.sums(value)])
     program = _Program(forest, sets, candidates, size, max_leaves, time_limit_s)
     # HiGHS stops within 1e-6 of the optimum; the scale lifts the steps between ties above that.
@@ -172,14 +172,18 @@ def apply(forest: Forest, sets: Siblings, split: ArrayLike, merge: ArrayLike) ->
 
 
 def _predictions(
-    forest: Forest, value: NDArray[np.float64], sets: Siblings, candidates: NDArray[np.int64], memory: Memory
+    forest: Forest,
+    value: NDArray[np.float64],
+    sets: Siblings,
+    candidates: NDArray[np.int64],
+    indicator_history: IndicatorHistory,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Contributions after splitting each candidate, and after merging each set; measured ones where there are any."""
     children = (2 * forest.index[candidates].astype(np.int64)[:, None] + CHILDREN).reshape(-1, 3)
     keys = cell_keys(np.repeat(forest.level[candidates] + 1, 8), children)
-    known = memory.recall(keys).reshape(-1, 8).sum(axis=1)
+    known = indicator_history.recall(keys).reshape(-1, 8).sum(axis=1)
     after_split = np.where(np.isfinite(known), known, SPLIT_FACTOR * value[candidates])
-    parents = memory.recall(cell_keys(sets.level, sets.index))
+    parents = indicator_history.recall(cell_keys(sets.level, sets.index))
     return after_split, np.where(np.isfinite(parents), parents, MERGE_FACTOR * sets.sums(value))
 
 

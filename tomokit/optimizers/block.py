@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
-from tomokit.optimizers.contract import Optimizer, State
+from tomokit.optimizers.interface import Optimizer, State
 
 
 class BlockOptimizer(ABC):
@@ -50,7 +50,7 @@ class BlockOptimizer(ABC):
         count: int,
         rate: float = 1.0,
     ) -> None:
-        """One step on everything (see :class:`tomokit.optimizers.contract.Optimizer`).
+        """One step on everything (see :class:`tomokit.optimizers.interface.Optimizer`).
 
         Raises
         ------

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tomokit.cuda.device import Device, Kernel
+from tomokit.gpu.device import Device, Kernel
 
 __all__ = ["Device", "Kernel", "for_numba"]
 
@@ -23,6 +23,6 @@ __all__ = ["Device", "Kernel", "for_numba"]
 def for_numba(array: Any) -> Any:
     """An array on a device as Numba's kernels take it: the same memory, nothing waited for."""
     # Numba's CUDA target is imported only where it is asked for.
-    from tomokit.cuda.interchange import for_numba as convert
+    from tomokit.gpu.interchange import for_numba as convert
 
     return convert(array)

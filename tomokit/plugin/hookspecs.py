@@ -28,7 +28,7 @@ def tomokit_register_methods(register: Callable[[type], None]) -> None:
     Parameters
     ----------
     register : callable
-        ``register(cls)`` with a class that meets :class:`tomokit.methods.contract.Method`.
+        ``register(cls)`` with a class that meets :class:`tomokit.methods.interface.Method`.
     """
 
 
@@ -39,7 +39,7 @@ def tomokit_register_regularizers(register: Callable[[type], None]) -> None:
     Parameters
     ----------
     register : callable
-        ``register(cls)`` with a class that meets :class:`tomokit.regularizers.contract.Regularizer`: ``name``,
+        ``register(cls)`` with a class that meets :class:`tomokit.regularizers.interface.Regularizer`: ``name``,
         ``summary``, ``Options`` with at least ``weight``, ``every`` and ``space``, and
         ``value_and_gradient(field, gradient, scale)``.
     """
@@ -52,7 +52,7 @@ def tomokit_register_optimizers(register: Callable[[type], None]) -> None:
     Parameters
     ----------
     register : callable
-        ``register(cls)`` with a class that meets :class:`tomokit.optimizers.contract.Optimizer`: ``name``,
+        ``register(cls)`` with a class that meets :class:`tomokit.optimizers.interface.Optimizer`: ``name``,
         ``summary``, ``Options`` with at least ``lr``, ``state_arrays(shape, dtype)`` and
         ``step(values, gradient, state, count, rate)``.
     """
@@ -65,7 +65,7 @@ def tomokit_register_readers(register: Callable[[type], None]) -> None:
     Parameters
     ----------
     register : callable
-        ``register(cls)`` with a class that meets :class:`tomokit.run.readers.Reader`: ``name``, ``summary``,
+        ``register(cls)`` with a class that meets :class:`tomokit.pipeline.readers.Reader`: ``name``, ``summary``,
         ``suffixes`` (a tuple such as ``(".hspy",)``), ``shape(path)`` and ``read(path, **options)``.
     """
 

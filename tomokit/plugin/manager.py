@@ -26,7 +26,7 @@ BUILT_IN_MODULES = (
     "tomokit.methods.builtin",
     "tomokit.regularizers.builtin",
     "tomokit.optimizers.builtin",
-    "tomokit.run.readers",
+    "tomokit.pipeline.readers",
 )
 ISOLATION = "TOMOKIT_LOAD_PLUGINS"
 

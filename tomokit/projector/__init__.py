@@ -1,5 +1,5 @@
 """Projection and adjoint under a single-axis tilt, one footprint per basis."""
 
-from tomokit.projector.dense import DenseProjector
+from tomokit.projector.voxels import DenseProjector
 
 __all__ = ["DenseProjector"]

@@ -34,7 +34,7 @@ def box_profile(theta: float) -> tuple[float, float, float, float, float]:
 
     Returns
     -------
-    reach, half_top, ramp, curve, height : float
+    half_width, half_top, ramp, curve, height : float
         Half width of footprint and pixel together, ``b``, ``r``, ``1 / (2 r)`` (0 where there is no ramp), and
         ``1 / max(c, s)``; lengths in pixels.
     """
@@ -69,12 +69,12 @@ def box_row_weights(start: float, step: float, n: int, profile: Any, first: Any,
     weight : float32 array, shape (MAX_TAPS, >= n), written
         Weight of that pixel and the next ones; the last may be 0.
     """
-    reach, half_top, ramp, curve, height = profile
+    half_width, half_top, ramp, curve, height = profile
     b, r, k, h = np.float32(half_top), np.float32(ramp), np.float32(curve), np.float32(height)
     one, two, three = np.float32(1), np.float32(2), np.float32(3)
     for i in range(n):
         centre = start + step * i
-        below = np.floor(centre - reach)
+        below = np.floor(centre - half_width)
         first[i] = np.int32(below) + np.int32(1)
         # Single precision is enough from here: the lower edge of the first pixel, relative to the voxel's centre.
         d = np.float32(below - centre + 0.5)

@@ -11,7 +11,7 @@ from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry, centre
 from tomokit.octree import Forest
 from tomokit.projector.leaf_rows import find_rows
-from tomokit.projector.vertex_footprint import footprint_reach, footprint_table, footprint_taps
+from tomokit.projector.vertex_footprint import footprint_half_width, footprint_table, footprint_taps
 
 _LEAVES_PER_GROUP = 16
 
@@ -61,7 +61,7 @@ class Footprints:
     ----------
     size : ndarray of float64, shape (n_levels,)
         Edge of a leaf of each level, in pixels.
-    taps, reach : ndarray, shape (n_views, n_levels)
+    taps, half_width : ndarray, shape (n_views, n_levels)
         Detector columns that a footprint meets, and its half width in pixels.
     tables : ndarray of float32, shape (n_views, n_levels, 9, KNOTS + 1, taps)
         Of :func:`tomokit.projector.vertex_footprint.footprint_table`.
@@ -69,7 +69,7 @@ class Footprints:
 
     size: NDArray[np.float64]
     taps: NDArray[np.int64]
-    reach: NDArray[np.float64]
+    half_width: NDArray[np.float64]
     tables: NDArray[np.float32]
 
 
@@ -78,10 +78,10 @@ def find_footprints(forest: Forest, tilt_rad: NDArray[np.float64]) -> Footprints
     size = np.asarray(forest.root_px / 2.0 ** np.arange(int(forest.level.max()) + 1), np.float64)
     spacing = size / (forest.n - 1)
     taps = np.array([[footprint_taps(theta, h) for h in spacing] for theta in tilt_rad], np.int64)
-    reach = np.array([[footprint_reach(theta, h) for h in spacing] for theta in tilt_rad])
+    half_width = np.array([[footprint_half_width(theta, h) for h in spacing] for theta in tilt_rad])
     pad = int(taps.max())
     tables = np.stack([np.stack([footprint_table(theta, h, pad) for h in spacing]) for theta in tilt_rad])
-    return Footprints(size, taps, reach, tables)
+    return Footprints(size, taps, half_width, tables)
 
 
 class LeafProjector:
@@ -107,7 +107,7 @@ class LeafProjector:
         self.geometry = geometry
         self.slabs = find_slabs(forest)
         found = footprints or find_footprints(forest, geometry.tilt_rad)
-        self.size, self.taps, self.reach, self.tables = found.size, found.taps, found.reach, found.tables
+        self.size, self.taps, self.half_width, self.tables = found.size, found.taps, found.half_width, found.tables
         self.pad = int(self.taps.max())
         self.corner = forest.corner_px
         self.spacing = forest.spacing_px
@@ -129,7 +129,7 @@ class LeafProjector:
         stack = np.zeros((t.size, g.n_u, g.n_v), np.float32)
         project_groups(
             rho, self.slabs.group, self.corner, self.spacing, self.forest.level, g.tilt_rad[t], g.shift_u_px[t],
-            centre(g.n_u), self.reach[t], self.taps[t], self.tables[t], low, high, offset, buffer
+            centre(g.n_u), self.half_width[t], self.taps[t], self.tables[t], low, high, offset, buffer
         )  # fmt: skip
         expand_rows(
             stack, self.slabs.slab, self.slabs.groups_of, low, high, offset, buffer, self.rows.of_slab[:, t],
@@ -163,7 +163,7 @@ class LeafProjector:
         gradient = np.zeros(self.forest.values_shape, np.float32)
         gather_leaves(
             gradient, self.slabs.slab_of, self.corner, self.spacing, self.forest.level, g.tilt_rad[t],
-            g.shift_u_px[t], centre(g.n_u), self.reach[t], self.taps[t], self.tables[t], contracted, self.pad
+            g.shift_u_px[t], centre(g.n_u), self.half_width[t], self.taps[t], self.tables[t], contracted, self.pad
         )  # fmt: skip
         return gradient
 

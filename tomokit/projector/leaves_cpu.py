@@ -98,7 +98,7 @@ def _side(i: int, n: int) -> int:
 
 @njit(cache=True, error_model="numpy", parallel=True, fastmath={"contract"})
 def project_groups(
-    rho: Any, group: Any, corner: Any, spacing: Any, level: Any, theta: Any, du: Any, centre_u: float, reach: Any,
+    rho: Any, group: Any, corner: Any, spacing: Any, level: Any, theta: Any, du: Any, centre_u: float, half_width: Any,
     taps: Any, tables: Any, low: Any, high: Any, offset: Any, buffer: Any
 ) -> None:  # fmt: skip
     """Accumulate ``A[u, j]`` of every group and view.
@@ -116,7 +116,7 @@ def project_groups(
     theta, du : float64 array, shape (n_views,)
     centre_u : float
         Detector index of the origin.
-    reach : float64 array, shape (n_views, n_levels)
+    half_width : float64 array, shape (n_views, n_levels)
     taps : int array, shape (n_views, n_levels)
     tables : float32 array, shape (n_views, n_levels, 9, KNOTS + 1, max taps)
     low, high : int array, shape (n_groups, n_views)
@@ -138,7 +138,7 @@ def project_groups(
             for leaf in range(group[g, 0], group[g, 1]):
                 here, h = level[leaf], spacing[leaf]
                 n_taps = taps[t, here]
-                base = corner[leaf, 0] * cos - corner[leaf, 1] * sin + du[t] + centre_u - reach[t, here]
+                base = corner[leaf, 0] * cos - corner[leaf, 1] * sin + du[t] + centre_u - half_width[t, here]
                 for i in range(n):
                     side_x = _side(i, n)
                     for k in range(n):
@@ -154,8 +154,8 @@ def project_groups(
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
 def gather_leaf(
-    gradient: Any, leaf: int, corner: Any, spacing: Any, level: Any, theta: Any, du: Any, centre_u: float, reach: Any,
-    taps: Any, tables: Any, contracted: Any, pad: int
+    gradient: Any, leaf: int, corner: Any, spacing: Any, level: Any, theta: Any, du: Any, centre_u: float,
+    half_width: Any, taps: Any, tables: Any, contracted: Any, pad: int
 ) -> None:  # fmt: skip
     """Add one leaf's back-projection to `gradient`, a flat block of ``n**3``.
 
@@ -170,7 +170,7 @@ def gather_leaf(
     for t in range(theta.size):
         cos, sin = math.cos(theta[t]), math.sin(theta[t])
         n_taps = taps[t, here]
-        base = corner[leaf, 0] * cos - corner[leaf, 1] * sin + du[t] + centre_u - reach[t, here]
+        base = corner[leaf, 0] * cos - corner[leaf, 1] * sin + du[t] + centre_u - half_width[t, here]
         for i in range(n):
             side_x = _side(i, n)
             for k in range(n):
@@ -187,12 +187,12 @@ def gather_leaf(
 @njit(cache=True, error_model="numpy", parallel=True)
 def gather_leaves(
     gradient: Any, slab_of: Any, corner: Any, spacing: Any, level: Any, theta: Any, du: Any, centre_u: float,
-    reach: Any, taps: Any, tables: Any, contracted: Any, pad: int
+    half_width: Any, taps: Any, tables: Any, contracted: Any, pad: int
 ) -> None:  # fmt: skip
     """Add the back-projection to every leaf; `contracted` is ``B[slab, view, u + pad, j]``."""
     for leaf in prange(gradient.shape[0]):
         gather_leaf(
-            gradient[leaf].reshape(-1), leaf, corner, spacing, level, theta, du, centre_u, reach, taps, tables,
+            gradient[leaf].reshape(-1), leaf, corner, spacing, level, theta, du, centre_u, half_width, taps, tables,
             contracted[slab_of[leaf]], pad
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from tomokit.geometry import TiltGeometry, centre
 from tomokit.octree import Forest
-from tomokit.projector.vertex_footprint import footprint, footprint_reach
+from tomokit.projector.vertex_footprint import footprint, footprint_half_width
 
 
 def view_matrix(forest: Forest, geometry: TiltGeometry, view: int) -> csr_array:
@@ -57,13 +57,13 @@ def _across(
 ) -> list[tuple[int, int, float]]:
     """Detector column, vertex column ``i * n + k`` and weight."""
     found = []
-    reach = footprint_reach(theta, h)
+    half_width = footprint_half_width(theta, h)
     for i in range(n):
         for k in range(n):
             x, z = corner[0] + i * h, corner[1] + k * h
             position = x * np.cos(theta) - z * np.sin(theta) + geometry.shift_u_px[view] + centre(geometry.n_u)
             u = np.arange(
-                max(0, int(np.floor(position - reach))), min(geometry.n_u, int(np.ceil(position + reach)) + 1)
+                max(0, int(np.floor(position - half_width))), min(geometry.n_u, int(np.ceil(position + half_width)) + 1)
             )
             if u.size == 0:
                 continue

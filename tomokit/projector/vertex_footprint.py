@@ -80,11 +80,11 @@ def footprint(
             scale = wa * wb / math.factorial(power)
             for edge, sign in ((-0.5, 1.0), (0.5, -1.0)):
                 total += sign * scale * np.maximum(d - (a + b + edge), 0.0) ** power
-    reach = footprint_reach(theta, h)
-    return np.where(np.abs(d) < reach, total, 0.0)
+    half_width = footprint_half_width(theta, h)
+    return np.where(np.abs(d) < half_width, total, 0.0)
 
 
-def footprint_reach(theta: float, h: float) -> float:
+def footprint_half_width(theta: float, h: float) -> float:
     """Half width in pixels of footprint and pixel together."""
     return h * (abs(math.cos(theta)) + abs(math.sin(theta))) + 0.5
 
@@ -104,15 +104,15 @@ def footprint_table(theta: float, h: float, taps: int) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of float32, shape (9, KNOTS + 1, taps)
-        Class ``3 * side_x + side_z``. With ``q = position - reach``, row ``j`` holds the weights of the pixels
+        Class ``3 * side_x + side_z``. With ``q = position - half_width``, row ``j`` holds the weights of the pixels
         ``floor(q) + 1``, ``floor(q) + 2``, ... for the fraction ``q - floor(q) = j / KNOTS``.
     """
     fraction = np.arange(KNOTS + 1)[:, None] / KNOTS
-    d = 1.0 + np.arange(taps)[None, :] - fraction - footprint_reach(theta, h)
+    d = 1.0 + np.arange(taps)[None, :] - fraction - footprint_half_width(theta, h)
     classes = [footprint(d, theta, h, side_x, side_z) for side_x in range(3) for side_z in range(3)]
     return np.stack(classes).astype(np.float32)
 
 
 def footprint_taps(theta: float, h: float) -> int:
     """Most pixels that one vertex meets."""
-    return math.floor(2 * footprint_reach(theta, h)) + 1
+    return math.floor(2 * footprint_half_width(theta, h)) + 1

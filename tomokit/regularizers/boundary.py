@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Boundary:
         self._start, self._face = self._faces.by_leaf(forest.n_leaves)
         self._forest = forest
 
-    def compare(self, forest: Forest, sides: NDArray[np.floating], pull: NDArray[np.floating], scale: float) -> float:
+    def compare(
+        self, forest: Forest, sides: NDArray[np.floating], side_gradient: NDArray[np.floating], scale: float
+    ) -> float:
         """The penalty from the leaves' sides, and its gradient by them: the part that a fused pass does beforehand.
 
         Parameters
@@ -54,7 +56,7 @@ class Boundary:
         forest : Forest
         sides : ndarray, shape (n_leaves, 6, n, n)
             From :func:`tomokit.regularizers.boundary_kernels.copy_sides`.
-        pull : ndarray like `sides`, written
+        side_gradient : ndarray like `sides`, written
             `scale` times the gradient; for :func:`tomokit.regularizers.boundary_kernels.add_sides`.
         scale : float
         """
@@ -66,18 +68,18 @@ class Boundary:
         sums = np.empty(forest.n_leaves)
         compare_sides(
             sides, self._start, self._face, faces.axis, faces.below, faces.fine, faces.coarse, faces.offset,
-            faces.scale, scale * share, pull, sums,
+            faces.scale, scale * share, side_gradient, sums,
         )  # fmt: skip
         return float(sums.sum()) * share
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
-        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.contract.Regularizer`)."""
+        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         from tomokit.regularizers.boundary_kernels import add_all_sides, copy_all_sides
 
         n = field.forest.n
         sides = np.empty((field.forest.n_leaves, 6, n, n), field.values.dtype)
-        pull = np.empty_like(sides)
+        side_gradient = np.empty_like(sides)
         copy_all_sides(field.values, sides)
-        value = self.compare(field.forest, sides, pull, scale)
-        add_all_sides(pull, gradient)
+        value = self.compare(field.forest, sides, side_gradient, scale)
+        add_all_sides(side_gradient, gradient)
         return value

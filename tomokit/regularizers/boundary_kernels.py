@@ -71,20 +71,22 @@ def add_all_sides(sides: Any, gradient: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def _compare_equals(own: Any, other: Any, step: Any, pull: Any) -> Any:
-    """Sum of ``|own - other|``; `step` times its gradient by `own` is added to `pull`."""
+def _compare_equals(own: Any, other: Any, step: Any, side_gradient: Any) -> Any:
+    """Sum of ``|own - other|``; `step` times its gradient by `own` is added to `side_gradient`."""
     total = step * 0
     for i in range(own.shape[0]):
         for j in range(own.shape[1]):
             d = own[i, j] - other[i, j]
             total += abs(d)
-            pull[i, j] += step if d > 0 else (-step if d < 0 else step * 0)
+            side_gradient[i, j] += step if d > 0 else (-step if d < 0 else step * 0)
     return total
 
 
 @njit(cache=True, error_model="numpy")
-def _compare_jump(fine: Any, coarse: Any, offset: Any, scale: float, step: Any, by_fine: bool, pull: Any) -> Any:
-    """Sum of ``|fine - coarse interpolated|``; `step` times its gradient by one of the two is added to `pull`."""
+def _compare_jump(
+    fine: Any, coarse: Any, offset: Any, scale: float, step: Any, by_fine: bool, side_gradient: Any
+) -> Any:
+    """Sum of ``|fine - coarse interpolated|``; `step` times its gradient by one of them is added to `side_gradient`."""
     n = fine.shape[0]
     real = fine.dtype.type
     one = real(1)
@@ -101,21 +103,21 @@ def _compare_jump(fine: Any, coarse: Any, offset: Any, scale: float, step: Any, 
             high = coarse[p + 1, q] + t * (coarse[p + 1, q + 1] - coarse[p + 1, q])
             d = fine[i, j] - (low + s * (high - low))
             total += abs(d)
-            pulled = step if d > 0 else (-step if d < 0 else step * 0)
+            signed_step = step if d > 0 else (-step if d < 0 else step * 0)
             if by_fine:
-                pull[i, j] += pulled
+                side_gradient[i, j] += signed_step
             else:
-                pull[p, q] -= pulled * (one - s) * (one - t)
-                pull[p, q + 1] -= pulled * (one - s) * t
-                pull[p + 1, q] -= pulled * s * (one - t)
-                pull[p + 1, q + 1] -= pulled * s * t
+                side_gradient[p, q] -= signed_step * (one - s) * (one - t)
+                side_gradient[p, q + 1] -= signed_step * (one - s) * t
+                side_gradient[p + 1, q] -= signed_step * s * (one - t)
+                side_gradient[p + 1, q + 1] -= signed_step * s * t
     return total
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
 def compare_sides(
     sides: Any, start: Any, face: Any, axis: Any, below: Any, fine: Any, coarse: Any, offset: Any, scale: Any,
-    step: float, pull: Any, out: Any,
+    step: float, side_gradient: Any, out: Any,
 ) -> None:  # fmt: skip
     """Sum of the differences on the faces of each leaf, with the gradient by its sides.
 
@@ -128,13 +130,13 @@ def compare_sides(
         Of :class:`tomokit.octree.faces.Faces`.
     step : float
         Factor of the gradient.
-    pull : array like `sides`, written
+    side_gradient : array like `sides`, written
         Gradient of the sum by the sides, times `step`.
     out : float64 array, shape (n_leaves,), written
         Sum of ``|difference|`` over the points of the faces whose finer side the leaf is: each face counts once.
     """
     for leaf in prange(sides.shape[0]):
-        mine = pull[leaf]
+        mine = side_gradient[leaf]
         mine[:] = 0
         total = 0.0
         typed = sides.dtype.type(step)

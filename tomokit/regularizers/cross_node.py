@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.plugin.options import option
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 
 # As in tomokit.regularizers.cross_node_tables, which is not imported here because compiled code is slow to load.
 KERNELS = {"dot": 0, "gaussian": 1}
@@ -97,7 +97,7 @@ class CrossNode:
         return CrossNodeTables(float(means.sum()), leaves, grid, table)
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
-        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.contract.Regularizer`).
+        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`).
 
         If a value is not finite, the result is not a number and the gradient is left as it is.
         """

@@ -242,10 +242,10 @@ def add_slopes(values: Any, low: Any, inverse: Any, table: Any, scale: Any, grad
             c = table[node[i]]
             e = c[0] + s * (c[1] + s * (c[2] + s * c[3]))
             slope = step * (c[1] + s * (two * c[2] + s * three * c[3]))
-            pull = scale * (c[4] + s * (c[5] + s * (c[6] + s * c[7])))
+            partner_gradient = scale * (c[4] + s * (c[5] + s * (c[6] + s * c[7])))
             # The sign as a clipped product: a branch on it would be mispredicted every other time.
             sign = min(max(e * huge, -one), one)
-            added[i] = pull + slope * sign
+            added[i] = partner_gradient + slope * sign
         out = gradient[first : first + part.size]
         for i in range(part.size):
             out[i] += added[i]

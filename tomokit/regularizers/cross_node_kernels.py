@@ -25,7 +25,7 @@ from tomokit.regularizers.cross_node_grid import (
     grid_of,
     to_cubic,
 )
-from tomokit.regularizers.cross_node_tables import GAUSSIAN, answer_table, pull_table
+from tomokit.regularizers.cross_node_tables import GAUSSIAN, answer_table, partner_gradient_table
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
@@ -103,7 +103,9 @@ def tabulate_pairs(
             to_cubic(g, g_slope, 1.0, cubic)
             table[i, :, :4] = cubic
             out[i] = deposit_signs(cells[i], cubic, signs) / size
-            pull_table(low_a, spacing_a, low_b, spacing_b, signs, kernel, temperature, f, slope, weight, g, g_slope)
+            partner_gradient_table(
+                low_a, spacing_a, low_b, spacing_b, signs, kernel, temperature, f, slope, weight, g, g_slope
+            )
             to_cubic(g, g_slope, 1.0 / size, cubic)
             table[j, :, 4:] = cubic
 

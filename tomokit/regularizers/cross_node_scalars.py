@@ -71,7 +71,7 @@ def bends(f: Any, slope: Any, next_f: Any, next_slope: Any, real: Any) -> Any:
 
 
 @register_jitable(error_model="numpy", fastmath=_FLAGS)
-def pull_terms(
+def partner_gradient_terms(
     d: Any, y: Any, inverse: Any, bend: Any, steep_a: Any, steep_b: Any, rise: Any, real: Any
 ) -> Any:  # fmt: skip
     """``phi`` and the derivatives of ``w phi`` over w: by a, by b, by both.

@@ -30,8 +30,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from tomokit.field.exponential import exp_of
-from tomokit.regularizers.cross_node_scalars import STEEPEST, pull_terms
+from tomokit.activation.exponential import exp_of
+from tomokit.regularizers.cross_node_scalars import STEEPEST, partner_gradient_terms
 
 DOT, GAUSSIAN = 0, 1
 KERNELS = {"dot": DOT, "gaussian": GAUSSIAN}
@@ -133,9 +133,9 @@ def _hold_monotone(f: Any, slope: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def pull_table(
+def partner_gradient_table(
     low_a: float, spacing_a: float, low_b: float, spacing_b: float, signs: Any, kernel: int, temperature: float,
-    f: Any, slope: Any, weight: Any, pull: Any, pull_slope: Any,
+    f: Any, slope: Any, weight: Any, partner_gradient: Any, partner_gradient_slope: Any,
 ) -> None:  # fmt: skip
     """``G`` and its derivative at the partner's nodes.
 
@@ -145,15 +145,15 @@ def pull_table(
         As in, and from, :func:`answer_table`.
     signs : float64 array, shape (K, 2)
         Deposit of the asking leaf's signs.
-    pull, pull_slope : float64 arrays, shape (K,), written
+    partner_gradient, partner_gradient_slope : float64 arrays, shape (K,), written
         Function, and derivative by b times the spacing.
     """
     nodes = f.size
     inverse = 1.0 / temperature
     bend = 0.0 if kernel == DOT else -inverse
     steep_a, steep_b = STEEPEST / spacing_a, STEEPEST / spacing_b
-    pull[:] = 0
-    pull_slope[:] = 0
+    partner_gradient[:] = 0
+    partner_gradient_slope[:] = 0
     for k in range(nodes):
         s0, s1 = signs[k, 0], signs[k, 1] * spacing_a
         if s0 == 0.0 and s1 == 0.0:
@@ -165,8 +165,8 @@ def pull_table(
         for m in range(nodes):
             d = low_b + spacing_b * m - answer
             y = (constant - linear * m) * inverse
-            phi, by_a, by_b, by_both = pull_terms(d, y, inverse, bend, steep_a, steep_b, rise, np.float64)
-            pull[m] += w[m] * (s0 * phi + s1 * by_a)
-            pull_slope[m] += w[m] * (s0 * by_b + s1 * by_both)
+            phi, by_a, by_b, by_both = partner_gradient_terms(d, y, inverse, bend, steep_a, steep_b, rise, np.float64)
+            partner_gradient[m] += w[m] * (s0 * phi + s1 * by_a)
+            partner_gradient_slope[m] += w[m] * (s0 * by_b + s1 * by_both)
     for m in range(nodes):
-        pull_slope[m] *= spacing_b
+        partner_gradient_slope[m] *= spacing_b

@@ -14,7 +14,7 @@ from tomokit.octree.faces import Faces
 Array = NDArray[np.float64]
 
 
-def total_variation(values: Array, weights: Array, variant: str, delta: float, turn: int = 0) -> tuple[float, Array]:
+def total_variation(values: Array, weights: Array, variant: str, delta: float, stencil: int = 0) -> tuple[float, Array]:
     """Sum over leaves of their weight times the mean total variation inside.
 
     Parameters
@@ -24,7 +24,7 @@ def total_variation(values: Array, weights: Array, variant: str, delta: float, t
     variant : {"anisotropic", "isotropic", "huber", "concave"}
     delta : float
         For Huber's and the concave penalty.
-    turn : int
+    stencil : int
         Bits 0, 1 and 2: along x, z and y differences are to the vertex before, as if the field were mirrored.
 
     Returns
@@ -32,7 +32,7 @@ def total_variation(values: Array, weights: Array, variant: str, delta: float, t
     value : float
     gradient : ndarray like `values`
     """
-    mirrored = tuple(axis for bit, axis in enumerate((1, 2, 3)) if turn >> bit & 1)
+    mirrored = tuple(axis for bit, axis in enumerate((1, 2, 3)) if stencil >> bit & 1)
     if mirrored:
         value, gradient = total_variation(np.flip(values, mirrored), weights, variant, delta)
         return value, np.flip(gradient, mirrored)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 
 # As in tomokit.regularizers.tv_kernel, which is not imported here because compiled code is slow to load.
 VARIANTS = {"anisotropic": 0, "isotropic": 1, "huber": 2, "concave": 3}
@@ -79,16 +79,16 @@ class TotalVariation:
         """Factors of the leaves' own mean total variations: see :func:`leaf_weights`."""
         return leaf_weights(forest, self.options.measure)
 
-    def turn(self, step: int) -> int:
+    def stencil(self, step: int) -> int:
         """Which of the ways to take differences together a step has: one after the other, as often as it is asked."""
         return step // self.options.every % TURNS
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
-        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.contract.Regularizer`)."""
+        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         from tomokit.regularizers.tv_kernel import tv_leaves
 
         weights = self.leaf_weights(field.forest)
         means = np.empty(field.forest.n_leaves)
-        turn = self.turn(field.step)
-        tv_leaves(field.values, gradient, scale * weights, self.variant, self.options.delta, turn, means)
+        stencil = self.stencil(field.step)
+        tv_leaves(field.values, gradient, scale * weights, self.variant, self.options.delta, stencil, means)
         return float(np.vdot(weights, means))

@@ -31,7 +31,7 @@ _FLAGS = {"contract", "reassoc", "nsz"}
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float, turn: int) -> float:
+def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float, stencil: int) -> float:
     """Mean total variation of one leaf; its gradient times `scale` is added.
 
     Parameters
@@ -46,7 +46,7 @@ def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float,
         One of :data:`VARIANTS`.
     delta : float
         Where Huber's penalty turns linear, or what an edge costs the concave one at most; positive.
-    turn : int
+    stencil : int
         Bits 0, 1 and 2 say whether a vertex's length has the differences to the vertex before along x, z and y,
         rather than to the next; without effect on penalties of single differences.
 
@@ -56,9 +56,9 @@ def tv_leaf(block: Any, gradient: Any, scale: float, variant: int, delta: float,
         Mean over the ``n^2 (n - 1)`` differences of an axis, summed over the axes; sums in double precision.
     """
     if variant == ISOTROPIC:
-        return _isotropic(block, gradient, scale, 0.0, turn)
+        return _isotropic(block, gradient, scale, 0.0, stencil)
     if variant == CONCAVE:
-        return _isotropic(block, gradient, scale, 1.0 / delta, turn)
+        return _isotropic(block, gradient, scale, 1.0 / delta, stencil)
     return _by_axis(block, gradient, scale, delta if variant == HUBER else _TINY)
 
 
@@ -113,7 +113,7 @@ def _by_axis(block: Any, gradient: Any, scale: float, delta: float) -> float:
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def _isotropic(block: Any, gradient: Any, scale: float, bend: float, turn: int) -> float:
+def _isotropic(block: Any, gradient: Any, scale: float, bend: float, stencil: int) -> float:
     n = block.shape[0]
     plane = n * n
     real = block.dtype.type
@@ -123,16 +123,16 @@ def _isotropic(block: Any, gradient: Any, scale: float, bend: float, turn: int) 
     values, slope = block.reshape(-1), gradient.reshape(-1)
     # Where the other vertex of a difference along z and y lies in a plane; the first and one past the last that have
     # one.
-    to_z, to_y = -n if turn & 2 else n, -1 if turn & 4 else 1
+    to_z, to_y = -n if stencil & 2 else n, -1 if stencil & 4 else 1
     first_z, stop_z = max(0, -to_z), plane - max(0, to_z)
     first_y, stop_y = max(0, -to_y), plane - max(0, to_y)
-    mask = _all_but(0 if turn & 4 else n - 1, n, block)
+    mask = _all_but(0 if stencil & 4 else n - 1, n, block)
     dz, dy = np.zeros(plane, real), np.zeros(plane, real)
     along_x, along_z, along_y = np.zeros(plane, real), np.zeros(plane, real), np.zeros(plane, real)
     total = 0.0
     for count in range(n):
-        x = n - 1 - count if turn & 1 else count
-        beyond = max(x - 1, 0) if turn & 1 else min(x + 1, n - 1)
+        x = n - 1 - count if stencil & 1 else count
+        beyond = max(x - 1, 0) if stencil & 1 else min(x + 1, n - 1)
         here = values[x * plane : (x + 1) * plane]
         ahead = values[beyond * plane : (beyond + 1) * plane]
         shifted = here[first_z + to_z : stop_z + to_z]
@@ -164,7 +164,7 @@ def _isotropic(block: Any, gradient: Any, scale: float, bend: float, turn: int) 
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def tv_leaves(values: Any, gradient: Any, scale: Any, variant: int, delta: float, turn: int, out: Any) -> None:
+def tv_leaves(values: Any, gradient: Any, scale: Any, variant: int, delta: float, stencil: int, out: Any) -> None:
     """:func:`tv_leaf` of every leaf, leaves side by side.
 
     Parameters
@@ -175,9 +175,9 @@ def tv_leaves(values: Any, gradient: Any, scale: Any, variant: int, delta: float
         Factor of each leaf's gradient.
     variant : int
     delta : float
-    turn : int
+    stencil : int
     out : float64 array, shape (n_leaves,), written
         Mean total variation of each leaf.
     """
     for leaf in prange(values.shape[0]):
-        out[leaf] = tv_leaf(values[leaf], gradient[leaf], scale[leaf], variant, delta, turn)
+        out[leaf] = tv_leaf(values[leaf], gradient[leaf], scale[leaf], variant, delta, stencil)

@@ -148,7 +148,7 @@ class _Leaves:
     """The field of an octree, as means over cubes about the points."""
 
     def __init__(self, state: State, recipe: dict[str, Any]) -> None:
-        from tomokit.field.activation import KINDS, activate_leaves
+        from tomokit.activation.functions import KINDS, activate_leaves
         from tomokit.octree.state import from_arrays
 
         prefix = recipe["forest"]

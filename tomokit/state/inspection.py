@@ -48,7 +48,7 @@ def describe_state(path: Path) -> dict[str, Any]:
         "in_the_middle_of_an_epoch": state.paused,
         "loss": history[-1]["loss"] if history else None,
         "configuration": provenance["configuration"],
-        "settled": provenance["settled"],
+        "resolved_parameters": provenance["resolved_parameters"],
         "inputs": provenance["inputs"],
         "plugins": provenance["plugins"],
         "arrays": {name: f"{array.dtype} {list(array.shape)}" for name, array in state.arrays.items()},

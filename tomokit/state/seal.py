@@ -24,7 +24,8 @@ from typing import BinaryIO
 from tomokit.errors import InputError
 
 SEAL_BYTES = 512
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_WRITTEN_BY = {1: "tomokit 0.1", 2: "tomokit 0.2"}
 
 _MAGIC = b"tomokit state\n"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -91,7 +92,7 @@ def check_seal(stream: BinaryIO, path: Path) -> None:
         raise StateError(
             f"a state of format {version}, but this version of tomokit reads format {FORMAT_VERSION}",
             file=path,
-            remedy="continue it with the version that wrote it",
+            remedy=f"continue it with {_WRITTEN_BY.get(version, 'the version that wrote it')}",
         )
     if size != sealed_size:
         what = "cut off" if size < sealed_size else "longer than it was"

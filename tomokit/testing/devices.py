@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.cuda.device import Device, devices
 from tomokit.errors import ResourceError
+from tomokit.gpu.device import Device, devices
 from tomokit.octree import Forest
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 from tomokit.testing.checks import CheckError, NotTriedError
 from tomokit.testing.trees import PLACES, places, random_field, single_leaf, without_leaf
 
@@ -53,7 +53,7 @@ class DeviceSubject:
         NotTriedError
             If there is no GPU, or the regularizer refuses these options there.
         """
-        reason = self.cls(self.options).refuses_cuda(self.options)
+        reason = self.cls(self.options).cuda_unsupported_reason(self.options)
         if reason is not None:
             raise NotTriedError(f"it refuses these options there: {reason}")
         try:

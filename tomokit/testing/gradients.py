@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 from tomokit.testing.checks import CheckError
 from tomokit.testing.derivative import slope
 from tomokit.testing.trees import PLACES, places

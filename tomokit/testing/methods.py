@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem, ProblemShape, Run
+from tomokit.methods.interface import Run
 from tomokit.projector import DenseProjector
 from tomokit.testing.checks import Check, CheckError, Declaration, demand
 from tomokit.testing.series import Specimen, small_specimen
@@ -67,7 +68,7 @@ def method_checks(
     yield Check("its prediction is that of its volume", lambda: subject.predicts(prediction))
     yield Check("it gives the same bits again, and leaves its problem alone", subject.deterministic)
     yield Check("nothing under the mask matters", subject.masked)
-    yield Check("it fits exposures where it is asked to, and only there", subject.exposes)
+    yield Check("it fits offsets where it is asked to, and only there", subject.exposes)
     yield Check("it continues from its arrays bit for bit", subject.continues)
     yield Check("it refuses arrays that do not belong, by name", subject.refuses)
     yield Check("it stands odd sizes and a single view", subject.odd_sizes)
@@ -146,9 +147,9 @@ class _Subject:
         before = self.problem.projections.copy()
         results = set()
         for _ in range(2):
-            run = self.start(seed=7, fit_exposure=True)
+            run = self.start(seed=7, fit_offsets=True)
             self.finish(run)
-            results.add((run.volume().tobytes(), run.exposure().tobytes()))
+            results.add((run.volume().tobytes(), run.offsets().tobytes()))
         if len(results) > 1:
             raise CheckError("it is not deterministic: the same seed gives other bits")
         if not np.array_equal(self.problem.projections, before):
@@ -162,7 +163,7 @@ class _Subject:
         volumes = []
         for garbage in (0.0, 1e3):
             projections = np.where(mask > 0, self.problem.projections, np.float32(garbage))
-            run = self.start(projections=projections, mask=mask, fit_exposure=True)
+            run = self.start(projections=projections, mask=mask, fit_offsets=True)
             self.finish(run)
             volumes.append(run.volume())
         if not np.array_equal(volumes[0], volumes[1]):
@@ -171,20 +172,20 @@ class _Subject:
     def exposes(self) -> None:
         run = self.start()
         self.finish(run)
-        if run.exposure().shape != (self.problem.geometry.n_views,) or run.exposure().any():
-            raise CheckError("exposures are not zeros, one for each view, where none are to be fitted")
+        if run.offsets().shape != (self.problem.geometry.n_views,) or run.offsets().any():
+            raise CheckError("offsets are not zeros, one for each view, where none are to be fitted")
         added = 0.1 * np.random.default_rng(3).uniform(-1, 1, self.problem.geometry.n_views)
         added *= float(self.problem.projections.max())
         changed = (self.problem.projections + added[:, None, None]).astype(np.float32)
-        runs = [self.start(projections=p, fit_exposure=True) for p in (self.problem.projections, changed)]
+        runs = [self.start(projections=p, fit_offsets=True) for p in (self.problem.projections, changed)]
         for one in runs:
             self.finish(one)
-        found = (runs[1].exposure() - runs[0].exposure()).astype(np.float64)
+        found = (runs[1].offsets() - runs[0].offsets()).astype(np.float64)
         if np.abs(found - added).max() > 0.1 * np.abs(added).max():
-            raise CheckError("a constant added to a view is not taken up by its exposure")
+            raise CheckError("a constant added to a view is not taken up by its offset")
 
     def continues(self) -> None:
-        problem = {"fit_exposure": True, "seed": 3}
+        problem = {"fit_offsets": True, "seed": 3}
         whole = self.start(**problem)
         saved_at = max(1, whole.epochs // 2)
         while whole.epoch < saved_at:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.optimizers.contract import State
+from tomokit.optimizers.interface import State
 from tomokit.testing.checks import Check, CheckError, Declaration, demand
 from tomokit.testing.threads import numbers_of_threads
 

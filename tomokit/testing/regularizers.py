@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 from tomokit.testing.checks import Check, CheckError, Declaration, demand
 from tomokit.testing.derivative import STEP
 from tomokit.testing.devices import DeviceSubject
@@ -36,7 +36,7 @@ def check_regularizer(
 ) -> list[str]:
     """Make sure that a regularizer can be trusted in a fit.
 
-    One that has ``refuses_cuda`` is tried on a GPU too, where there is one.
+    One that has ``cuda_unsupported_reason`` is tried on a GPU too, where there is one.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def regularizer_checks(
     yield Check("it is as good in single precision", subject.single_precision)
     yield Check("it stands constant fields, holes and leaves without neighbours", subject.odd_forests)
     yield Check("it does not hide what is not a number", subject.not_a_number)
-    if getattr(cls, "refuses_cuda", None) is not None:
+    if getattr(cls, "cuda_unsupported_reason", None) is not None:
         there = DeviceSubject(cls, declaration.options, subject.forest, seed, 10 * accuracy[0])
         yield Check("it gives on a GPU what it gives on the CPU", there.check)
 

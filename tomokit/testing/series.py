@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.contract import Problem
 from tomokit.phantom import project_analytic, random_shells, voxelize
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tomokit.octree import Forest
 from tomokit.octree.lookup import CHILDREN
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 
 INSIDE = "inside a leaf"
 OUTER = "on the outer boundary"

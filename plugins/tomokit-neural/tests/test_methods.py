@@ -11,8 +11,8 @@ import torch
 from tomokit_neural.implicit import Implicit, ImplicitOptions
 from tomokit_neural.neat import Neat, NeatOptions
 
+from tomokit.data.problem import ProblemShape
 from tomokit.errors import InputError, OptionError
-from tomokit.methods.contract import ProblemShape
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.testing import check_method
@@ -91,7 +91,7 @@ def test_a_state_after_a_split_continues_and_others_are_refused(specimen) -> Non
     run = Neat().start(specimen.problem, options)
     run.advance()
     saved = {name: np.array(array) for name, array in run.arrays().items()}
-    assert saved["memory_key"].size > 0
+    assert saved["indicator_key"].size > 0
     other = Neat().start(specimen.problem, options)
     assert other.forest.n_leaves < run.forest.n_leaves
     volume = other.volume()

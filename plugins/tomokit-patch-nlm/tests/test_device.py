@@ -10,9 +10,9 @@ import tomokit_patch_nlm.device as on_device
 from tomokit_patch_nlm.device import SOURCES, device_bytes
 from tomokit_patch_nlm.regularizer import PatchNlm, PatchNlmOptions
 
-from tomokit.cuda.device import use_devices
+from tomokit.gpu.device import use_devices
 from tomokit.octree import Forest
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 from tomokit.testing.devices import DeviceSubject
 from tomokit.testing.trees import random_field, single_leaf, two_level_forest, without_leaf
 
@@ -126,7 +126,7 @@ def test_the_kernels_compile_within_their_registers(n: int, architecture: str) -
     pytest.importorskip("cuda.bindings.nvrtc", reason="no NVRTC: pip install 'tomokit[cuda-check]'")
     from nvrtc import MOST_REGISTERS, compile_for
 
-    from tomokit.cuda.source import source_text
+    from tomokit.gpu.source import source_text
 
     found = {}
     for source in SOURCES:
@@ -141,7 +141,7 @@ def test_no_instruction_is_in_double_precision() -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="no NVRTC: pip install 'tomokit[cuda-check]'")
     from nvrtc import ptx_of
 
-    from tomokit.cuda.source import source_text
+    from tomokit.gpu.source import source_text
 
     for path in SOURCES:
         source = source_text(path, {"N": 42, "MARGIN": 4})
@@ -153,9 +153,9 @@ def test_no_instruction_is_in_double_precision() -> None:
 def test_a_fit_with_it_is_the_cpus() -> None:
     from cases import small_problem
 
-    from tomokit.cuda.octree_run import OctreeRunOnDevice
-    from tomokit.fit.options import OctreeOptions
-    from tomokit.fit.run import OctreeRun
+    from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+    from tomokit.methods.octree.options import OctreeOptions
+    from tomokit.methods.octree.run import OctreeRun
     from tomokit.plugin.manager import get_registry
     from tomokit.plugin.registry import Entry
 

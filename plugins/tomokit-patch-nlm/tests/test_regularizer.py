@@ -10,7 +10,7 @@ from tomokit_patch_nlm.halo import find_owners, hand_back, take
 from tomokit_patch_nlm.regularizer import PatchNlm, PatchNlmOptions
 
 from tomokit.octree import Forest
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 from tomokit.testing import check_regularizer
 from tomokit.testing.trees import vertices_px, without_leaf
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.dense_run import margin_option
+from tomokit.data.margin import margin_option
+from tomokit.data.problem import Problem, ProblemShape
 from tomokit.plugin.options import option
 
 
@@ -43,7 +43,7 @@ class Implicit:
     Options: ClassVar[type] = ImplicitOptions
 
     def start(self, problem: Problem, options: ImplicitOptions) -> Any:
-        """Set up a run (see :class:`tomokit.methods.contract.Method`)."""
+        """Set up a run (see :class:`tomokit.methods.interface.Method`)."""
         from tomokit_neural.implicit_run import ImplicitRun
 
         return ImplicitRun(problem, options)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tomokit.methods.contract import Problem
+from tomokit.data.problem import Problem
 from tomokit_neural.adam import Adam
 from tomokit_neural.implicit import ImplicitOptions
 from tomokit_neural.networks import EncodedField, ResidualFlow
@@ -18,7 +18,7 @@ _NOISE = 0.05  # standard deviation of an intensity that the flow starts from
 
 
 class ImplicitRun(NeuralRun):
-    """A fit under way (see :class:`tomokit.methods.contract.Run`)."""
+    """A fit under way (see :class:`tomokit.methods.interface.Run`)."""
 
     def __init__(self, problem: Problem, options: ImplicitOptions) -> None:
         super().__init__(problem, options)
@@ -63,7 +63,7 @@ class ImplicitRun(NeuralRun):
         )
         total = weight.sum().clamp(min=1e-6)
         residual = self.centred(data - fine_p, weight, rays.view)
-        # The intensity that is observed once the exposure is taken off, against that which is predicted.
+        # The intensity that is observed once the offset is taken off, against that which is predicted.
         intensity = (-fine_p).exp()
         apart = (-(fine_p + residual)).exp() - intensity
         off = (-(coarse_p + self.centred(data - coarse_p, weight, rays.view))).exp() - (-coarse_p).exp()

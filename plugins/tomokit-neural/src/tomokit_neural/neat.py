@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.dense_run import margin_option
+from tomokit.data.margin import margin_option
+from tomokit.data.problem import Problem, ProblemShape
 from tomokit.plugin.options import option
 
 
@@ -41,7 +41,7 @@ class Neat:
     Options: ClassVar[type] = NeatOptions
 
     def start(self, problem: Problem, options: NeatOptions) -> Any:
-        """Set up a run (see :class:`tomokit.methods.contract.Method`)."""
+        """Set up a run (see :class:`tomokit.methods.interface.Method`)."""
         from tomokit_neural.neat_run import NeatRun
 
         return NeatRun(problem, options)

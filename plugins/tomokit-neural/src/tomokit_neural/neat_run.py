@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tomokit.data.problem import Problem
 from tomokit.errors import InputError
-from tomokit.methods.contract import Problem
 from tomokit.octree import Forest
 from tomokit.octree.cover import Region, cover
+from tomokit.octree.error_indicators import Memory
 from tomokit.octree.leaf_size import choose_leaf_px
-from tomokit.octree.measures import Memory
 from tomokit.octree.structure import plan_update
 from tomokit_neural.adam import Adam
 from tomokit_neural.grids import Lookup, Seams, interpolate, total_variation
@@ -25,11 +25,11 @@ from tomokit_neural.run import NeuralRun, integral, stratified
 
 _SPREAD = 0.1  # of the features at the start
 _FOREST = ("forest_level", "forest_index")
-_MEMORY = ("memory_key", "memory_contribution")
+_MEMORY = ("indicator_key", "indicator_contribution")
 
 
 class NeatRun(NeuralRun):
-    """A fit under way (see :class:`tomokit.methods.contract.Run`)."""
+    """A fit under way (see :class:`tomokit.methods.interface.Run`)."""
 
     def __init__(self, problem: Problem, options: NeatOptions) -> None:
         super().__init__(problem, options)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry, centre
-from tomokit.methods.contract import Problem
 
 
 @dataclass(frozen=True)

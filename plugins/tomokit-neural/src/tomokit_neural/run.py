@@ -1,7 +1,7 @@
-"""What both methods share: batches of rays, exposures, volume, prediction and state.
+"""What both methods share: batches of rays, offsets, volume, prediction and state.
 
-A batch holds rays of a few views. Where exposures are fitted, each view's is solved for within the batch: the mean of
-its residuals. The exposures that a run reports are those of the whole views.
+A batch holds rays of a few views. Where offsets are fitted, each view's is solved for within the batch: the mean of
+its residuals. The offsets that a run reports are those of the whole views.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tomokit.data.margin import margin_px
+from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import TiltGeometry, centre
-from tomokit.methods.contract import Problem, ProblemShape
-from tomokit.methods.dense_run import margin_px
 from tomokit.projector import DenseProjector
 from tomokit_neural.adam import Adam
 from tomokit_neural.rays import Box, Rays, make_rays, used_pixels
@@ -28,7 +28,7 @@ _CHUNK = 1 << 16
 
 
 class NeuralRun(ABC):
-    """A reconstruction under way (see :class:`tomokit.methods.contract.Run`).
+    """A reconstruction under way (see :class:`tomokit.methods.interface.Run`).
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ class NeuralRun(ABC):
         return 0.1 if self.epoch >= self.epochs - self.epochs // 4 and self.epochs >= 4 else 1.0
 
     def centred(self, residual: torch.Tensor, weight: torch.Tensor, view: NDArray[np.int64]) -> torch.Tensor:
-        """Residuals of a batch after each view's exposure."""
-        if not self.problem.fit_exposure:
+        """Residuals of a batch after each view's offset."""
+        if not self.problem.fit_offsets:
             return residual
         which = torch.from_numpy(view)
         zeros = torch.zeros(self.problem.geometry.n_views)
@@ -151,10 +151,10 @@ class NeuralRun(ABC):
         projector = DenseProjector(geometry, self.problem.thickness_px, self.n_x)
         return (projector(self._wide_volume()) * np.float32(self.kappa)).astype(np.float32, copy=False)
 
-    def exposure(self) -> NDArray[np.float32]:
-        """Masked mean of each view's residual; zeros where exposures are not fitted."""
+    def offsets(self) -> NDArray[np.float32]:
+        """Masked mean of each view's residual; zeros where offsets are not fitted."""
         geometry = self.problem.geometry
-        if not self.problem.fit_exposure:
+        if not self.problem.fit_offsets:
             return np.zeros(geometry.n_views, np.float32)
         residual = self.problem.projections - self.predict(geometry)
         mask = np.ones_like(residual) if self.problem.mask is None else self.problem.mask

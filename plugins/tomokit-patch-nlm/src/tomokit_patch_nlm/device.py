@@ -77,7 +77,7 @@ class PatchesOnDevice:
         batch = self._batch
         blocks, present, slopes = (xp.empty((batch, edge, edge, edge), np.float32) for _ in range(3))
         weights = xp.empty((batch, at_once, n, n, n), np.float32)
-        pulls = xp.empty((batch, at_once, wide, wide, wide), np.float32)
+        penalty_gradients = xp.empty((batch, at_once, wide, wide, wide), np.float32)
         tiles = -(-wide // (_WIDE - 2)) * -(-wide // (_HIGH - 2))
         partial = xp.empty((self.n_inside, n_offsets, tiles), np.float32)
         places = xp.asarray(offsets.astype(np.int32))
@@ -96,8 +96,8 @@ class PatchesOnDevice:
                     grid, in_tiles, (blocks, present, places, weights, partial, limit, begin, first, n_offsets)
                 )
                 if factor != 0:
-                    k["pull"](grid, in_tiles, (blocks, weights, places, pulls, turn, first))
-                    k["collect"](of_block, in_line, (pulls, places, slopes, first, several, int(first > 0)))
+                    k["pull"](grid, in_tiles, (blocks, weights, places, penalty_gradients, turn, first))
+                    k["collect"](of_block, in_line, (penalty_gradients, places, slopes, first, several, int(first > 0)))
             if factor != 0:
                 k["hand_back"](
                     (-(-(n**3) // _THREADS), len(reached), 1), in_line,

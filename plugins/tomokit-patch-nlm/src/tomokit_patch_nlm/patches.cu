@@ -116,7 +116,7 @@ extern "C" __global__ void __launch_bounds__(WIDE* HIGH, 4) pull(
     }
 }
 
-__device__ inline float pull_at(const float* __restrict__ pulls, int x, int z, int y) {
+__device__ inline float partner_gradient_at(const float* __restrict__ pulls, int x, int z, int y) {
     const bool inside = x >= 0 && x < W && z >= 0 && z < W && y >= 0 && y < W;
     return inside ? pulls[(x * W + z) * W + y] : 0.0f;
 }
@@ -133,8 +133,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) collect(
     for (int i = 0; i < count; ++i) {
         const int* o = offsets + 3 * (first + i);
         const float* of_offset = pulls + ((long long)blockIdx.y * count + i) * (W * W * W);
-        sum += pull_at(of_offset, x, z, y);
-        sum -= pull_at(of_offset, x - o[0], z - o[1], y - o[2]);
+        sum += partner_gradient_at(of_offset, x, z, y);
+        sum -= partner_gradient_at(of_offset, x - o[0], z - o[1], y - o[2]);
     }
     slopes[at] = sum;
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
-from tomokit.regularizers.contract import Field
+from tomokit.regularizers.interface import Field
 
 if TYPE_CHECKING:
     from tomokit_patch_nlm.device import PatchesOnDevice
@@ -52,7 +52,7 @@ class PatchNlm:
         self._forest: Forest | None = None
         self._on_device: PatchesOnDevice | None = None
 
-    def refuses_cuda(self, options: PatchNlmOptions) -> str | None:
+    def cuda_unsupported_reason(self, options: PatchNlmOptions) -> str | None:
         """Nothing: it has kernels for all of them."""
         return None
 
@@ -63,7 +63,7 @@ class PatchNlm:
         return device_bytes(n_leaves, n, options.search + 1, min(options.offsets, len(self._window)))
 
     def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> Any:
-        """The value; `scale` times the gradient is added (see :class:`tomokit.regularizers.contract.Regularizer`)."""
+        """The value; `scale` times the gradient is added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         forest = field.forest
         count = min(self.options.offsets, len(self._window))
         offsets = self._window[np.sort(field.rng.choice(len(self._window), count, replace=False))]

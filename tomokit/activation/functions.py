@@ -1,0 +1,141 @@
+"""Activations: densities rho from stored values v, vertex by vertex, with derivative and inverse.
+
+The kernels take flat contiguous blocks, one leaf's or everything, so that a fused pass can call them while a leaf is in
+cache; `kind` is one of :data:`KINDS`.
+
+- ``squareplus``: ``rho = (v + sqrt(v^2 + b)) / 2`` (Barron, arXiv:2112.11687, 2021), ``rho' = rho / sqrt(v^2 + b)``,
+  ``v = rho - b / (4 rho)``. At v = 0 it is ``sqrt(b) / 2`` with slope 1/2. The default ``b = (ln 2)^2`` makes that
+  ``ln(2) / 2``, the value of the publication's softplus, so that learning rates and weights carry over.
+- ``softplus``: ``rho = ln(1 + e^(beta v)) / beta``, ``rho' = 1 / (1 + e^(-beta v))``; beta 2 in the publication.
+- ``identity``: ``rho = v``, for signed densities.
+
+No branch of any of them overflows, and none cancels: for negative v the squareplus is taken as
+``b / (2 (sqrt(v^2 + b) + |v|))``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, prange
+
+from tomokit.activation.exponential import exp_of, log_of_one_plus
+
+SQUAREPLUS, SOFTPLUS, IDENTITY = 0, 1, 2
+KINDS = {"squareplus": SQUAREPLUS, "softplus": SOFTPLUS, "identity": IDENTITY}
+DEFAULT_PARAMETER = {"squareplus": math.log(2.0) ** 2, "softplus": 2.0, "identity": 0.0}
+"""``b`` of the squareplus and ``beta`` of the softplus; the identity has none."""
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def activate_block(kind: int, parameter: float, values: Any, density: Any) -> None:
+    """``density = s(values)``.
+
+    Parameters
+    ----------
+    kind : int
+        One of :data:`KINDS`.
+    parameter : float
+        ``b > 0`` or ``beta > 0``; see :data:`DEFAULT_PARAMETER`.
+    values : array of float32 or float64, shape (size,)
+    density : array like it, written
+        May be `values` itself.
+    """
+    real = values.dtype.type
+    half = real(0.5)
+    if kind == SQUAREPLUS:
+        b = real(parameter)
+        for i in range(values.size):
+            v = values[i]
+            whole = abs(v) + np.sqrt(v * v + b)
+            density[i] = half * whole if v >= 0 else half * b / whole
+    elif kind == SOFTPLUS:
+        beta = real(parameter)
+        unit = real(1.0 / parameter)
+        for i in range(values.size):
+            x = beta * values[i]
+            density[i] = (max(x, real(0)) + log_of_one_plus(exp_of(-abs(x), real), real)) * unit
+    else:
+        for i in range(values.size):
+            density[i] = values[i]
+
+
+@njit(cache=True, error_model="numpy", parallel=True)
+def activate_leaves(kind: int, parameter: float, values: Any, density: Any) -> None:
+    """:func:`activate_block` of every leaf by itself, as a step of the fit does it.
+
+    Of all at once the last bits may differ: where a loop is not a whole number of vectors, its rest is computed
+    otherwise.
+
+    Parameters
+    ----------
+    kind, parameter
+        See :func:`activate_block`.
+    values : array of float32 or float64, shape (n_leaves, n, n, n)
+    density : array like it, written
+        May be `values` itself.
+    """
+    for leaf in prange(values.shape[0]):
+        activate_block(kind, parameter, values[leaf].reshape(-1), density[leaf].reshape(-1))
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def chain_block(kind: int, parameter: float, values: Any, gradient: Any) -> None:
+    """``gradient *= s'(values)``: from the gradient by density to the gradient by value, in place.
+
+    Parameters
+    ----------
+    kind, parameter
+        See :func:`activate_block`.
+    values : array of float32 or float64, shape (size,)
+    gradient : array like it, changed
+    """
+    real = values.dtype.type
+    half, one = real(0.5), real(1)
+    if kind == SQUAREPLUS:
+        b = real(parameter)
+        for i in range(values.size):
+            v = values[i]
+            root = np.sqrt(v * v + b)
+            whole = abs(v) + root
+            density = half * whole if v >= 0 else half * b / whole
+            gradient[i] *= density / root
+    elif kind == SOFTPLUS:
+        beta = real(parameter)
+        for i in range(values.size):
+            x = beta * values[i]
+            small = exp_of(-abs(x), real)
+            gradient[i] *= (one if x >= 0 else small) / (one + small)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def invert_block(kind: int, parameter: float, density: Any, values: Any, floor: float) -> None:
+    """``values = s^-1(max(density, floor))``; the identity has no floor.
+
+    Parameters
+    ----------
+    kind, parameter
+        See :func:`activate_block`.
+    density : array of float32 or float64, shape (size,)
+    values : array like it, written
+        May be `density` itself.
+    floor : float
+        Least density, positive: zero would lie at minus infinity.
+    """
+    real = density.dtype.type
+    least = real(floor)
+    if kind == SQUAREPLUS:
+        quarter = real(0.25 * parameter)
+        for i in range(density.size):
+            rho = max(density[i], least)
+            values[i] = rho - quarter / rho
+    elif kind == SOFTPLUS:
+        beta = real(parameter)
+        for i in range(density.size):
+            rho = max(density[i], least)
+            values[i] = rho + np.log(-np.expm1(-beta * rho)) / beta
+    else:
+        for i in range(density.size):
+            values[i] = density[i]

@@ -1,0 +1,200 @@
+"""From the images of a tilt series to projections ``p``, line integrals scaled to about [0, 1].
+
+========  =============================================================  ===============================
+kind      images                                                         projections
+========  =============================================================  ===============================
+log       intensities, bright where there is nothing                     ``ln(Imax/I) / ln(Imax/Imin)``
+linear    line integrals already                                         ``I / max(I)``
+invert    zero-mean images of a dark specimen                            ``-I / max(-I)``
+========  =============================================================  ===============================
+
+Imin, Imax and the maxima are taken over the pixels whose mask is not 0; beads and padding have no say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError, OptionError
+
+Kind = Literal["log", "linear", "invert"]
+Float = NDArray[np.floating[Any]]
+
+FLOOR = 1e-5
+"""Intensities are clamped to at least this part of their range before the logarithm."""
+
+SAMPLES = 2_000_000
+"""Statistics other than extremes are taken from about so many pixels, evenly strided; deterministic."""
+
+
+@dataclass(frozen=True)
+class Linearization:
+    """A transform and its scale.
+
+    Attributes
+    ----------
+    kind : {"log", "linear", "invert"}
+        Which formula.
+    imin, imax : float
+        The extremes (or percentiles) of the images, in their units.
+    scale : float
+        What the formula divides by: ``ln(imax/imin)``, ``imax`` or ``-imin``.
+    chosen_by : {"user", "auto"}
+        Who chose the kind.
+    reason : str
+        Why ``auto`` chose it.
+    """
+
+    kind: Kind
+    imin: float
+    imax: float
+    scale: float
+    chosen_by: str = "user"
+    reason: str = ""
+
+    def apply(self, images: Float) -> NDArray[np.float32]:
+        """Projections of `images`, any shape, in float32."""
+        values = np.asarray(images, dtype=np.float32)
+        if self.kind == "linear":
+            return (values / np.float32(self.scale)).astype(np.float32, copy=False)
+        if self.kind == "invert":
+            return (values / np.float32(-self.scale)).astype(np.float32, copy=False)
+        floor = max(FLOOR * (self.imax - self.imin), float(np.finfo(np.float32).tiny))
+        clamped = np.maximum(values, np.float32(floor))
+        return ((np.log(np.float32(self.imax)) - np.log(clamped)) / np.float32(self.scale)).astype(np.float32)
+
+    def volume_scale(self, kappa: float) -> float:
+        """Factor from a method's density to the volume that is written.
+
+        A method's density satisfies ``kappa * line integral in pixels = p``. For ``linear`` the volume is in the
+        units of the input: its reprojection is the input. For ``log`` and ``invert`` it is in units of p per pixel.
+        """
+        return kappa * self.scale if self.kind == "linear" else kappa
+
+    @property
+    def units(self) -> str:
+        """What one voxel's value means, in words."""
+        return "input units per pixel" if self.kind == "linear" else "scaled projection per pixel"
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes, and the units of the volume, JSON-serializable."""
+        return {**asdict(self), "volume_units": self.units}
+
+
+def choose_linearization(
+    images: Float,
+    mask: Float | None = None,
+    *,
+    kind: str = "auto",
+    percentiles: tuple[float, float] | None = None,
+) -> Linearization:
+    """The transform of a series, its scale taken from the pixels that count.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n_views, n_y, n_x)
+        The images as they were read.
+    mask : ndarray or None, same shape
+        Pixels of 0 do not count.
+    kind : {"auto", "log", "linear", "invert"}
+        ``auto`` chooses by the data, see :func:`recognize`.
+    percentiles : tuple of float, optional
+        Take these instead of the extremes, such as ``(0.01, 99.99)``; p then exceeds [0, 1] at outliers.
+
+    Raises
+    ------
+    InputError
+        If no pixel counts, a pixel that counts is not finite, or the values do not fit the kind.
+    OptionError
+        If `kind` is unknown or the percentiles are not ``0 <= low < high <= 100``.
+    """
+    if kind not in ("auto", "log", "linear", "invert"):
+        raise OptionError(f"{kind!r} is unknown", field="--transform", remedy="choose auto, log, linear or invert")
+    if percentiles is not None and not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise OptionError(f"{percentiles} is not a range", field="--percentiles", remedy="give such as 0.01,99.99")
+    sample, low, high = _statistics(images, mask)
+    chosen_by, reason = "user", ""
+    if kind == "auto":
+        kind, reason = recognize(sample)
+        chosen_by = "auto"
+    if percentiles is not None:
+        low, high = (float(value) for value in np.percentile(sample, percentiles))
+    if not high > low:
+        raise InputError(f"every pixel that counts is {low:g}", field="images", remedy="check the stack and its mask")
+    scale = _scale(kind, low, high)
+    return Linearization(kind, low, high, scale, chosen_by, reason)  # type: ignore[arg-type]
+
+
+def recognize(sample: Float) -> tuple[Kind, str]:
+    """What kind of images these are, and why.
+
+    The rule, on values that count (quantiles at 0.1 and 99.9 % stand for the extremes):
+
+    1. Mostly positive (lowest quantile at least 0, or mean above 1.5 standard deviations) with the median in the upper
+       two thirds of the range: intensities over a bright background, ``log``.
+    2. Otherwise, a mean within 0.02 standard deviations of 0 and no tail to the bright side (skewness below 0.1), or
+       a mean below 0: a dark specimen in zero-mean images, ``invert``.
+    3. Otherwise the background is the dark end and the specimen adds to it: ``linear``.
+
+    Parameters
+    ----------
+    sample : ndarray
+        Finite values, any shape.
+
+    Returns
+    -------
+    kind, reason : str
+        The kind, and one line with the numbers that decided.
+    """
+    values = np.asarray(sample, dtype=np.float64).ravel()
+    low, median, high = np.percentile(values, (0.1, 50, 99.9))
+    mean, spread = values.mean(), values.std()
+    if not spread > 0:
+        return "linear", "constant"
+    place = (median - low) / (high - low) if high > low else 0.0
+    skewness = float(np.mean(((values - mean) / spread) ** 3))
+    numbers = f"mean {mean:.4g}, deviation {spread:.4g}, median at {place:.0%} of the range, skewness {skewness:.2g}"
+    if (low >= 0 or mean > 1.5 * spread) and place >= 1 / 3:
+        return "log", f"positive over a bright background ({numbers})"
+    if mean < -0.02 * spread or (mean <= 0.02 * spread and skewness < 0.1):
+        return "invert", f"zero-mean with a dark specimen ({numbers})"
+    return "linear", f"bright specimen over a dark background ({numbers})"
+
+
+def _scale(kind: str, low: float, high: float) -> float:
+    if kind == "log":
+        if high <= 0:
+            raise InputError(
+                f"the brightest pixel is {high:g}, no intensity", field="images", remedy="give --transform invert"
+            )
+        return float(np.log(high / max(low, FLOOR * (high - low))))
+    if kind == "linear":
+        if high <= 0:
+            raise InputError(f"the largest line integral is {high:g}", field="images", remedy="give --transform invert")
+        return high
+    if low >= 0:
+        raise InputError(f"the darkest pixel is {low:g}, not below 0", field="images", remedy="give --transform log")
+    return -low
+
+
+def _statistics(images: Float, mask: Float | None) -> tuple[NDArray[np.float32], float, float]:
+    """An even sample of the pixels that count, and their exact extremes; one view in memory at a time."""
+    stride = max(1, int(np.prod(images.shape)) // SAMPLES)
+    samples, low, high = [], np.inf, -np.inf
+    for view in range(images.shape[0]):
+        pixels = np.asarray(images[view], dtype=np.float32)
+        counted = pixels.ravel() if mask is None else pixels[np.asarray(mask[view]) > 0]
+        if counted.size == 0:
+            continue
+        low, high = min(low, float(counted.min())), max(high, float(counted.max()))
+        samples.append(counted[view % stride :: stride])
+    sample = np.concatenate(samples) if samples else np.zeros(0, dtype=np.float32)
+    if sample.size == 0:
+        raise InputError("no pixel counts", field="mask", remedy="check the mask: 1 = use, 0 = bead or padding")
+    if not np.isfinite([low, high]).all():
+        raise InputError("a pixel that counts is not finite", field="images", remedy="mask it or exclude its view")
+    return sample, low, high

@@ -1,0 +1,32 @@
+"""How far a volume extends beyond the detector's sides, where high tilts see specimen that lower ones do not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tomokit.data.problem import ProblemShape
+from tomokit.plugin.options import option
+
+
+def margin_option() -> Any:
+    """The option ``margin`` that the iterative methods share."""
+    return option(
+        None,
+        "Lateral margin on each side, as a share of the detector's width; none given: what the highest views see "
+        "if the specimen fills the field (its offset is fitted), else 0.",
+        minimum=0.0,
+    )
+
+
+def margin_px(shape: ProblemShape, margin: float | None) -> int:
+    """Voxels of the lateral margin on each side.
+
+    At a tilt of theta a detector of width W sees ``W / cos(theta)`` of the slab's middle. Where specimen continues
+    beyond the field, what lies there has to be given room, or it is pressed into the edges. Tilts beyond 60 degrees ask
+    for no more than 60.
+    """
+    if margin is None:
+        widest = min(abs(shape.highest_tilt_deg), 60.0)
+        margin = (1 / math.cos(math.radians(widest)) - 1) / 2 if shape.fit_offsets else 0.0
+    return round(margin * shape.n_u)

@@ -1,0 +1,110 @@
+"""The data term that a method fits: projections, weights and geometry; and the sizes of them alone.
+
+Inside, arrays put the tilt axis last: projections are ``[tilt, u, y]`` and volumes ``[x, z, y]``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data.noise import noise_level
+from tomokit.errors import InputError
+from tomokit.geometry import TiltGeometry
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The data term that a method fits.
+
+    Attributes
+    ----------
+    projections : ndarray of float32, shape (n_views, n_u, n_y)
+        Transformed projections ``p``; a line integral of density over pixels, times ``geometry.kappa``.
+    mask : ndarray of float32 or None, shape (n_views, n_u, n_y)
+        Weights ``m``: 1 where a pixel counts, 0 where it carries no weight; None if all count.
+    geometry : TiltGeometry
+        The geometry of exactly these views.
+    thickness_px : int
+        Extent of the volume along z, in voxels of one detector pixel.
+    fit_offsets : bool
+        Whether the additive offset ``b_t`` of each view is solved for, or held at 0.
+    seed : int
+        Seed of every random choice.
+    backend : str
+        ``"cpu"``, ``"cuda"`` or ``"reference"``; never ``"auto"``.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or the thickness is not positive.
+    """
+
+    projections: NDArray[np.float32]
+    mask: NDArray[np.float32] | None
+    geometry: TiltGeometry
+    thickness_px: int
+    fit_offsets: bool = False
+    seed: int = 0
+    backend: str = "cpu"
+
+    def __post_init__(self) -> None:
+        expected = (self.geometry.n_views, self.geometry.n_u, self.geometry.n_v)
+        if self.projections.shape != expected:
+            raise InputError(f"projections of shape {self.projections.shape}, geometry of {expected}")
+        if self.mask is not None and self.mask.shape != expected:
+            raise InputError(f"mask of shape {self.mask.shape}, projections of {expected}")
+        if self.thickness_px < 1:
+            raise InputError(f"thickness of {self.thickness_px} voxels", remedy="give --thickness of at least 1")
+
+    @cached_property
+    def noise_level(self) -> float:
+        """Standard deviation of the projections' noise (:mod:`tomokit.data.noise`); it takes seconds, once."""
+        return noise_level(self.projections, self.mask)
+
+
+@dataclass(frozen=True)
+class ProblemShape:
+    """The sizes of a problem, known before its arrays are read.
+
+    Attributes
+    ----------
+    n_views, n_u, n_y : int
+        Views, detector columns and detector rows.
+    thickness_px : int
+        Extent along z in voxels.
+    highest_tilt_deg : float
+        Largest tilt, either way, in degrees.
+    fit_offsets : bool
+        Whether offsets will be fitted.
+    relative_noise : float or None
+        Noise over the range of the projections without it; None where nobody has measured it.
+    """
+
+    n_views: int
+    n_u: int
+    n_y: int
+    thickness_px: int
+    highest_tilt_deg: float = 60.0
+    fit_offsets: bool = False
+    relative_noise: float | None = None
+
+    @classmethod
+    def of(cls, problem: Problem) -> ProblemShape:
+        """The sizes of a problem; its noise is not measured."""
+        geometry = problem.geometry
+        highest = float(np.abs(geometry.tilt_deg).max())
+        return cls(geometry.n_views, geometry.n_u, geometry.n_v, problem.thickness_px, highest, problem.fit_offsets)
+
+    @property
+    def volume_bytes(self) -> int:
+        """Bytes of one float32 volume."""
+        return 4 * self.n_u * self.n_y * self.thickness_px
+
+    @property
+    def stack_bytes(self) -> int:
+        """Bytes of one float32 stack."""
+        return 4 * self.n_views * self.n_u * self.n_y

@@ -1,0 +1,1 @@
+"""The octree fit on one GPU or several."""

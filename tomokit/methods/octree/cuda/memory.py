@@ -1,0 +1,243 @@
+"""What an octree fit takes of a device's memory, from the sizes of its problem alone; and in how many parts it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from tomokit.data.problem import Problem, ProblemShape
+from tomokit.errors import ResourceError
+from tomokit.gpu.device import Device
+from tomokit.methods.octree import setup
+from tomokit.methods.octree.cuda.partition import Partition, deal, rows_seen, split
+from tomokit.methods.octree.cuda.penalties import has_kernels
+from tomokit.methods.octree.cuda.support import foreign_bytes, needs_all_leaves, regularizers_of
+from tomokit.methods.octree.memory import Layout, finest_row_taps, footprint_sizes, lay_out
+from tomokit.methods.octree.weights import measured_shape
+from tomokit.octree import Forest
+from tomokit.octree.cover import LeafBudgetError
+from tomokit.projector.cuda.leaves import BLOCK_THREADS
+from tomokit.projector.leaves import find_slabs
+from tomokit.projector.vertex_footprint import KNOTS
+from tomokit.regularizers.boundary import Boundary
+from tomokit.regularizers.cross_node import CrossNode
+from tomokit.regularizers.cross_node_scalars import FINE
+from tomokit.regularizers.interface import is_built_in
+
+if TYPE_CHECKING:
+    from tomokit.geometry import TiltGeometry
+    from tomokit.methods.octree.options import OctreeOptions
+
+_FLOAT = 4
+_FLOATS_OF_A_LEAF = 50  # its place, and the faces around it
+_MOST_LEAVES = 65535  # of a grid's blocks along y and z
+_SHARE = 0.95  # of the free memory, for parts: the pool leaves gaps between arrays of different sizes
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a device has of a fit: the sizes of its parts together, and of the largest.
+
+    Attributes
+    ----------
+    partitions : int
+    leaves, slabs, rows : int
+        Of all parts that are here; rows of the detector at full size.
+    most_leaves, most_slabs, most_rows : int
+        The largest of one part.
+    halo : int
+        Leaves at the cuts, here and beyond.
+    all_leaves : int
+        Of the whole fit.
+    """
+
+    partitions: int
+    leaves: int
+    slabs: int
+    rows: int
+    most_leaves: int
+    most_slabs: int
+    most_rows: int
+    halo: int
+    all_leaves: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is not cut at all."""
+        return self.most_leaves == self.all_leaves
+
+
+def device_bytes(
+    shape: ProblemShape, options: OctreeOptions, masked: bool, cut: Cut | None = None, layout: Layout | None = None
+) -> int:
+    """Most bytes that a fit's arrays hold on a device at one time.
+
+    Parameters
+    ----------
+    shape : ProblemShape
+    options : OctreeOptions
+    masked : bool
+    cut : Cut, optional
+        By default all of the fit is on the device, with the most leaves that it may come to.
+    layout : Layout, optional
+        Of :func:`tomokit.methods.octree.memory.lay_out`, where it is known.
+
+    Raises
+    ------
+    LeafBudgetError
+        If ``max_leaves`` is too small even without a margin.
+    OptionError, PluginError
+        If an optimizer, a regularizer or an option of one is unknown.
+    """
+    layout = layout or lay_out(shape, options)
+    if cut is None:
+        sizes = (layout.leaves, layout.slabs, shape.n_y)
+        cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
+    field, remembered = _FLOAT * cut.most_leaves * layout.n**3, setup.remembered_arrays(setup.make_optimizer(options))
+    # Values, densities old and new, what the optimizer remembers; the layers at cuts.
+    total = float(field * (3 + remembered)) + _FLOAT * cut.halo * layout.n**2
+    spaces = set()
+    for item in regularizers_of(options):
+        if is_built_in(item.regularizer, CrossNode):
+            # Of each leaf and node: the fine cells, two counts, and the table's row of eight.
+            total += cut.all_leaves * item.options.bins * (8 * FINE + 2 * _FLOAT + 8 * _FLOAT)
+        elif has_kernels(item):
+            spaces |= {"raw"} if item.options.space == "raw" else set()
+            total += 6 * field / layout.n if isinstance(item.regularizer, Boundary) else 0
+        else:
+            spaces.add(item.options.space)
+            total += foreign_bytes(item, layout.leaves, layout.n)
+    # A gradient array each, by density and by raw value.
+    total += len(spaces) * field
+    return int(total + max(_level_bytes(shape, options, layout, cut, pixel, masked) for pixel in _pixels(options)))
+
+
+def check_fit(devices: Sequence[Device], problem: Problem, options: OctreeOptions) -> int:
+    """Refuse a fit that does not fit, in as many parts as it can be cut into, before anything is sent.
+
+    Returns
+    -------
+    int
+        Bytes of the host's memory in which parts wait while others are on their device; 0 where none do.
+
+    Raises
+    ------
+    ResourceError
+        With the estimate and what is free.
+    """
+    shape = measured_shape(problem)
+    layout = lay_out(shape, options)
+    whole = device_bytes(shape, options, problem.mask is not None, layout=layout)
+    if layout.leaves <= _MOST_LEAVES and whole <= devices[0].free_bytes():
+        return 0
+    try:
+        forest = setup.make_forest(shape, options)
+    except LeafBudgetError:
+        return 0  # the run will say so
+    partitions = partitions_that_fit(forest, devices, problem, shape, options, layout.leaves / forest.n_leaves)
+    if len(partitions) <= len(devices):
+        return 0
+    return _FLOAT * layout.leaves * layout.n**3 * (1 + setup.remembered_arrays(setup.make_optimizer(options)))
+
+
+def partitions_that_fit(
+    forest: Forest,
+    devices: Sequence[Device],
+    problem: Problem,
+    shape: ProblemShape,
+    options: OctreeOptions,
+    growth: float = 1.0,
+) -> list[Partition]:
+    """A forest in as few parts as the devices can hold, one each or several in turn.
+
+    Parameters
+    ----------
+    forest : Forest
+    devices : sequence of Device
+    problem : Problem
+    shape : ProblemShape
+        Its own, with its noise.
+    options : OctreeOptions
+    growth : float
+        How many times the leaves may become more.
+
+    Raises
+    ------
+    ResourceError
+        If they cannot hold it in any number of parts; with the estimate and what is free.
+    """
+    masked, layout = problem.mask is not None, lay_out(shape, options)
+    partitions: list[Partition] = []
+    most = forest.roots[2] if needs_all_leaves(options) is None else 1
+    for count in range(len(devices), max(most, len(devices)) + 1):
+        before, partitions = partitions, split(forest, count)
+        if len(partitions) == len(before):
+            continue
+        cuts = cuts_of(partitions, devices, problem.geometry, growth)
+        needed = [device_bytes(shape, options, masked, cut, layout) for _, cut in cuts]
+        room = [device.free_bytes() * (1.0 if cut.is_whole else _SHARE) for device, cut in cuts]
+        launched = all(cut.most_leaves <= _MOST_LEAVES for _, cut in cuts)
+        if launched and all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
+            return partitions
+    whole = device_bytes(shape, options, masked, layout=layout)
+    raise ResourceError(
+        f"the fit needs about {whole / 2**30:.2f} GiB on the device, {max(needed) / 2**30:.2f} GiB in the "
+        f"{len(partitions)} parts along the tilt axis that it can be cut into, {min(room) / 2**30:.2f} GiB are free there",
+        field="--backend",
+        remedy="give --backend cpu, a larger --bin, fewer max_leaves or a smaller n",
+    )
+
+
+def cuts_of(
+    partitions: Sequence[Partition], devices: Sequence[Device], geometry: TiltGeometry, growth: float = 1.0
+) -> list[tuple[Device, Cut]]:
+    """What each device has of these parts."""
+    sizes = []
+    for partition in partitions:
+        low, high = rows_seen(geometry, partition)
+        sizes.append(
+            (ceil(growth * partition.own.size), ceil(growth * len(find_slabs(partition.forest).slab)), high - low)
+        )
+    dealt = deal(len(partitions), devices)
+    found = []
+    for device in dict.fromkeys(dealt):
+        here = [number for number, other in enumerate(dealt) if other is device]
+        # Of the parts' own there are at a cut about as many as beyond it.
+        halo = ceil(growth * sum(2 * partitions[number].ghosts.size for number in here))
+        leaves, slabs, rows = zip(*(sizes[number] for number in here), strict=True)
+        cut = Cut(
+            len(here), sum(leaves), sum(slabs), sum(rows), max(leaves), max(slabs), max(rows), halo,
+            sum(of_part for of_part, _, _ in sizes),
+        )  # fmt: skip
+        found.append((device, cut))
+    return found
+
+
+def _pixels(options: OctreeOptions) -> list[int]:
+    """The levels of the pyramid that are fitted; one of them lies on the device at a time."""
+    return [2] * (options.coarse_epochs > 0) + [1] * (options.coarse_epochs < options.epochs)
+
+
+def _level_bytes(
+    shape: ProblemShape, options: OctreeOptions, layout: Layout, cut: Cut, pixel: int, masked: bool
+) -> float:
+    """Data and tables of one level, and what a step on some views takes."""
+    n, n_u = layout.n, -(-shape.n_u // pixel)
+    # A part's rows may begin and end within a coarse one.
+    more = 0 if cut.is_whole else 1
+    rows, most_rows = -(-cut.rows // pixel) + more * cut.partitions, -(-cut.most_rows // pixel) + more
+    views = min(options.views_per_step, shape.n_views)
+    levels, taps = footprint_sizes(options, layout, pixel)
+    row_taps = finest_row_taps(layout, levels, pixel)
+    images = 1 + (masked or not cut.is_whole)
+    in_turn = cut.partitions > 1
+    data = images * (views if in_turn else shape.n_views) * n_u * most_rows
+    tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + (2 + row_taps) * rows) + 3 * cut.slabs)
+    tables += cut.leaves * _FLOATS_OF_A_LEAF
+    # The projection in each slab and its contraction; of all parts the residual, with its mask where it is sent alone.
+    step = 2 * cut.most_slabs * views * (n_u + taps) * n + views * n_u * rows * (2 if in_turn else 1)
+    # Sums of blocks of vertices, of sides and of pixels.
+    sums = cut.most_leaves * (n**2 // (BLOCK_THREADS // n or 1) + 7) + views * n_u * rows // 64
+    return _FLOAT * float(data + tables + step + sums)

@@ -1,0 +1,107 @@
+"""What a fit starts from: the forest, the optimizer, the density."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tomokit.data.contrast import contrast
+from tomokit.data.margin import margin_px
+from tomokit.data.problem import Problem, ProblemShape
+from tomokit.methods.octree.penalties import by_name, table
+from tomokit.methods.octree.weights import spacing_px
+from tomokit.octree import Forest
+from tomokit.octree.cover import Region, cover
+from tomokit.octree.leaf_size import choose_leaf_px, divide_thickness
+from tomokit.optimizers.block import BlockOptimizer
+from tomokit.optimizers.interface import Optimizer
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.options import build_options
+
+if TYPE_CHECKING:
+    from tomokit.methods.octree.options import OctreeOptions
+
+
+def region_of(shape: ProblemShape) -> Region:
+    """The region of interest: what the volume shows."""
+    return Region(shape.n_u, shape.n_y, shape.thickness_px)
+
+
+def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
+    """The first forest, before leaves that no ray sees are culled.
+
+    Where the options name neither the distance of vertices nor the leaves' edge, it follows from the shape's noise.
+
+    Parameters
+    ----------
+    shape : ProblemShape
+    options : OctreeOptions
+
+    Raises
+    ------
+    LeafBudgetError
+        If ``max_leaves`` is too small.
+    """
+    region, margin = region_of(shape), margin_px(shape, options.margin)
+    spacing = options.spacing_px
+    if spacing is None:
+        spacing = spacing_px(shape.fit_offsets, shape.relative_noise)
+    n, leaf = options.n, options.leaf_px
+    if leaf is not None:
+        n = n or min(max(round(leaf / spacing) + 1, 4), 128)
+    elif n is not None:
+        leaf = choose_leaf_px(region, margin, n, options.max_leaves, options.coarser, spacing)
+    else:
+        n, leaf = divide_thickness(region, margin, options.max_leaves, options.coarser, spacing)
+    return cover(region, margin, n, leaf, options.coarser, options.max_leaves)
+
+
+def make_optimizer(options: OctreeOptions) -> Optimizer:
+    """The optimizer with its options; those given for other optimizers are checked too.
+
+    Raises
+    ------
+    OptionError, PluginError
+        If a name or an option is unknown.
+    """
+    registry = get_registry()
+    cls = registry.get("optimizer", options.optimizer)
+    name, given = cls.name, by_name(options.optimizers)
+    for other, settings in given.items():
+        build_options(
+            registry.get("optimizer", other).Options, table(settings, f"optimizers.{other}"), f"optimizers.{other}"
+        )
+    settings = dict(given.get(name, {}))
+    if issubclass(cls, BlockOptimizer) and any(item.name == "eps" for item in dataclasses.fields(cls.Options)):
+        # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.
+        settings.setdefault("eps", 1e-15)
+    made: Optimizer = cls(build_options(cls.Options, settings, f"optimizers.{name}"))
+    return made
+
+
+def remembered_arrays(optimizer: Optimizer) -> int:
+    """Arrays of the values' size that an optimizer remembers."""
+    return sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())
+
+
+def mean_density(problem: Problem) -> float:
+    """Density of a uniform slab whose projections have the mean magnitude of the unmasked pixels.
+
+    Where offsets are fitted projections are known up to a constant, so half their range stands for the magnitude.
+    """
+    if problem.fit_offsets:
+        mean = 0.5 * contrast(problem)
+    else:
+        total = weight = 0.0
+        for view, image in enumerate(problem.projections):
+            magnitude = np.abs(image)
+            if problem.mask is None:
+                total, weight = total + float(magnitude.sum(dtype=np.float64)), weight + magnitude.size
+            else:
+                magnitude *= problem.mask[view]
+                total += float(magnitude.sum(dtype=np.float64))
+                weight += float(problem.mask[view].sum(dtype=np.float64))
+        mean = total / max(weight, 1.0)
+    return mean / (problem.geometry.kappa * problem.thickness_px)

@@ -1,0 +1,1 @@
+"""The voxel methods' iterations on a GPU."""

@@ -1,0 +1,92 @@
+"""SART+TV: sweeps of SART, each followed by total-variation denoising; the publication's classical baseline.
+
+After every sweep the density is replaced by the proximal map of total variation, whose weight falls with the sweeps
+as the SART step does. It alternates between the two and does not minimize their sum (the method ``tv`` does).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data.contrast import tv_weight
+from tomokit.data.problem import Problem, ProblemShape
+from tomokit.methods.voxels.run import voxel_bytes
+from tomokit.methods.voxels.sart import SartOptions, SartRun
+from tomokit.plugin.options import option
+
+
+@dataclass(frozen=True)
+class SartTvOptions(SartOptions):
+    """Options of :class:`SartTv`."""
+
+    epochs: int = option(20, "Sweeps over all views, each followed by a denoising.", minimum=1)
+    relaxation: float = option(0.1, "Step omega of every view.", minimum=1e-6, maximum=1.999)
+    decay: float = option(0.97, "Factor on step and denoising after every sweep.", minimum=0.01, maximum=1.0)
+    weight: float | None = option(None, "Weight of the denoising, in density; none given: by the noise.", minimum=0.0)
+    strength: float = option(0.5, "Denoising relative to the noise, where no weight is given.", minimum=0.0)
+    inner: int = option(20, "Iterations of the denoising after each sweep.", minimum=1)
+
+
+class SartTvRun(SartRun):
+    """A SART+TV reconstruction under way."""
+
+    options: SartTvOptions
+    # Density, direction or what it is denoised into, and the dual of three; without that the host denoises.
+    _volumes: ClassVar[tuple[int, ...]] = (5, 2)
+
+    def __init__(self, problem: Problem, options: SartTvOptions) -> None:
+        super().__init__(problem, options)
+        # One sweep of step omega leaves about omega sigma sqrt(n_views) / thickness of noise in a voxel.
+        noise = options.relaxation * tv_weight(problem) / problem.thickness_px
+        self.weight = options.strength * noise if options.weight is None else options.weight
+        self._dual = np.zeros((3, *self.operator.volume_shape), self.operator.dtype)
+        if self._mirrored is not None:
+            self._mirrored.add(dual=self._dual)
+
+    def advance(self) -> dict[str, float]:
+        """One sweep over all views and one denoising."""
+        loss = self.sweep()
+        weight = self.weight * self.options.decay**self.epoch
+        if self._steps and self._steps.volumes == max(self._volumes):
+            self._steps.denoise(weight, self.options.inner, self.options.nonnegative)
+        else:
+            self._denoise(weight)
+        self.epoch += 1
+        return {"loss": loss, "data": loss}
+
+    def _denoise(self, weight: float) -> None:
+        from tomokit.methods.voxels.total_variation import proximal
+
+        density = self._estimate()
+        out = np.empty_like(density)
+        proximal(density, self._dual, weight, self.options.inner, self.options.nonnegative, out)
+        density[...] = out
+        if self._mirrored is not None:
+            self._mirrored.forget("density")
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Those of SART, and the denoising's dual."""
+        return {**super().arrays(), "dual": self._dual}
+
+
+class SartTv:
+    """SART alternating with total-variation denoising."""
+
+    name: ClassVar[str] = "sart-tv"
+    summary: ClassVar[str] = "SART sweeps alternating with total-variation denoising, the publication's baseline"
+    Options: ClassVar[type] = SartTvOptions
+
+    def start(self, problem: Problem, options: SartTvOptions) -> SartTvRun:
+        """Set up a run (see :class:`Method`)."""
+        return SartTvRun(problem, options)
+
+    def cuda_unsupported_reason(self, options: SartTvOptions) -> None:
+        """Sweeps and denoising run there, or projections and their transpose where they do not fit."""
+
+    def estimate_bytes(self, problem_shape: ProblemShape, options: SartTvOptions) -> int:
+        """Density, direction and dual; ray weights (see :class:`Method`)."""
+        return voxel_bytes(problem_shape, options.margin, volumes=5, stacks=1, views=3)

@@ -1,0 +1,1 @@
+"""What is measured and sampled of a field on a GPU."""

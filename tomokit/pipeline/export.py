@@ -1,0 +1,127 @@
+"""Sample a state's density in any box, at any spacing, into a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tomokit import __version__
+from tomokit.data import Volume
+from tomokit.errors import InputError, OptionError
+from tomokit.pipeline.memory import check_disk, check_memory
+from tomokit.pipeline.provenance import header_labels
+from tomokit.pipeline.request import provenance_beside
+from tomokit.state.density import StoredDensity
+from tomokit.state.read import newest_state
+from tomokit.state.record import previous_path
+
+Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+
+_ROUNDING = 1e-6
+
+
+def is_ome_zarr(path: Path) -> bool:
+    """Whether an output is to be OME-Zarr, by its name."""
+    return path.suffix.lower() == ".zarr"
+
+
+def export(
+    path: Path,
+    output: Path,
+    *,
+    box: Box | None = None,
+    spacing_angstrom: float | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write the density of a state as a volume, with its provenance beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The state; its predecessor is used where it does not verify.
+    output : Path
+        An MRC volume, or OME-Zarr if its name ends with ``.zarr``.
+    box : tuple of three pairs of float, optional
+        From where to where along z, y and x, in voxels of the tomogram: ``(0, n)`` is all of it, and 0 the outer face
+        of its first voxel. It may go beyond. Default: all of it.
+    spacing_angstrom : float, optional
+        Edge of the voxels that are written; default: those of the tomogram. The last ones may reach beyond the box.
+    overwrite : bool
+        Whether outputs that exist may be replaced.
+
+    Returns
+    -------
+    dict
+        What was written, JSON-serializable.
+
+    Raises
+    ------
+    TomokitError
+        If the state cannot be used, box or spacing make no sense, or the output cannot be written.
+    """
+    from tomokit.io import new_file, write_volume
+    from tomokit.io.ome_zarr import check_ome_zarr, write_ome_zarr
+    from tomokit.io.output import check_output
+
+    # OME-Zarr has room for the provenance in itself.
+    record = None if is_ome_zarr(output) else provenance_beside(output)
+    if record is None:
+        check_ome_zarr(output, overwrite=overwrite)
+    else:
+        for file in (output, record):
+            check_output(file, overwrite=overwrite, inputs=(path, previous_path(path.resolve())))
+    state, used, warnings = newest_state(path)
+    try:
+        density = StoredDensity(state)
+    except InputError as error:
+        error.file = str(used)
+        raise
+    voxel = density.voxel_size_angstrom
+    spacing = voxel if spacing_angstrom is None else spacing_angstrom
+    if not (math.isfinite(spacing) and spacing > 0):
+        raise OptionError(f"{spacing} is not a positive length", field="--spacing")
+    x, z, y = density.shape_xzy
+    bounds = np.array(box if box is not None else ((0, z), (0, y), (0, x)), float)
+    if not (np.isfinite(bounds).all() and (bounds[:, 1] > bounds[:, 0]).all()):
+        raise OptionError("a bound is not above the other", field="--box", remedy="give z0:z1,y0:y1,x0:x1")
+    step = spacing / voxel
+    count = [max(1, math.ceil((high - low) / step - _ROUNDING)) for low, high in bounds]
+    needed = 4 * math.prod(count)
+    what = f"{count[2]} x {count[1]} x {count[0]} voxels"
+    check_memory(3 * needed + 2 * sum(a.nbytes for a in state.arrays.values()), what, "give a smaller --box")
+    check_disk(output, needed)
+    start = [low + (step - 1) / 2 for low, _ in bounds]
+    values = density.sample((start[2], start[0], start[1]), step, (count[2], count[0], count[1]))
+    values = np.ascontiguousarray(values.transpose(1, 2, 0))
+    origin = (start[2] * voxel, start[1] * voxel, start[0] * voxel)
+    provenance = {
+        **state.provenance,
+        "epochs": state.epoch,
+        "exported": {"tomokit": __version__, "box_zyx": bounds.tolist(), "spacing_angstrom": spacing},
+    }
+    if record is None:
+        known = density.voxel_size_is_known
+        write_ome_zarr(output, values, spacing, origin, provenance, size_is_known=known, overwrite=overwrite)
+    else:
+        volume = Volume(values, spacing, origin_angstrom=origin, provenance=header_labels(provenance))
+        with new_file(record, overwrite) as beside:
+            beside.write_text(json.dumps({"output": output.name, **provenance}, indent=2) + "\n", "utf-8")
+            write_volume(output, volume, overwrite=overwrite)
+    return {
+        "output": str(output),
+        "provenance_file": None if record is None else str(record),
+        "state": str(used),
+        "method": state.provenance["method"],
+        "epoch": state.epoch,
+        "epochs": state.epochs,
+        "shape": list(values.shape),
+        "voxel_size_angstrom": spacing,
+        "voxel_size_is_known": density.voxel_size_is_known,
+        "origin_angstrom": list(origin),
+        "units": density.units,
+        "warnings": warnings,
+    }

@@ -1,0 +1,71 @@
+"""How well a density predicts views that it was not fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.geometry import TiltGeometry
+from tomokit.methods.interface import Run
+
+Stack = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Views that are scored and not fitted.
+
+    Attributes
+    ----------
+    views : tuple of int
+        Their indices in the original stack.
+    projections : ndarray of float32, shape (n_views, n_u, n_y)
+        Transformed as the fitted ones.
+    mask : ndarray of float32 or None, same shape
+        Weights.
+    geometry : TiltGeometry
+        The geometry of exactly these views.
+    """
+
+    views: tuple[int, ...]
+    projections: Stack
+    mask: Stack | None
+    geometry: TiltGeometry
+
+    def score(self, run: Run) -> dict[str, float]:
+        """Mean correlation and residual of `run`'s prediction, see :func:`score_view`."""
+        predicted = run.predict(self.geometry)
+        scores = [
+            score_view(self.projections[i], predicted[i], None if self.mask is None else self.mask[i])
+            for i in range(len(self.views))
+        ]
+        correlation, residual = np.mean(scores, axis=0)
+        return {"correlation": float(correlation), "residual": float(residual)}
+
+
+def score_view(data: Stack, predicted: Stack, mask: Stack | None) -> tuple[float, float]:
+    """Weighted Pearson correlation, and the variance of the residual over that of the data.
+
+    Both are taken about weighted means, so an additive offset of the view, fitted in closed form, cancels.
+
+    Parameters
+    ----------
+    data, predicted : ndarray, any one shape
+        A view and its prediction.
+    mask : ndarray or None, same shape
+        Weights.
+
+    Returns
+    -------
+    correlation, residual : float
+        0 and 1 for a prediction that is constant, as nothing is explained.
+    """
+    weights = np.ones(data.shape) if mask is None else mask.astype(np.float64)
+    total = weights.sum()
+    a = data - np.sum(weights * data) / total
+    b = predicted - np.sum(weights * predicted) / total
+    aa, bb, ab = (float(np.sum(weights * product)) for product in (a * a, b * b, a * b))
+    residual = float(np.sum(weights * (a - b) ** 2)) / aa if aa > 0 else 1.0
+    return (ab / np.sqrt(aa * bb) if aa > 0 and bb > 0 else 0.0), residual

@@ -1,0 +1,143 @@
+"""The outputs of a reconstruction: checked before the work, written after it, all or none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data import Volume
+from tomokit.errors import InputError, OptionError, OutputError
+from tomokit.pipeline.provenance import header_labels
+from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.state.record import previous_path
+
+
+def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> None:
+    """Make sure that volume, preview, provenance and state can be written where they are asked for.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+    going_on : bool
+        Whether the state is there because the run is continued from it.
+
+    Raises
+    ------
+    OutputError
+        If one exists and may not be replaced, is one of the inputs, or its folder cannot be written to.
+    """
+    from tomokit.io.output import check_output
+
+    inputs = [*input_paths(request), *_angles_beside(request)]
+    outputs = {"tomogram": request.output, "preview": request.preview_path, "provenance": request.provenance_path}
+    for path in outputs.values():
+        if path is not None:
+            check_output(path, overwrite=request.overwrite, inputs=inputs)
+    if request.preview_path is not None and request.preview_path.resolve() == request.output.resolve():
+        raise OutputError("would be the preview's name too", file=request.output, remedy="name the volume .mrc")
+    if request.state is None:
+        if request.state_epochs is not None or request.state_seconds is not None:
+            field = "--state-seconds" if request.state_epochs is None else "--state-epochs"
+            raise OptionError("there is no state to save", field=field, remedy="give --state too")
+        return
+    previous = previous_path(request.state.resolve())
+    for path in (request.state, previous):
+        for what, output in outputs.items():
+            if output is not None and path.resolve() == output.resolve():
+                raise OutputError(f"is the {what} too", file=path, field="--state", remedy="give another name")
+    try:
+        check_output(request.state, overwrite=request.overwrite or going_on, inputs=inputs)
+        # Whatever is there would be replaced by the second saving.
+        check_output(previous, overwrite=request.overwrite or going_on, inputs=inputs)
+    except OutputError as error:
+        if error.problem == "exists already":
+            error.remedy = "continue it by `tomokit resume`, or give --overwrite to begin anew"
+        raise
+
+
+def input_paths(request: ReconstructionRequest) -> list[Path]:
+    """The files that `request` names."""
+    return [path for path in (request.stack, request.angles, request.mask, request.xf) if path is not None]
+
+
+def _angles_beside(request: ReconstructionRequest) -> list[Path]:
+    """The angle file that is read although the request names none."""
+    from tomokit.io.angles import find_angles
+
+    if request.angles is not None:
+        return []
+    try:
+        return [find_angles(request.stack)]
+    except InputError:
+        return []  # reading the series will say so, or its reader needs none
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_outputs(
+    request: ReconstructionRequest,
+    values_xzy: NDArray[np.float32],
+    voxel_size_angstrom: float,
+    provenance: dict[str, Any],
+    size_is_known: bool = True,
+) -> Volume:
+    """Write the volume, its provenance, and its preview if one is wanted; if one fails, none is left.
+
+    Provenance and preview, which are small, are made first under temporary names, then the volume is written, then they
+    get their own names: only a rename can still fail once the volume is there.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        Where to write.
+    values_xzy : ndarray of float32, shape (n_x, n_z, n_y)
+        Densities in the units of the output.
+    voxel_size_angstrom : float
+        Edge of a voxel.
+    provenance : dict
+        What the result depends on (see :func:`tomokit.pipeline.provenance.make_provenance`); the essential of it goes
+        into the header's labels too.
+    size_is_known : bool
+        Whether the voxel's edge was given, by the stack or the user, and not assumed; the preview says so.
+
+    Returns
+    -------
+    Volume
+        What was written.
+
+    Raises
+    ------
+    OutputError
+        If an output cannot be written.
+    """
+    from tomokit.io import new_file, write_volume
+    from tomokit.preview import write_preview
+
+    values = np.ascontiguousarray(values_xzy.transpose(1, 2, 0))
+    volume = Volume(values, voxel_size_angstrom, provenance=header_labels(provenance))
+    with ExitStack() as stack:
+        text = json.dumps({"output": request.output.name, **provenance}, indent=2)
+        record = stack.enter_context(new_file(request.provenance_path, request.overwrite))
+        record.write_text(text + "\n", "utf-8")
+        if request.preview_path is not None:
+            # `new_file` gives the name when the block ends, after the volume is complete.
+            temporary = stack.enter_context(new_file(request.preview_path, request.overwrite))
+            drawn = temporary.with_name(temporary.name + ".png")
+            stack.callback(drawn.unlink, missing_ok=True)
+            known = voxel_size_angstrom if size_is_known else None
+            title = request.output.name
+            write_preview(drawn, values, voxel_size_angstrom=known, title=title, overwrite=True, description=text)
+            os.replace(drawn, temporary)
+        write_volume(request.output, volume, overwrite=request.overwrite)
+    return volume

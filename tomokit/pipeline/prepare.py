@@ -1,0 +1,215 @@
+"""From files to a problem: read, select views, bin, transform, and turn the tilt axis to be the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data import TiltSeries
+from tomokit.data.linearization import Linearization, choose_linearization
+from tomokit.data.problem import Problem, ProblemShape
+from tomokit.data.views import ViewSelection, select_views
+from tomokit.errors import InputError, OptionError
+from tomokit.pipeline.held_out import HeldOut
+from tomokit.pipeline.readers import Reader
+from tomokit.pipeline.request import ReconstructionRequest
+
+Stack = NDArray[np.float32]
+
+LEAST_VIEWS = 3
+"""A volume from fewer views is not refused, but is hardly what was wanted."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, known from the header alone.
+
+    Attributes
+    ----------
+    stack_shape : tuple of int
+        ``(n_views, n_y, n_x)`` as in the file.
+    views : ViewSelection
+        Which views are fitted and scored.
+    shape : ProblemShape
+        Sizes of the problem, after binning.
+    """
+
+    stack_shape: tuple[int, int, int]
+    views: ViewSelection
+    shape: ProblemShape
+
+    @property
+    def used(self) -> list[int]:
+        """Indices of the views that are read, fitted or scored, ascending."""
+        return sorted((*self.views.fitted, *self.views.held_out))
+
+    def bytes_before_fit(self, masked: bool) -> int:
+        """Bytes that reading and transforming take at their peak, and that the fit finds taken."""
+        _, n_y, n_x = self.stack_shape
+        used = len(self.used)
+        whole = 4 * used * n_y * n_x * (2 if masked else 1)
+        problem = 4 * used * self.shape.n_u * self.shape.n_y * (2 if masked else 1)
+        return whole + 2 * problem
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A problem, and what is needed to score and write its solution.
+
+    Attributes
+    ----------
+    problem : Problem
+        What the method fits.
+    held_out : HeldOut or None
+        What it is scored on.
+    linearization : Linearization
+        How images became projections.
+    series : TiltSeries
+        The views that are used, after binning.
+    warnings : list of str
+        What the user should know.
+    """
+
+    problem: Problem
+    held_out: HeldOut | None
+    linearization: Linearization
+    series: TiltSeries
+    warnings: list[str] = field(default_factory=list)
+
+
+def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int]) -> Plan:
+    """Sizes and views of what `request` asks for.
+
+    Raises
+    ------
+    OptionError
+        If no thickness is given, views are selected badly, or the binning leaves nothing.
+    """
+    if request.thickness is None:
+        raise OptionError("is not given", field="--thickness", remedy="give the extent along z in pixels of the stack")
+    n_views, n_y, n_x = stack_shape
+    views = select_views(n_views, exclude=request.exclude, half=request.half, hold_out=request.hold_out)
+    if min(n_y, n_x) < request.bin:
+        raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one")
+    thickness = -(-request.thickness // request.bin)
+    # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed.
+    fit_offsets = request.offsets != "zero" and request.linearization != "linear"
+    shape = ProblemShape(len(views.fitted), n_x // request.bin, n_y // request.bin, thickness, fit_offsets=fit_offsets)
+    return Plan(stack_shape, views, shape)
+
+
+def fits_offsets(request: ReconstructionRequest, kind: str) -> bool:
+    """Whether offsets are fitted to images of this kind; a kind still to be recognized counts as linear."""
+    return request.offsets == "fit" or (request.offsets == "auto" and kind in ("log", "invert"))
+
+
+def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend: str) -> Prepared:
+    """Read the series and make its problem.
+
+    Raises
+    ------
+    InputError
+        If the series cannot be used: what :func:`tomokit.io.load_series` and
+        :func:`tomokit.data.linearization.choose_linearization` raise, and a view whose every pixel is masked.
+    """
+    from tomokit.io import bin_series
+
+    used = plan.used
+    series = reader.read(
+        request.stack,
+        angles=request.angles,
+        mask=request.mask,
+        xf=request.xf,
+        exclude=sorted(set(range(plan.stack_shape[0])) - set(used)),
+        tilt_offset_deg=request.tilt_offset,
+        pixel_size_angstrom=request.pixel_size,
+    )
+    if series.n_views != len(used):
+        raise InputError(f"{series.n_views} views were read where {len(used)} are used", file=request.stack)
+    _check_order(series, request)
+    series = bin_series(series, request.bin)
+    _check_masked_views(series, used, request)
+    fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
+    chosen = series if fitted.size == series.n_views else series.select(fitted)
+    try:
+        linearization = choose_linearization(
+            chosen.images, chosen.mask, kind=request.linearization, percentiles=request.percentiles
+        )
+    except InputError as error:
+        # It sees arrays; which file they are of is known here.
+        error.file = error.file or str(request.mask if error.field == "mask" and request.mask else request.stack)
+        raise
+    problem = Problem(
+        projections=_projections(series, fitted, linearization),
+        mask=_turned(series.mask, fitted),
+        geometry=series.geometry.select(fitted),
+        thickness_px=plan.shape.thickness_px,
+        fit_offsets=fits_offsets(request, linearization.kind),
+        seed=request.seed,
+        backend=backend,
+    )
+    held_out = None
+    if held.size:
+        projections, mask = _projections(series, held, linearization), _turned(series.mask, held)
+        held_out = HeldOut(plan.views.held_out, projections, mask, series.geometry.select(held))
+    return Prepared(
+        problem, held_out, linearization, series, _warnings(linearization, series, chosen.geometry.tilt_deg)
+    )
+
+
+def _projections(series: TiltSeries, views: NDArray[np.int_], linearization: Linearization) -> Stack:
+    """Projections ``[tilt, u, y]``; what is masked gets the mean of what is not, so that no wild value remains."""
+    turned = np.empty((views.size, series.geometry.n_u, series.geometry.n_v), dtype=np.float32)
+    for i, view in enumerate(views):
+        values = linearization.apply(series.images[view])
+        if series.mask is not None:
+            counted = series.mask[view] > 0
+            values[~counted] = values[counted].mean(dtype=np.float64)
+        turned[i] = values.T
+    return turned
+
+
+def _turned(mask: Stack | None, views: NDArray[np.int_]) -> Stack | None:
+    return None if mask is None else np.ascontiguousarray(mask[views].transpose(0, 2, 1), dtype=np.float32)
+
+
+def _check_order(series: TiltSeries, request: ReconstructionRequest) -> None:
+    """Unsorted angles are more often a file of another stack than an order of acquisition: the user has to say so."""
+    steps = np.diff(series.geometry.tilt_deg)
+    if not request.allow_unsorted and not ((steps > 0).all() or (steps < 0).all()):
+        raise InputError(
+            "the angles are not sorted",
+            file=request.angles or series.provenance.get("angles", request.stack),
+            remedy="give the right --angles, or --allow-unsorted if the stack is in order of acquisition",
+        )
+
+
+def _check_masked_views(series: TiltSeries, used: list[int], request: ReconstructionRequest) -> None:
+    if series.mask is None:
+        return
+    empty = ",".join(str(view) for i, view in enumerate(used) if not series.mask[i].any())
+    if empty:
+        binned = f" after binning by {request.bin}" if request.bin > 1 else ""
+        raise InputError(
+            f"every pixel of view {empty} is masked{binned}",
+            file=request.mask or request.xf or request.stack,
+            field="mask",
+            remedy=f"leave it out with --exclude {empty}, or mend the mask" + (" or the --xf" if request.xf else ""),
+        )
+
+
+def _warnings(linearization: Linearization, series: TiltSeries, fitted_deg: NDArray[np.float64]) -> list[str]:
+    from tomokit.io.angles import doubtful_angles
+
+    found = [str(text) for text in series.provenance.get("warnings", ())]
+    if fitted_deg.size < LEAST_VIEWS:
+        found.append(f"{fitted_deg.size} view{'' if fitted_deg.size == 1 else 's'} fitted: too few for a tomogram")
+    found += doubtful_angles(fitted_deg)
+    if linearization.kind == "log" and linearization.imin <= 0:
+        found.append(
+            f"the darkest pixel is {linearization.imin:g}, no intensity: the logarithm is clamped; "
+            "mask padding, or give --percentiles 0.01,99.99"
+        )
+    return found

@@ -1,0 +1,165 @@
+"""Where a result comes from: what it depends on, and nothing of the machine, the place or the hour."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tomokit import __version__
+from tomokit.errors import InputError, PluginError
+from tomokit.pipeline.prepare import Plan, Prepared
+from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.plugin.registry import KINDS_WITH_OPTIONS, Registry
+
+FILES = ("stack", "angles", "mask", "xf")
+OF_THE_PLACE = ("state", "state_epochs", "state_seconds", "threads", "backend")
+"""Settings that change no bit of the result, and the backend, which is recorded as it was chosen."""
+
+Provenance = dict[str, Any]
+
+_KINDS = (*KINDS_WITH_OPTIONS, "reader")
+
+
+def make_provenance(
+    request: ReconstructionRequest,
+    options: Any,
+    backend: str,
+    plan: Plan,
+    prepared: Prepared,
+    inputs: Mapping[str, str],
+    plugins: list[dict[str, str]],
+    resolved_parameters: Mapping[str, Any],
+) -> Provenance:
+    """The record that goes into the state and beside the tomogram, JSON-serializable.
+
+    The same job gives the same record on any machine: files are told by name and SHA-256, not by place.
+    """
+    return _plain(
+        {
+            "tomokit": __version__,
+            "method": request.method,
+            "backend": backend,
+            "seed": request.seed,
+            "configuration": {**_settings(request), "options": dataclasses.asdict(options)},
+            "resolved_parameters": dict(resolved_parameters),
+            "inputs": dict(inputs),
+            "plugins": plugins,
+            "views": {"fitted": list(plan.views.fitted), "held_out": list(plan.views.held_out)},
+            "linearization": prepared.linearization.to_json(),
+            # Warnings name files by their place, and are told anyway.
+            "series": {key: value for key, value in prepared.series.provenance.items() if key != "warnings"},
+        }
+    )
+
+
+def header_labels(provenance: Provenance) -> dict[str, Any]:
+    """What of it goes into the header's ten labels of 80 characters, the essential first."""
+    linearization, configuration = provenance["linearization"], provenance["configuration"]
+    numbers = " ".join(f"{name}={linearization[name]:.6g}" for name in ("imin", "imax", "scale"))
+    series, inputs = provenance["series"], provenance["inputs"]
+    return {
+        "method": provenance["method"],
+        "linearization": f"{linearization['kind']} {numbers}",
+        "units": linearization["volume_units"],
+        "seed": provenance["seed"],
+        "bin": configuration["bin"],
+        "backend": provenance["backend"],
+        "stack": series.get("stack", configuration["stack"]),
+        "sha256": next(iter(inputs.values())),
+        **{f"{role} sha256": digest for role, digest in list(inputs.items())[1:]},
+    }
+
+
+def plugins_used(
+    registry: Registry, request: ReconstructionRequest, options: Any, reader: object
+) -> list[dict[str, str]]:
+    """Plugins that did not come with tomokit and that the job names, or reads by, with their versions."""
+    # Settings have underscores where names have hyphens.
+    names = {word.replace("_", "-") for word in (request.method, *_words(dataclasses.asdict(options)))}
+    return [
+        {"kind": entry.kind, "name": entry.name, "origin": entry.origin, "version": entry.version}
+        for entry in registry.entries(_KINDS)
+        if entry.origin != "tomokit"
+        and (entry.target is type(reader) if entry.kind == "reader" else entry.name in names)
+    ]
+
+
+def check_plugins(registry: Registry, needed: list[dict[str, str]], path: Path) -> list[str]:
+    """Make sure that the plugins of a state are there; warnings where they are of another version.
+
+    Raises
+    ------
+    PluginError
+        Naming what is missing, and the distribution that brings it.
+    """
+    warnings = []
+    present = {(entry.kind, entry.name): entry for entry in registry.entries(_KINDS)}
+    for plugin in needed:
+        entry = present.get((plugin["kind"], plugin["name"]))
+        if entry is None or entry.origin != plugin["origin"]:
+            raise PluginError(
+                f"needs the {plugin['kind']} {plugin['name']!r} of plugin {plugin['origin']} {plugin['version']}, "
+                "which is not installed",
+                file=path,
+                remedy="install it, and see `tomokit plugins list`",
+            )
+        if entry.version != plugin["version"]:
+            warnings.append(
+                f"{path}: made with {plugin['origin']} {plugin['version']}, continued with {entry.version}: "
+                "the result may differ from an uninterrupted run"
+            )
+    return warnings
+
+
+def check_inputs(
+    inputs: Mapping[str, str], expected: Mapping[str, str], files: Mapping[str, Path], state: Path
+) -> None:
+    """Make sure that files are the ones that a state was made from.
+
+    Parameters
+    ----------
+    inputs, expected : mapping
+        SHA-256 by role, found and recorded.
+    files : mapping
+        The files that are known by role, for the message.
+    state : Path
+
+    Raises
+    ------
+    InputError
+        Naming the file that differs.
+    """
+    for role in dict.fromkeys((*expected, *inputs)):
+        if inputs.get(role) != expected.get(role):
+            raise InputError(
+                f"is not the {role} that {state.name} was made from: its SHA-256 differs",
+                file=files.get(role, state),
+                field=None if role in files else role,
+                remedy="put the right file there, or start anew by `tomokit reconstruct`",
+            )
+
+
+def _settings(request: ReconstructionRequest) -> dict[str, Any]:
+    """Every setting of the request but those of the place; files by name."""
+    found = {key: value for key, value in request.settings().items() if key not in OF_THE_PLACE}
+    for role in FILES:
+        path = getattr(request, role)
+        found[role] = None if path is None else path.name
+    return found
+
+
+def _words(options: Any) -> set[str]:
+    """All keys and texts in nested options."""
+    if isinstance(options, Mapping):
+        return {str(key) for key in options} | set().union(*map(_words, options.values()), set())
+    if isinstance(options, (list, tuple)):
+        return set().union(*map(_words, options), set())
+    return {options} if isinstance(options, str) else set()
+
+
+def _plain(record: Any) -> Any:
+    """As it will be when read from JSON."""
+    return json.loads(json.dumps(record, default=str))

@@ -1,0 +1,174 @@
+"""Continue a run from its state, with nothing else to be said."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tomokit import __version__
+from tomokit.errors import InputError, OptionError
+from tomokit.pipeline.progress import Progress, Silent
+from tomokit.pipeline.provenance import FILES, check_inputs, check_plugins
+from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.signals import Stop
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.options import build_options
+from tomokit.state.read import newest_state
+from tomokit.state.record import State
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What a run goes on from.
+
+    Attributes
+    ----------
+    state : State
+    path : Path
+        The state file as it was asked for.
+    used : Path
+        The file that was read: it, or its predecessor.
+    warnings : list of str
+        What is not as it was.
+    """
+
+    state: State
+    path: Path
+    used: Path
+    warnings: list[str] = field(default_factory=list)
+
+
+def make_job(request: ReconstructionRequest) -> dict[str, Any]:
+    """What a state records of the place: where files are, by absolute path and from the state's folder."""
+    if request.state is None:
+        return {}
+    folder = request.state.resolve().parent
+    files = {}
+    for role in (*FILES, "output"):
+        path = getattr(request, role)
+        if path is not None:
+            whole = Path(os.path.abspath(path))
+            files[role] = {"from_here": os.path.relpath(whole, folder), "absolute": str(whole)}
+    kept = ("overwrite", "preview", "threads", "state_epochs", "state_seconds")
+    return {"files": files, **{name: getattr(request, name) for name in kept}}
+
+
+def resume(
+    path: Path,
+    output: Path | None = None,
+    *,
+    epochs: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+) -> dict[str, Any]:
+    """Continue the run of a state file, and write its tomogram.
+
+    Parameters
+    ----------
+    path : Path
+        The state; its predecessor is used where it does not verify.
+    output : Path, optional
+        The tomogram; by default where the job began would have put it.
+    epochs : int, optional
+        Epochs of the whole run, in place of those that it was begun with.
+    threads : int, optional
+        Default: as begun, or all where there are not so many. Changes no bit of the result.
+    overwrite : bool
+        Whether outputs that exist may be replaced; also so if the run was begun with it.
+    progress, stop
+        As :func:`tomokit.pipeline.driver.reconstruct`.
+
+    Returns
+    -------
+    dict
+        The summary, as :func:`tomokit.pipeline.driver.reconstruct`.
+
+    Raises
+    ------
+    TomokitError
+        If no state verifies, it is of another version or other input, or as
+        :func:`tomokit.pipeline.driver.reconstruct`.
+    """
+    from tomokit.pipeline.driver import reconstruct
+
+    state, used, warnings = newest_state(path)
+    _check_version(state, used)
+    warnings += check_plugins(get_registry(), state.provenance["plugins"], used)
+    for line in warnings:
+        (progress or Silent()).warning(line)
+    request = dataclasses.replace(_request(state, path), state=path)
+    given: dict[str, Any] = {"output": output, "threads": threads, "overwrite": overwrite or None}
+    request = dataclasses.replace(request, **{name: value for name, value in given.items() if value is not None})
+    if epochs is not None:
+        request = _extended(request, state, epochs)
+    return reconstruct(request, progress, stop, Resumed(state, path, used, warnings))
+
+
+def check_same_inputs(request: ReconstructionRequest, resumed: Resumed, inputs: dict[str, str]) -> None:
+    """Refuse to go on with files that are not those the state was made from."""
+    files = {role: path for role in FILES if (path := getattr(request, role)) is not None}
+    check_inputs(inputs, resumed.state.provenance["inputs"], files, resumed.path)
+
+
+def _check_version(state: State, path: Path) -> None:
+    made_by = state.provenance["tomokit"]
+    if made_by != __version__:
+        raise InputError(
+            f"made by tomokit {made_by}, this is {__version__}: the result would not be that of either",
+            file=path,
+            remedy=f"continue it with tomokit {made_by}; `tomokit export` can sample it as it is",
+        )
+
+
+def _request(state: State, path: Path) -> ReconstructionRequest:
+    """The request of a state, its files found again."""
+    from tomokit.pipeline.backend import most_threads
+
+    configuration, job = dict(state.provenance["configuration"]), state.job
+    configuration["backend"] = state.provenance["backend"]
+    for role in FILES:
+        configuration[role] = _find(job["files"].get(role), role, path)
+    # Where the folder has moved, the tomogram goes with it.
+    place = job["files"]["output"]
+    beside = path.resolve().parent / place["from_here"]
+    configuration["output"] = beside if beside.parent.is_dir() else Path(place["absolute"])
+    for name in ("overwrite", "preview", "state_epochs", "state_seconds"):
+        configuration[name] = job[name]
+    asked = job["threads"]
+    configuration["threads"] = asked if asked is None or asked <= most_threads() else None
+    return build_options(ReconstructionRequest, configuration, str(path))
+
+
+def _find(place: dict[str, str] | None, role: str, path: Path) -> Path | None:
+    """A file where it was, seen from the state; else where it was on the machine that began; else beside the state."""
+    if place is None:
+        return None
+    folder = path.resolve().parent
+    absolute = Path(place["absolute"])
+    candidates = (folder / place["from_here"], absolute, folder / absolute.name)
+    for candidate in candidates:
+        if candidate.exists():
+            return Path(os.path.normpath(candidate))
+    raise InputError(
+        f"the {role} is neither at {absolute} nor beside the state", file=path, remedy=f"put {absolute.name} beside it"
+    )
+
+
+def _extended(request: ReconstructionRequest, state: State, epochs: int) -> ReconstructionRequest:
+    """The request with another number of epochs."""
+    method = get_registry().get("method", request.method)
+    if "epochs" not in {item.name for item in dataclasses.fields(method.Options)}:
+        raise OptionError(f"method {request.method} has no number of epochs", field="--epochs", remedy="leave it out")
+    under_way = state.epoch + state.paused
+    if epochs < under_way:
+        raise OptionError(
+            f"{epochs} where {under_way} are done or under way",
+            field="--epochs",
+            remedy=f"give the epochs of the whole run, at least {under_way}",
+        )
+    return dataclasses.replace(request, options={**request.options, "epochs": epochs})

@@ -1,0 +1,1 @@
+"""The projectors on a GPU: kernels, and what launches them."""

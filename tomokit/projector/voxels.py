@@ -1,0 +1,140 @@
+"""The dense projector as an operator: ``A(volume)``, ``A.T(stack)``, ``A.views(indices)``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tomokit.errors import InputError, OptionError
+from tomokit.geometry import TiltGeometry
+from tomokit.projector import along_axis
+
+if TYPE_CHECKING:
+    from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs
+
+_ROWS_PER_ITEM = 512
+
+
+class DenseProjector:
+    """Line integrals of cubic voxels of one detector pixel, and their exact transpose.
+
+    Arrays put the tilt axis last, where every weight is shared: volumes are ``[x, z, y]``, stacks ``[tilt, u, y]``,
+    C-ordered float32 (float64 on the reference backend). Line integrals are in pixels times density.
+
+    Parameters
+    ----------
+    geometry : TiltGeometry
+        Views and detector.
+    thickness_px : int
+        Voxels along z.
+    n_x, n_y : int, optional
+        Voxels across and along the tilt axis; the detector's columns and rows if not given.
+    backend : str
+        ``"cpu"``, ``"cuda"`` or ``"reference"``.
+
+    Raises
+    ------
+    OptionError
+        If the backend is unknown.
+    InputError
+        If the volume has no voxels, or (on call) an array has the wrong shape.
+    """
+
+    def __init__(
+        self,
+        geometry: TiltGeometry,
+        thickness_px: int,
+        n_x: int | None = None,
+        n_y: int | None = None,
+        backend: str = "cpu",
+    ) -> None:
+        if backend not in ("cpu", "cuda", "reference"):
+            raise OptionError(f"no backend {backend!r}", field="--backend", remedy="choose cpu, cuda or reference")
+        self.geometry = geometry
+        self.backend = backend
+        self.volume_shape = (
+            geometry.n_u if n_x is None else n_x,
+            thickness_px,
+            geometry.n_v if n_y is None else n_y,
+        )
+        if min(self.volume_shape) < 1:
+            raise InputError(f"volume of {self.volume_shape} voxels (x, z, y)")
+        self.stack_shape = (geometry.n_views, geometry.n_u, geometry.n_v)
+        self.dtype: type[np.floating] = np.float64 if backend == "reference" else np.float32
+        self._aligned_y = not geometry.shift_v_px.any() and self.volume_shape[2] == geometry.n_v
+
+    def __call__(self, volume: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Line integrals ``[tilt, u, y]`` of a volume ``[x, z, y]``."""
+        volume = self._checked(volume, self.volume_shape, "volume")
+        if self.backend == "cuda":
+            return self._on_devices.forward(volume)
+        if self.backend == "reference":
+            from tomokit.projector import reference
+
+            stack: NDArray[np.floating] = reference.forward(volume, self.geometry)
+        else:
+            from tomokit.projector.voxels_cpu import forward
+
+            stack = np.zeros((*self.stack_shape[:2], self.volume_shape[2]), np.float32)
+            forward(volume, self.geometry.tilt_rad, self.geometry.shift_u_px, stack, self._slabs())
+        if self._aligned_y:
+            return stack
+        return along_axis.shift_rows(stack, self.geometry.shift_v_px, self.stack_shape[2])
+
+    def T(self, stack: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Back-projection ``[x, z, y]`` of a stack ``[tilt, u, y]``: the transpose, not the inverse."""
+        stack = self._checked(stack, self.stack_shape, "stack")
+        if self.backend == "cuda":
+            return self._on_devices.adjoint(stack)
+        if not self._aligned_y:
+            stack = along_axis.shift_rows(stack, -self.geometry.shift_v_px, self.volume_shape[2])
+        if self.backend == "reference":
+            from tomokit.projector import reference
+
+            return reference.adjoint(stack, self.geometry, *self.volume_shape[:2])
+        from tomokit.projector.voxels_cpu import adjoint
+
+        volume = np.zeros(self.volume_shape, np.float32)
+        adjoint(stack, self.geometry.tilt_rad, self.geometry.shift_u_px, volume)
+        return volume
+
+    def views(self, index: ArrayLike) -> DenseProjector:
+        """The same volume seen by only some views (integer indices or a boolean mask)."""
+        n_x, n_z, n_y = self.volume_shape
+        return DenseProjector(self.geometry.select(index), n_z, n_x, n_y, self.backend)
+
+    def norm(self, weights: Callable[[NDArray[np.floating]], NDArray[np.floating]] | None = None) -> float:
+        """An upper bound of ``||A||^2`` (with weights ``||W^(1/2) A||^2``) to rounding.
+
+        All weights are non-negative, so the largest of ``A^T W A 1`` bounds the largest eigenvalue (Perron-Frobenius).
+        """
+        rays = self(np.ones(self.volume_shape, self.dtype))
+        return float(self.T(rays if weights is None else weights(rays)).max())
+
+    @cached_property
+    def _on_devices(self) -> VoxelProjectorInSlabs:
+        """The same operator on the GPUs, tables sent when it is first used."""
+        from tomokit.gpu.device import devices
+        from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs
+
+        return VoxelProjectorInSlabs(devices(), self.geometry, self.volume_shape)
+
+    def _slabs(self) -> int:
+        """Work items along y: one per 512 rows, more where a few views would leave threads idle."""
+        import numba
+
+        from tomokit.projector.voxels_cpu import VIEW_GROUP
+
+        n_y = self.volume_shape[2]
+        groups = -(-self.geometry.n_views // VIEW_GROUP)
+        wanted = -(-2 * numba.get_num_threads() // groups)
+        return int(min(max(1, n_y // 32), max(wanted, -(-n_y // _ROWS_PER_ITEM))))
+
+    def _checked(self, array: NDArray[np.floating], shape: tuple[int, ...], name: str) -> NDArray[np.floating]:
+        if array.shape != shape:
+            raise InputError(f"{name} of shape {array.shape}, expected {shape}")
+        return np.ascontiguousarray(array, self.dtype)

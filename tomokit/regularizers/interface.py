@@ -1,0 +1,124 @@
+"""What a regularizer is: a penalty on a field over leaves, with its own gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.octree import Forest
+from tomokit.octree.faces import Faces
+
+if TYPE_CHECKING:
+    from tomokit.gpu.device import Device
+
+T = TypeVar("T")
+
+
+@dataclass
+class Field:
+    """A field on the leaves of a forest, as a regularizer sees it.
+
+    Attributes
+    ----------
+    forest : Forest
+        The leaves: their corners, sizes and spacings in detector pixels.
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``: densities rho, or the raw values v before the activation, by the regularizer's ``space``.
+        Where `device` is given, an array on it, always of float32.
+    inside : ndarray of bool, shape (n_leaves,)
+        Leaves that touch the region of interest.
+    rng : numpy.random.Generator
+        The only source of randomness; drawn from in the same way whatever the values are.
+    step : int
+        Optimizer steps taken so far.
+    device : Device or None
+        Where the values lie, which is then the current device; None for the host. Everything else of a field is on the
+        host in either case.
+    """
+
+    forest: Forest
+    values: NDArray[np.floating]
+    inside: NDArray[np.bool_]
+    rng: np.random.Generator
+    step: int = 0
+    device: Device | None = None
+
+    @property
+    def xp(self) -> Any:
+        """What makes arrays where the values lie: ``numpy``, or ``cupy``."""
+        return np if self.device is None else self.device.xp
+
+    @property
+    def faces(self) -> Faces:
+        """The neighbours: all pairs of leaves that share part of a face, found once for each forest."""
+        return self.forest.faces
+
+
+@runtime_checkable
+class Regularizer(Protocol):
+    """A penalty, as registered by the hook ``tomokit_register_regularizers``.
+
+    Attributes
+    ----------
+    name : str
+        What a user gives in ``--set regularizers.NAME.option=...``.
+    summary : str
+        One line for ``tomokit plugins list``.
+    Options : type
+        A frozen dataclass of options with at least ``weight`` (0 switches it off), ``every`` (evaluated every so many
+        steps, with its weight scaled to match) and ``space`` (``"rho"`` or ``"raw"``).
+
+    A class whose value is looked up in tables may say so by ``tabulated = True``: the checks of :mod:`tomokit.testing`
+    then allow for it.
+
+    Two more functions are for fits on a GPU (`--backend cuda`), and both may be absent:
+
+    - ``cuda_unsupported_reason(options)``: None if ``value_and_gradient`` takes fields whose ``device`` is given, or a
+    short
+      clause that says why not. Without it the answer is no.
+    - ``cuda_bytes(options, n_leaves, n)``: most bytes that it holds on the device beyond values and gradient. Without
+      it twice the field is counted.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type]
+
+    def __init__(self, options: Any) -> None:
+        """Make it with its options."""
+        ...
+
+    def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
+        """The unweighted penalty; its gradient times `scale` is added to `gradient`, shaped like the values.
+
+        This is the only interface. A fit may compute a built-in regularizer in its fused pass instead, with the same
+        result; a class derived from a built-in one is called like any other.
+
+        On a device the gradient is an array there, and nothing should be fetched from it: a fit launches its steps
+        without waiting for them. The value may then be an array of no axes on the device. Random numbers are drawn on
+        the host, as on the CPU, so that both backends draw alike.
+
+        Parameters
+        ----------
+        field : Field
+            Not to be changed.
+        gradient : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+            Of the values' type; added to, since it may hold what other regularizers left.
+        scale : float
+            The weight, times ``every`` where the regularizer is not evaluated at each step.
+
+        Returns
+        -------
+        float, or an array of no axes on the field's device
+            Not a number if a value is not finite.
+        """
+        ...
+
+
+def is_built_in(regularizer: Regularizer, cls: type[T]) -> TypeGuard[T]:
+    """Whether the fused pass may take the place of ``value_and_gradient``: not in a class derived from a built-in one,
+    whose own method would never be called."""
+    return type(regularizer) is cls
