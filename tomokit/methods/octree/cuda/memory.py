@@ -184,7 +184,8 @@ def partitions_that_fit(
     whole = device_bytes(shape, options, masked, layout=layout)
     raise ResourceError(
         f"the fit needs about {whole / 2**30:.2f} GiB on the device, {max(needed) / 2**30:.2f} GiB in the "
-        f"{len(partitions)} parts along the tilt axis that it can be cut into, {min(room) / 2**30:.2f} GiB are free there",
+        f"{len(partitions)} parts along the tilt axis that it can be cut into, "
+        f"{min(room) / 2**30:.2f} GiB are free there",
         field="--backend",
         remedy="give --backend cpu, a larger --bin, fewer max_leaves or a smaller n",
     )
