@@ -4,7 +4,7 @@ python tests/house/docstrings.py [PATH ...]
 
 Of each public module, class, function and method below the given paths (by default the package and the plugins):
 
-- the docstring begins with a sentence that stands alone: at least four words on the first line or two, ended by a period
+- the docstring begins with a sentence that stands alone: at least four words, ended by a period
   or a colon;
 - a function that takes arguments has a ``Parameters`` section with each of them, one that returns something a
   ``Returns`` section, one that yields a ``Yields`` section, and one that raises an exception of its own making a
