@@ -32,7 +32,7 @@ from tomokit.data.problem import Problem
 from tomokit.errors import TomokitError
 from tomokit.geometry import TiltGeometry
 from tomokit.gpu.device import Device, devices, use_devices
-from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.octree import Forest
 from tomokit.phantom import simulate_series
@@ -121,7 +121,7 @@ def octree_time(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> 
     options = OctreeOptions(
         epochs=99, coarse_epochs=0, views_per_step=1, n=n, leaf_px=edge, coarser=0, margin=0.0, max_leaves=most
     )
-    run = OctreeRunOnDevice(Problem(data, None, geometry, thickness, backend="cuda"), options, [device])
+    run = start_fit(Problem(data, None, geometry, thickness, backend="cuda"), options, [device])
     vertices = run.leaves.values.size
     took = seconds(device, run.advance, sizes.repeats) / sizes.views
     cos, sin = np.abs(np.cos(geometry.tilt_rad)), np.abs(np.sin(geometry.tilt_rad))

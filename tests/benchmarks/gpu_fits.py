@@ -13,12 +13,12 @@ from gpu_table import Row, Sizes, distance
 from tomokit.data.problem import Problem
 from tomokit.gpu.device import Device
 from tomokit.methods.octree.cuda.memory import cuts_of, device_bytes
-from tomokit.methods.octree.cuda.partition import split
-from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.fit_plan import FitPlan
+from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.octree.run import OctreeRun
-from tomokit.methods.octree.weights import measured_shape
 from tomokit.metrics import psnr
+from tomokit.octree.partition import split
 from tomokit.phantom import simulate_series
 
 _ALL = {
@@ -37,8 +37,8 @@ def fits(device: Device, sizes: Sizes) -> Iterator[Row]:
     def problem(backend: str) -> Problem:
         return Problem(projections, None, series.geometry, voxels[0], seed=5, backend=backend)
 
-    def on_device(options: OctreeOptions) -> OctreeRunOnDevice:
-        return OctreeRunOnDevice(problem("cuda"), options, [device])
+    def on_device(options: OctreeOptions) -> OctreeRun:
+        return start_fit(problem("cuda"), options, [device])
 
     def score(run: OctreeRun) -> float:
         values = run.volume().transpose(1, 2, 0)
@@ -48,7 +48,7 @@ def fits(device: Device, sizes: Sizes) -> Iterator[Row]:
     plain = OctreeOptions(**sizes.fit)
     every = OctreeOptions(**(sizes.fit | _ALL))
     for name, options in (("whole fit", plain), ("fit with cnlc, structure update and Adam", every)):
-        cpu, here = OctreeRun(problem("cpu"), options), on_device(options)
+        cpu, here = start_fit(problem("cpu"), options), on_device(options)
         for run in (cpu, here):
             _advance(run)
         of_cpu, found = score(cpu), score(here)
@@ -61,8 +61,8 @@ def fits(device: Device, sizes: Sizes) -> Iterator[Row]:
         yield Row(f"{name}, the same bits when run again", "yes" if same else "no", "yes", same)
         del cpu, here, again, run
 
-    shape = measured_shape(problem("cuda"))
-    estimate = device_bytes(shape, plain, masked=False)
+    plan = FitPlan.of_problem(problem("cuda"), plain)
+    estimate = device_bytes(plan)
     taken = _memory_of(device, lambda: _advance(on_device(plain)))
     found = f"{estimate / 2**20:.1f}, {taken / 2**20:.1f} MiB"
     yield Row("device memory of a fit, estimate and what was taken", found, "110 %", taken <= 1.1 * estimate)
@@ -78,9 +78,7 @@ def several(devices: Sequence[Device], sizes: Sizes) -> Iterator[Row]:
     options = OctreeOptions(**(sizes.fit | _ALL | {"structure_epochs": ()}))
     volumes, times = [], []
     for chosen in ([devices[0]], devices):
-        run = OctreeRunOnDevice(
-            Problem(projections, None, series.geometry, voxels[0], seed=5, backend="cuda"), options, chosen
-        )
+        run = start_fit(Problem(projections, None, series.geometry, voxels[0], seed=5, backend="cuda"), options, chosen)
         run.advance()
         began = time.perf_counter()
         _advance(run, run.epochs - 1)
@@ -94,15 +92,13 @@ def several(devices: Sequence[Device], sizes: Sizes) -> Iterator[Row]:
     yield Row(f"fit on {len(devices)} GPUs, time on one and on all", f"{times[0]:.2f}, {times[1]:.2f} s")
 
 
-def _in_turn(
-    device: Device, start: Callable[[], OctreeRunOnDevice], score: Callable[[OctreeRun], float]
-) -> Iterator[Row]:
+def _in_turn(device: Device, start: Callable[[], OctreeRun], score: Callable[[OctreeRun], float]) -> Iterator[Row]:
     """A fit that the device is told to hold half of."""
     whole = start()
     _advance(whole)
     expected = score(whole)
-    ((_, half),) = cuts_of(split(whole.leaves.forest, 2), [device], whole.problem.geometry)
-    enough = device_bytes(whole.shape, whole.options, False, half)
+    ((_, half),) = cuts_of(split(whole.leaves.forest, 2), [device], whole.plan.data.geometry)
+    enough = device_bytes(whole.plan, half)
     del whole
     with _limited(device, int(1.06 * enough)):
         run = start()
@@ -119,7 +115,7 @@ def _in_turn(
     agrees = partitions > 1 and abs(expected - found) <= 0.05
     yield Row(f"{what}, PSNR in one part and so", f"{expected:.3f}, {found:.3f} dB", "0.05 dB", agrees)
     yield Row(f"{what}, the same bits when run again", "yes" if same else "no", "yes", same)
-    steps = run.epochs * -(-run.problem.geometry.n_views // run.options.views_per_step)
+    steps = run.epochs * -(-run.plan.data.geometry.n_views // run.plan.options.views_per_step)
     moved = 16 * run.leaves.values.size * (partitions - 1) / partitions * steps
     yield Row(
         f"{what}, its time and what it moved", f"{took:.2f} s, {moved / 1e9:.2f} GB, {moved / took / 1e9:.1f} GB/s"

@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 
 from tomokit.data.problem import Problem
+from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
-from tomokit.methods.octree.run import OctreeRun
 from tomokit.metrics import compare
 from tomokit.phantom import parse_tilts, simulate_series
 from tomokit.pipeline.config import read_preset
@@ -41,7 +41,7 @@ def psnr(seed: int, noise: float, preset: str, changes: Mapping[str, Any]) -> fl
     projections = np.ascontiguousarray(series.images.transpose(0, 2, 1))
     scale = float(projections.max())
     problem = Problem(projections / np.float32(scale), None, series.geometry, SHAPE[0])
-    run = OctreeRun(problem, build_options(OctreeOptions, merge(read_preset(preset)["options"], changes), preset))
+    run = start_fit(problem, build_options(OctreeOptions, merge(read_preset(preset)["options"], changes), preset))
     for _ in range(run.epochs):
         run.advance()
     volume = run.volume().transpose(1, 2, 0) * (problem.geometry.kappa * scale)

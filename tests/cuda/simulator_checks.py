@@ -13,37 +13,34 @@ from cases import Drawing, needs_compiler, small_problem, two_level_forest
 from numba import config
 from on_cpu import CpuDevice, teach_simulator
 
-from tomokit.methods.octree.cuda import run as octree_run
-from tomokit.methods.octree.cuda.partition import split
-from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.cuda import engine as cuda_engine
+from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
-from tomokit.methods.octree.run import OctreeRun
 from tomokit.octree import Forest, error_indicators
 from tomokit.octree.cuda.error_indicators import measure_indicators
+from tomokit.octree.partition import split
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.registry import Entry
 from tomokit.regularizers import reference
 from tomokit.regularizers.cross_node import CrossNode, CrossNodeOptions
-from tomokit.regularizers.cuda.cross_node import CrossNodeOnDevice, PairTables
+from tomokit.regularizers.cuda.cross_node import PairTables
 from tomokit.regularizers.interface import Field
 
 assert config.ENABLE_CUDASIM
 teach_simulator()
 
 
-def on_one(regularizer: CrossNode, forest: Forest, leaves: np.ndarray) -> CrossNodeOnDevice:
+def on_one(regularizer: CrossNode, forest: Forest, leaves: np.ndarray) -> PairTables:
     """The constraint between some leaves, all of them on one device."""
     partitions, inside = split(forest, 1), np.isin(np.arange(forest.n_leaves), leaves)
-    return CrossNodeOnDevice(PairTables(CpuDevice(), regularizer, partitions, [0], inside), partitions[0], 0)
+    return regularizer.gpu_tables(CpuDevice(), partitions, [0], inside)
 
 
-def tabulated(
-    made: CrossNodeOnDevice, values: np.ndarray, partner: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def tabulated(tables: PairTables, values: np.ndarray, partner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grids, tables and means of values of the host."""
-    tables, device = made.tables, made.tables.device
-    made.count(device.xp.asarray(values))
-    tables.tabulate(values[0].size, device.xp.asarray(partner))
+    device = tables.device
+    tables.count(device.xp.asarray(values), 0, device.xp.asarray(tables.leaves[0].astype(np.int32)))
+    tables.tabulate(device.xp.asarray(partner))
     return device.to_host(tables.grid), device.to_host(tables.table), device.to_host(tables.means)
 
 
@@ -57,7 +54,7 @@ def test_tables_are_the_cpus(kernel: str, scale: float) -> None:
     regularizer = CrossNode(CrossNodeOptions(bins=24, kernel=kernel, bandwidth=0.4))
     expected = regularizer.tabulate(Field(forest, values, inside, np.random.default_rng(3)))
     made = on_one(regularizer, forest, np.flatnonzero(inside))
-    grid, table, means = tabulated(made, values, made.tables.draw(np.random.default_rng(3), 1)[0])
+    grid, table, means = tabulated(made, values, made.draw(np.random.default_rng(3), 1)[0])
     np.testing.assert_allclose(means.sum(), expected.value, rtol=1e-5)
     np.testing.assert_allclose(grid, expected.grid, rtol=1e-6)
     for partition in (slice(0, 4), slice(4, 8)):
@@ -112,9 +109,9 @@ def test_a_fit_with_all_of_it_is_the_cpus(count: int, monkeypatch: pytest.Monkey
         epochs=3, coarse_epochs=1, n=6, leaf_px=12.0, coarser=0, finer=1, max_leaves=16, structure_epochs=(2,),
         structure_stall=0.0, views_per_step=3, regularizers=settings,
     )  # fmt: skip
-    cpu = OctreeRun(small_problem(), options)
+    cpu = start_fit(small_problem(), options)
     devices = [CpuDevice(5 + i, is_strict=True) for i in range(count)]
-    run = OctreeRunOnDevice(small_problem("cuda"), options, devices)
+    run = start_fit(small_problem("cuda"), options, devices)
     leaves = []
     for _ in range(options.epochs):
         leaves.append(cpu.leaves.forest.n_leaves)
@@ -129,11 +126,11 @@ def test_a_fit_with_all_of_it_is_the_cpus(count: int, monkeypatch: pytest.Monkey
     if count == 1:
         return
     # The same parts in turn on one device.
-    monkeypatch.setattr(octree_run, "partitions_that_fit", lambda forest, *_: split(forest, count))
-    turns = OctreeRunOnDevice(run.problem, options, [CpuDevice(7)])
+    monkeypatch.setattr(cuda_engine, "partitions_that_fit", lambda forest, *_: split(forest, count))
+    turns = start_fit(run.plan.data, options, [CpuDevice(7)])
     for _ in range(options.epochs):
         turns.advance()
-    assert len(turns._on_devices().subdomains) == count
+    assert len(turns.engine._on_devices().subdomains) == count
     for name, array in run.arrays().items():
         np.testing.assert_array_equal(turns.arrays()[name], array, err_msg=name)
 
@@ -145,10 +142,10 @@ def test_nothing_passes_through_the_host_within_an_epoch_with_the_constraint() -
         structure_stall=0.0, views_per_step=3, regularizers={"cnlc": {"weight": 1e-4, "bins": 16}},
     )  # fmt: skip
     device = CpuDevice()
-    run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
+    run = start_fit(small_problem("cuda"), options, [device])
     run.advance()
     passed: list[tuple[int, ...]] = []
-    n_leaves, n_pairs = run.leaves.forest.n_leaves, int(run.inside.sum())
+    n_leaves, n_pairs = run.leaves.forest.n_leaves, int(run._inside.sum())
     to_host, send = device.to_host, device.xp.asarray
     device.to_host = lambda array: passed.append(array.shape) or to_host(array)  # type: ignore[method-assign]
     device.xp.asarray = lambda array: passed.append(array.shape) or send(array)  # type: ignore[method-assign]
@@ -163,7 +160,7 @@ def test_nothing_passes_through_the_host_within_an_epoch_with_the_constraint() -
 @needs_compiler
 @pytest.mark.parametrize("order", [("cnlc", "drawing"), ("drawing", "cnlc")])
 def test_what_plugins_draw_comes_in_the_cpus_order(order: tuple[str, str]) -> None:
-    from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+    from tomokit.methods.octree.method import start_fit
 
     settings = {"cnlc": {"weight": 1e-4, "bins": 16, "every": 2}, "drawing": {"weight": 10.0}}
     options = OctreeOptions(
@@ -172,7 +169,7 @@ def test_what_plugins_draw_comes_in_the_cpus_order(order: tuple[str, str]) -> No
     get_registry.cache_clear()
     get_registry().add(Entry.of("regularizer", Drawing, "tests", "0"))
     try:
-        cpu, run = OctreeRun(small_problem(), options), OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice()])
+        cpu, run = start_fit(small_problem(), options), start_fit(small_problem("cuda"), options, [CpuDevice()])
         expected, found = cpu.advance(), run.advance()
     finally:
         get_registry.cache_clear()

@@ -15,10 +15,10 @@ from pausing import check_pauses
 from tomokit.data.problem import ProblemShape
 from tomokit.errors import OptionError
 from tomokit.methods.octree.cuda.memory import device_bytes
-from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
-from tomokit.methods.octree.cuda.support import refusal
+from tomokit.methods.octree.cuda.support import unsupported_reason
+from tomokit.methods.octree.fit_plan import FitPlan
+from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
-from tomokit.methods.octree.run import OctreeRun
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.registry import Entry
 
@@ -73,8 +73,8 @@ def with_it(name: str = "drawing", **settings: Any) -> OctreeOptions:
 )
 def test_a_fit_with_one_is_the_cpus(regularizers: dict[str, Any]) -> None:
     options = replace(OPTIONS, regularizers=regularizers)
-    cpu = OctreeRun(small_problem(), options)
-    device = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(3)])
+    cpu = start_fit(small_problem(), options)
+    device = start_fit(small_problem("cuda"), options, [CpuDevice(3)])
     for _ in range(options.epochs):
         expected, found = cpu.advance(), device.advance()
         assert found.keys() == expected.keys()
@@ -83,7 +83,7 @@ def test_a_fit_with_one_is_the_cpus(regularizers: dict[str, Any]) -> None:
     wanted = cpu.volume()
     assert np.linalg.norm(device.volume() - wanted) < 3e-3 * np.linalg.norm(wanted)
     assert {(field.device is None, field.xp is np) for field in Drawing.seen} == {(True, True), (False, False)}
-    plain = OctreeRun(small_problem(), OPTIONS)
+    plain = start_fit(small_problem(), OPTIONS)
     plain.advance()
     plain.advance()
     assert np.linalg.norm(plain.volume() - wanted) > 0.02 * np.linalg.norm(wanted)
@@ -91,7 +91,7 @@ def test_a_fit_with_one_is_the_cpus(regularizers: dict[str, Any]) -> None:
 
 def test_it_is_given_the_device_and_whole_fields() -> None:
     device = CpuDevice()
-    run = OctreeRunOnDevice(small_problem("cuda"), with_it(), [device])
+    run = start_fit(small_problem("cuda"), with_it(), [device])
     run.advance()
     assert {field.step for field in Drawing.seen} == {0, 1, 2}
     for field in Drawing.seen:
@@ -100,12 +100,12 @@ def test_it_is_given_the_device_and_whole_fields() -> None:
         assert field.values.dtype == np.float32
         assert field.values.shape == field.forest.values_shape
         assert field.forest is run.leaves.forest
-        assert field.inside is run.inside
+        assert field.inside is run._inside
 
 
 def test_nothing_is_fetched_within_an_epoch_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
     device = CpuDevice()
-    run = OctreeRunOnDevice(small_problem("cuda"), with_it(), [device])
+    run = start_fit(small_problem("cuda"), with_it(), [device])
     run.advance()
     fetched: list[tuple[int, ...]] = []
     to_host = device.to_host
@@ -117,7 +117,7 @@ def test_nothing_is_fetched_within_an_epoch_with_one(monkeypatch: pytest.MonkeyP
 
 def test_a_pause_within_an_epoch_draws_the_same() -> None:
     options = with_it(every=2)
-    whole = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(4)])
+    whole = start_fit(small_problem("cuda"), options, [CpuDevice(4)])
     whole.advance()
     whole.advance()
     check_pauses(whole, options)
@@ -125,7 +125,7 @@ def test_a_pause_within_an_epoch_draws_the_same() -> None:
 
 def test_a_fit_with_one_stays_on_the_first_device() -> None:
     devices = [CpuDevice(1), CpuDevice(2)]
-    run = OctreeRunOnDevice(small_problem("cuda", (12, 40, 20)), with_it(), devices)
+    run = start_fit(small_problem("cuda", (12, 40, 20)), with_it(), devices)
     run.advance()
     assert devices[0].launches > 0
     assert devices[1].launches == 0
@@ -134,14 +134,14 @@ def test_a_fit_with_one_stays_on_the_first_device() -> None:
 @pytest.mark.parametrize("space", ["rho", "raw"])
 def test_the_estimate_counts_what_it_says(space: str) -> None:
     device, options = CpuDevice(), with_it("frank", space=space)
-    run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
+    run = start_fit(small_problem("cuda"), options, [device])
     run.advance()
     run.advance()
     shape = ProblemShape.of(small_problem())
-    estimate = device_bytes(shape, options, masked=True)
+    estimate = device_bytes(FitPlan(options, shape, is_masked=True))
     assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes
     # One that says nothing is counted as two fields.
-    assert device_bytes(shape, with_it(space=space), masked=True) == estimate - 2 * 4 * 6**3
+    assert device_bytes(FitPlan(with_it(space=space), shape, is_masked=True)) == estimate - 2 * 4 * 6**3
 
 
 def test_what_has_no_path_is_refused_with_the_reason() -> None:
@@ -149,9 +149,9 @@ def test_what_has_no_path_is_refused_with_the_reason() -> None:
         (with_it("host-only"), "regularizer host-only has no path on a GPU"),
         (with_it(held=True), "regularizer drawing cannot be used on a GPU: its option held says so"),
     ):
-        assert refusal(options) == told
+        assert unsupported_reason(options) == told
         with pytest.raises(OptionError, match=told):
-            OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice()])
-    assert refusal(with_it()) is None
+            start_fit(small_problem("cuda"), options, [CpuDevice()])
+    assert unsupported_reason(with_it()) is None
     # One of weight zero is not in the fit.
-    assert refusal(with_it("host-only", weight=0.0)) is None
+    assert unsupported_reason(with_it("host-only", weight=0.0)) is None

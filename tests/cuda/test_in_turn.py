@@ -14,10 +14,11 @@ from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import ResourceError
 from tomokit.gpu.device import use_devices
 from tomokit.methods.octree.cuda.memory import cuts_of, device_bytes
-from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
 from tomokit.methods.octree.cuda.subdomain import Subdomain
-from tomokit.methods.octree.method import Octree
+from tomokit.methods.octree.fit_plan import FitPlan
+from tomokit.methods.octree.method import Octree, start_fit
 from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.run import OctreeRun
 from tomokit.methods.pausing import EpochPaused
 
 pytestmark = needs_compiler
@@ -30,31 +31,31 @@ SHAPE = (12, 48, 16)
 
 def whole_bytes(problem: Problem, options: OctreeOptions) -> int:
     """Of the fit in one part."""
-    return device_bytes(ProblemShape.of(problem), options, problem.mask is not None)
+    return device_bytes(FitPlan(options, ProblemShape.of(problem), problem.mask is not None))
 
 
-def subdomains(run: OctreeRunOnDevice) -> list[Subdomain]:
+def subdomains(run: OctreeRun) -> list[Subdomain]:
     """Its parts."""
-    return run._on_devices().subdomains
+    return run.engine._on_devices().subdomains
 
 
-def in_turn(problem: Problem, options: OctreeOptions, share: float = 0.72, devices: int = 1) -> OctreeRunOnDevice:
+def in_turn(problem: Problem, options: OctreeOptions, share: float = 0.72, devices: int = 1) -> OctreeRun:
     """A run on devices each of which can hold a share of the fit."""
     memory = int(share * whole_bytes(problem, options))
-    run = OctreeRunOnDevice(problem, options, [CpuDevice(9 + i, memory, is_strict=True) for i in range(devices)])
+    run = start_fit(problem, options, [CpuDevice(9 + i, memory, is_strict=True) for i in range(devices)])
     assert len(subdomains(run)) > devices
     return run
 
 
-def beside_each_other(run: OctreeRunOnDevice) -> OctreeRunOnDevice:
+def beside_each_other(run: OctreeRun) -> OctreeRun:
     """The same in as many parts, a device for each."""
     devices = [CpuDevice(20 + i, is_strict=True) for i in range(len(subdomains(run)))]
-    several = OctreeRunOnDevice(run.problem, run.options, devices)
+    several = start_fit(run.plan.data, run.plan.options, devices)
     assert len(subdomains(several)) == len(devices)
     return several
 
 
-def assert_same(found: OctreeRunOnDevice, expected: OctreeRunOnDevice) -> None:
+def assert_same(found: OctreeRun, expected: OctreeRun) -> None:
     """Bit for bit, in all that a run gives."""
     arrays = expected.arrays()
     for name, array in found.arrays().items():
@@ -65,7 +66,7 @@ def assert_same(found: OctreeRunOnDevice, expected: OctreeRunOnDevice) -> None:
 def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> None:
     found = in_turn(small_problem("cuda", SHAPE), OPTIONS)
     expected = beside_each_other(found)
-    one = OctreeRunOnDevice(found.problem, OPTIONS, [CpuDevice(1)])
+    one = start_fit(found.plan.data, OPTIONS, [CpuDevice(1)])
     # From a uniform start neighbours would differ by rounding alone, and penalties pull by the sign of that.
     state = {name: array.copy() for name, array in one.arrays().items()}
     state["values"] += np.random.default_rng(6).normal(0, 0.3, state["values"].shape).astype(np.float32)
@@ -79,7 +80,7 @@ def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> Non
     assert_same(found, expected)
     volume, wanted = found.volume(), one.volume()
     assert np.linalg.norm(volume - wanted) < 1e-6 * np.linalg.norm(wanted)
-    held = replace(found.problem.geometry, tilt_deg=found.problem.geometry.tilt_deg + 3)
+    held = replace(found.plan.data.geometry, tilt_deg=found.plan.data.geometry.tilt_deg + 3)
     np.testing.assert_array_equal(found.predict(held), expected.predict(held))
 
 
@@ -107,7 +108,7 @@ def test_several_devices_take_turns_too() -> None:
     expected = beside_each_other(found)
     assert found.advance() == expected.advance()
     assert_same(found, expected)
-    assert min(device.launches for device in found.devices) > 10  # type: ignore[attr-defined]
+    assert min(device.launches for device in found.engine.devices) > 10  # type: ignore[attr-defined]
 
 
 def test_a_pause_within_an_epoch_changes_nothing() -> None:
@@ -132,7 +133,7 @@ def test_the_estimate_covers_the_peak_and_a_step_moves_what_is_documented(share:
     problem = small_problem("cuda", SHAPE)
     run = in_turn(problem, OPTIONS, share)
     assert len(subdomains(run)) == count
-    (device,) = run.devices
+    (device,) = run.engine.devices
     assert isinstance(device, CpuDevice)
     run.advance()
     sizes = [4 * item.partition.own.size * OPTIONS.n**3 for item in subdomains(run)]
@@ -142,7 +143,7 @@ def test_the_estimate_covers_the_peak_and_a_step_moves_what_is_documented(share:
     assert device.moved_bytes - before == 2 * (steps * (2 * sum(sizes) - sizes[0] - sizes[-1]) + sum(sizes))
     run.volume()
     ((_, cut),) = cuts_of([item.partition for item in subdomains(run)], [device], problem.geometry)
-    estimate = device_bytes(ProblemShape.of(problem), OPTIONS, True, cut)
+    estimate = device_bytes(FitPlan(OPTIONS, ProblemShape.of(problem), problem.mask is not None), cut)
     assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes
     assert estimate <= device.memory_bytes
 

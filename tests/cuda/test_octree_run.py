@@ -14,7 +14,8 @@ from pausing import check_pauses
 from tomokit.data.problem import ProblemShape
 from tomokit.errors import InputError, OptionError, ResourceError
 from tomokit.methods.octree.cuda.memory import device_bytes
-from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.fit_plan import FitPlan
+from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.octree.run import OctreeRun
 from tomokit.metrics import psnr
@@ -26,9 +27,9 @@ OPTIONS = OctreeOptions(
 )  # fmt: skip
 
 
-def fit(device: CpuDevice, options: OctreeOptions = OPTIONS, epochs: int = 3) -> OctreeRunOnDevice:
+def fit(device: CpuDevice, options: OctreeOptions = OPTIONS, epochs: int = 3) -> OctreeRun:
     """So many epochs."""
-    run = OctreeRunOnDevice(small_problem("cuda"), options, [device])
+    run = start_fit(small_problem("cuda"), options, [device])
     for _ in range(epochs):
         run.advance()
     return run
@@ -45,7 +46,7 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
     ids=["coarse", "large"],
 )
 def test_every_epoch_is_the_cpus(options: OctreeOptions) -> None:
-    cpu, device = OctreeRun(small_problem(), options), OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice(3)])
+    cpu, device = start_fit(small_problem(), options), start_fit(small_problem("cuda"), options, [CpuDevice(3)])
     for _ in range(options.epochs):
         expected, found = cpu.advance(), device.advance()
         assert found.keys() == expected.keys()
@@ -68,7 +69,7 @@ def test_the_same_bits_in_any_order_of_threads() -> None:
 
 def test_stop_and_go_on_gives_the_same_bits() -> None:
     whole, half = fit(CpuDevice(4)), fit(CpuDevice(5), epochs=1)
-    rest = OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(6)])
+    rest = start_fit(small_problem("cuda"), OPTIONS, [CpuDevice(6)])
     rest.restore(1, {name: array.copy() for name, array in half.arrays().items()})
     for _ in range(2):
         rest.advance()
@@ -83,7 +84,7 @@ def test_a_pause_within_an_epoch_changes_nothing() -> None:
 
 
 def test_the_cpu_goes_on_from_a_state_of_the_device() -> None:
-    begun, cpu = fit(CpuDevice(4), epochs=1), OctreeRun(small_problem(), OPTIONS)
+    begun, cpu = fit(CpuDevice(4), epochs=1), start_fit(small_problem(), OPTIONS)
     cpu.restore(1, begun.arrays())
     begun.advance()
     cpu.advance()
@@ -92,7 +93,7 @@ def test_the_cpu_goes_on_from_a_state_of_the_device() -> None:
 
 def test_what_ceases_to_be_a_number_is_told() -> None:
     options = replace(OPTIONS, coarse_epochs=0, optimizer="sgd", optimizers={"sgd": {"lr": 1e35}})
-    run = OctreeRunOnDevice(small_problem("cuda"), options, [CpuDevice()])
+    run = start_fit(small_problem("cuda"), options, [CpuDevice()])
     assert not np.isfinite(run.advance()["loss"])
 
 
@@ -129,13 +130,13 @@ def test_the_estimate_covers_the_peak_and_not_much_more() -> None:
         options, device = replace(OPTIONS, **settings), CpuDevice()
         fit(device, options)
         problem = small_problem()
-        estimate = device_bytes(ProblemShape.of(problem), options, masked=True)
+        estimate = device_bytes(FitPlan(options, ProblemShape.of(problem), problem.mask is not None))
         assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes, settings
 
 
 def test_a_fit_that_does_not_fit_is_refused_with_both_numbers() -> None:
     with pytest.raises(ResourceError, match=r"needs about .* GiB on the device, .* GiB are free"):
-        OctreeRunOnDevice(small_problem("cuda"), OPTIONS, [CpuDevice(memory_bytes=1 << 16)])
+        start_fit(small_problem("cuda"), OPTIONS, [CpuDevice(memory_bytes=1 << 16)])
 
 
 @pytest.mark.parametrize(
@@ -147,9 +148,9 @@ def test_a_fit_that_does_not_fit_is_refused_with_both_numbers() -> None:
 )
 def test_what_has_no_kernel_is_refused(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(Exception, match=told):
-        OctreeRunOnDevice(small_problem("cuda"), replace(OPTIONS, **settings), [CpuDevice()])
+        start_fit(small_problem("cuda"), replace(OPTIONS, **settings), [CpuDevice()])
 
 
 def test_another_backends_problem_is_refused() -> None:
     with pytest.raises(OptionError, match="cpu"):
-        OctreeRunOnDevice(small_problem(), OPTIONS, [CpuDevice()])
+        start_fit(small_problem(), OPTIONS, [CpuDevice()])

@@ -10,10 +10,11 @@ from cases import geometry, needs_compiler, small_problem, two_level_forest
 from on_cpu import CpuDevice
 
 from tomokit.data.problem import Problem
-from tomokit.methods.octree.cuda.partition import rows_of, split
-from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+from tomokit.methods.octree.cuda.detector_rows import rows_of
+from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.octree import Forest
+from tomokit.octree.partition import split
 from tomokit.projector import reference_leaves
 
 OPTIONS = OctreeOptions(
@@ -90,7 +91,7 @@ def test_a_step_from_any_field_is_that_of_one_device(weights: tuple[float, float
         regularizers={"tv": tv, "boundary": boundary},
     )  # fmt: skip
     problem = small_problem("cuda", (12, 40, 20))
-    runs = [OctreeRunOnDevice(problem, options, [CpuDevice(seed) for seed in seeds]) for seeds in ((1,), (2, 3, 4))]
+    runs = [start_fit(problem, options, [CpuDevice(seed) for seed in seeds]) for seeds in ((1,), (2, 3, 4))]
     state = {name: array.copy() for name, array in runs[0].arrays().items()}
     state["values"] = np.random.default_rng(0).normal(0, 0.5, state["values"].shape).astype(np.float32)
     for run in runs:
@@ -105,9 +106,9 @@ def test_a_step_from_any_field_is_that_of_one_device(weights: tuple[float, float
 @needs_compiler
 def test_several_devices_give_the_fit_of_one() -> None:
     problem = small_problem("cuda", (12, 40, 20))
-    one = OctreeRunOnDevice(problem, OPTIONS, [CpuDevice(1)])
+    one = start_fit(problem, OPTIONS, [CpuDevice(1)])
     devices = [CpuDevice(seed, is_strict=True) for seed in (2, 3, 4)]
-    several = OctreeRunOnDevice(problem, OPTIONS, devices)
+    several = start_fit(problem, OPTIONS, devices)
     for _ in range(OPTIONS.epochs):
         expected, found = one.advance(), several.advance()
         assert found.keys() == expected.keys()
@@ -125,7 +126,7 @@ def test_a_forest_of_one_row_is_fitted_on_one_of_the_devices() -> None:
     assert len(split(two_level_forest(), 4)) == 2
     devices = [CpuDevice(), CpuDevice()]
     options = replace(OPTIONS, leaf_px=40.0, coarser=0, epochs=1, coarse_epochs=0, margin=0.0)
-    run = OctreeRunOnDevice(small_problem("cuda"), options, devices)
+    run = start_fit(small_problem("cuda"), options, devices)
     run.advance()
     assert devices[0].launches > 0
     assert devices[1].launches == 0

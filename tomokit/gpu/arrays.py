@@ -68,3 +68,7 @@ class DeviceArray(Protocol):
     def __setitem__(self, index: Any, value: Any) -> None:
         """Write some elements."""
         ...
+
+    def __add__(self, other: Any) -> DeviceArray:
+        """The sum with a number or an array on the same device."""
+        ...

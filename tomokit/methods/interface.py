@@ -1,8 +1,8 @@
 """What a reconstruction method is: a class that turns a problem into a run, one epoch at a time.
 
-Every method, ours or a plugin's, is driven through this contract, so that progress, held-out scores,
-checkpoints and memory checks are written once. Inside, arrays put the tilt axis last:
-projections are ``[tilt, u, y]`` and volumes ``[x, z, y]``.
+Every method, ours or a plugin's, is driven through this interface, so that progress, held-out scores, checkpoints and
+memory checks are written once. What a method may offer beyond it is in :mod:`tomokit.methods.capabilities`. Inside,
+arrays put the tilt axis last: projections are ``[tilt, u, y]`` and volumes ``[x, z, y]``.
 """
 
 from __future__ import annotations
@@ -22,37 +22,89 @@ class Run(Protocol):
 
     @property
     def epochs(self) -> int:
-        """Epochs that the whole run takes."""
+        """Number of epochs that the whole run takes."""
         ...
 
     @property
     def epoch(self) -> int:
-        """Epochs finished so far."""
+        """Number of epochs finished so far."""
         ...
 
     def advance(self) -> dict[str, float]:
-        """Do one epoch. Returns the loss terms by name; ``"loss"`` is their total, ``"data"`` the data term."""
+        """Do one epoch: a pass over all views, or an iteration with all of them.
+
+        Returns
+        -------
+        dict
+            The terms of the loss by name; ``"loss"`` is their total, ``"data"`` the data term.
+
+        Raises
+        ------
+        EpochPaused
+            If the run can be paused (:class:`tomokit.methods.capabilities.Pausable`) and was asked to.
+        """
         ...
 
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
-        """Projections ``[tilt, u, y]`` of the present density in a geometry of the same detector, without offset."""
+        """Projections of the present density, for scores on views that were not fitted.
+
+        Parameters
+        ----------
+        geometry : TiltGeometry
+            Views of the same detector, fitted or not.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_views, n_u, n_v)
+            ``[tilt, u, y]``, in units of projection, without offsets.
+        """
         ...
 
     def volume(self) -> NDArray[np.float32]:
-        """The present density ``[x, z, y]``, shape ``(n_u, thickness_px, n_v)``, such that
-        ``kappa * line integral in pixels + b_t`` predicts the projections."""
+        """The present density in voxels of one detector pixel.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_u, thickness_px, n_v)
+            ``[x, z, y]``, such that ``kappa * line integral in pixels + b_t`` predicts the projections.
+        """
         ...
 
     def offsets(self) -> NDArray[np.float32]:
-        """The additive offset ``b_t`` of each view, shape (n_views,)."""
+        """The additive intensity offset ``b_t`` of each view.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_views,)
+            In units of projection; zeros where offsets are not fitted.
+        """
         ...
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Every array that is needed to continue from here, by name."""
+        """Every array that is needed to continue from here, for a state.
+
+        Returns
+        -------
+        dict
+            Arrays by name; the same names whatever the epoch.
+        """
         ...
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue from what :meth:`arrays` returned after `epoch` epochs."""
+        """Continue from the arrays of a state, to the same result as if the run had never been interrupted.
+
+        Parameters
+        ----------
+        epoch : int
+            Epochs that were finished then.
+        arrays : mapping
+            What :meth:`arrays` returned.
+
+        Raises
+        ------
+        InputError
+            If an array is missing or does not belong; the run is then as it was.
+        """
         ...
 
 
@@ -75,13 +127,33 @@ class Method(Protocol):
     Options: ClassVar[type]
 
     def start(self, problem: Problem, options: Any) -> Run:
-        """Set up a run. Nothing is fitted before the first :meth:`Run.advance`."""
+        """Set up a run; nothing is fitted before the first :meth:`Run.advance`.
+
+        Parameters
+        ----------
+        problem : Problem
+        options : Options
+            The method's own.
+
+        Returns
+        -------
+        Run
+        """
         ...
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: Any) -> int:
-        """Peak bytes that a run will allocate beyond the problem itself.
+        """Peak bytes that a run will allocate beyond the problem itself, from sizes alone.
 
-        A method whose sizes follow from the data may also have ``estimate_bytes_of(problem, options)``, which is asked
-        when they have been read; here it says what is sure before.
+        Parameters
+        ----------
+        problem_shape : ProblemShape
+        options : Options
+            The method's own.
+
+        Returns
+        -------
+        int
+            Bytes. A method whose memory follows from the data says here what is sure before they are read
+            (:class:`tomokit.methods.capabilities.EstimatesBytesOfData`).
         """
         ...

@@ -1,15 +1,10 @@
-"""What a run may offer beyond its contract, so that it can be saved better.
-
-Without the first it is stopped and saved between epochs; without the second the state holds the volume beside its
-arrays; without the third the provenance has the options as they were given, and no more.
-"""
+"""Runs that stop between two steps of an epoch, and what an epoch that was paused has come to."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,48 +13,26 @@ from tomokit.errors import InputError
 
 
 class EpochPaused(Exception):
-    """Raised by ``advance`` between two steps; ``arrays`` then tells all, and ``advance`` goes on from there."""
+    """Raised by a run's ``advance`` between two steps of an epoch.
 
-
-@runtime_checkable
-class Pausable(Protocol):
-    """A run whose epochs have steps.
-
-    Attributes
-    ----------
-    pause : callable
-        Asked after every step but an epoch's last; if it says True, ``advance`` raises :class:`EpochPaused`.
+    The run's ``arrays`` then hold the epoch so far, and the next ``advance`` goes on from there.
     """
-
-    pause: Callable[[], bool]
-
-
-@runtime_checkable
-class Samplable(Protocol):
-    """A run that says how its density follows from its arrays."""
-
-    def stored_density(self) -> dict[str, Any]:
-        """The recipe, JSON-serializable, as :mod:`tomokit.state.density` reads it."""
-        ...
-
-
-@runtime_checkable
-class ResolvesParameters(Protocol):
-    """A run that tells what it made of options that were left to it."""
-
-    def resolved_parameters(self) -> dict[str, Any]:
-        """Values that follow from the data and the options, JSON-serializable, for the provenance."""
-        ...
 
 
 def never() -> bool:
-    """Go on."""
+    """What a run asks after every step until somebody else wants to be asked.
+
+    Returns
+    -------
+    bool
+        False: the run is not to pause.
+    """
     return False
 
 
 @dataclass
 class EpochProgress:
-    """An epoch under way.
+    """How far an epoch has come.
 
     Attributes
     ----------
@@ -79,13 +52,38 @@ class EpochProgress:
     terms: dict[str, float] = field(default_factory=dict)
     generator: dict[str, Any] | None = None
 
+    def copy(self) -> EpochProgress:
+        """The same progress, whose sums can be added to.
+
+        Returns
+        -------
+        EpochProgress
+        """
+        return replace(self, terms=dict(self.terms))
+
     def to_array(self) -> NDArray[np.uint8]:
-        """As JSON in UTF-8, which keeps every bit of a double."""
+        """The progress as an array for a state.
+
+        Returns
+        -------
+        ndarray of uint8
+            JSON in UTF-8, which keeps every bit of a double.
+        """
         return np.frombuffer(json.dumps(asdict(self)).encode("utf-8"), np.uint8).copy()
 
     @classmethod
     def from_array(cls, array: NDArray[np.uint8], name: str) -> EpochProgress:
-        """What :meth:`to_array` was called on.
+        """The progress that :meth:`to_array` was called on.
+
+        Parameters
+        ----------
+        array : ndarray of uint8
+        name : str
+            Of the array, for the message.
+
+        Returns
+        -------
+        EpochProgress
 
         Raises
         ------

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tomokit.methods.capabilities import Samplable
 from tomokit.methods.interface import Run
-from tomokit.methods.pausing import Samplable
 from tomokit.state.record import State, previous_path
 from tomokit.state.seal import StateError
 from tomokit.state.write import Predecessor, remove_leftovers, write_state

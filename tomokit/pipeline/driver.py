@@ -11,8 +11,8 @@ import numpy as np
 from tomokit import __version__
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import TomokitError
+from tomokit.methods.capabilities import ResolvesParameters
 from tomokit.methods.interface import Run
-from tomokit.methods.pausing import ResolvesParameters
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints
 from tomokit.pipeline.fitting import fit

@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 from tomokit.errors import OptionError
+from tomokit.methods.capabilities import Pausable
 from tomokit.methods.interface import Run
-from tomokit.methods.pausing import EpochPaused, Pausable
+from tomokit.methods.pausing import EpochPaused
 from tomokit.pipeline.checkpoint import Checkpoints, History
 from tomokit.pipeline.held_out import HeldOut
 from tomokit.pipeline.progress import Progress

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
+from tomokit.regularizers.fusion import SideGradient
 from tomokit.regularizers.interface import Field
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tomokit.gpu.device import Device
+    from tomokit.octree.partition import Partition
+    from tomokit.regularizers.cuda.boundary import BoundaryOnGpu
+    from tomokit.regularizers.cuda.interface import LeavesOnGpu, TablesOnGpu
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,49 @@ class Boundary:
             faces.scale, scale * share, side_gradient, sums,
         )  # fmt: skip
         return float(sums.sum()) * share
+
+    @property
+    def needs_sides(self) -> bool:
+        """Whether densities are compared, and not raw values (see :class:`tomokit.regularizers.fusion.Fusable`)."""
+        return self.options.space == "rho"
+
+    def fused_term(self, field: Field, sides: NDArray[np.floating], scale: float) -> SideGradient | None:
+        """The gradient by the sides that are given (see :class:`tomokit.regularizers.fusion.Fusable`)."""
+        if not self.needs_sides:
+            return None
+        side_gradient = np.empty_like(sides)
+        value = self.compare(field.forest, sides, side_gradient, scale)
+        return SideGradient(side_gradient, scale * value)
+
+    def fused_bytes(self, n_leaves: int, n: int) -> int | None:
+        """The sides, and the gradient by them (see :class:`tomokit.regularizers.fusion.Fusable`)."""
+        return 2 * 6 * 4 * n_leaves * n**2 if self.needs_sides else None
+
+    def cuda_unsupported_reason(self, options: BoundaryOptions) -> None:
+        """None: it has kernels (see :class:`tomokit.regularizers.interface.RunsOnGpu`)."""
+
+    def gpu_tables(
+        self, device: Device, partitions: Sequence[Partition], here: Sequence[int], inside: NDArray[np.bool_]
+    ) -> None:
+        """None: a subdomain needs its own leaves alone (see
+        :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+
+    def gpu_term(
+        self, leaves: LeavesOnGpu, forest: Forest, scale: float, tables: TablesOnGpu | None, number: int
+    ) -> BoundaryOnGpu:
+        """Its term on a subdomain (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        from tomokit.regularizers.cuda.boundary import BoundaryOnGpu
+
+        return BoundaryOnGpu(leaves, forest, scale, self.options.space == "raw")
+
+    def gpu_term_bytes(self, n_own: int, n_leaves: int, n: int) -> int:
+        """The gradient by the sides (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        return 6 * 4 * n_own * n**2
+
+    @property
+    def gpu_gradient_space(self) -> str | None:
+        """The array that raw sides are added to (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        return "raw" if self.options.space == "raw" else None
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
         """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`)."""

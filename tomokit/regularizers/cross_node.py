@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.plugin.options import option
+from tomokit.regularizers.fusion import ValueTable
 from tomokit.regularizers.interface import Field
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tomokit.gpu.device import Device
+    from tomokit.octree import Forest
+    from tomokit.octree.partition import Partition
+    from tomokit.regularizers.cuda.cross_node import CrossNodeOnGpu, PairTables
+    from tomokit.regularizers.cuda.interface import LeavesOnGpu, TablesOnGpu
 
 # As in tomokit.regularizers.cross_node_tables, which is not imported here because compiled code is slow to load.
 KERNELS = {"dot": 0, "gaussian": 1}
+
+MOST_GPU_BINS = 1024
+"""Nodes whose arrays fit into the shared memory of any GPU's block."""
+
+# Of each leaf and node: 32 cells of 8 bytes, two counts in double precision, and the table's row of 8 floats.
+_NODE_BYTES = 32 * 8 + 2 * 8 + 8 * 4
+# On a GPU likewise, the counts in single precision.
+_GPU_NODE_BYTES = 32 * 8 + 2 * 4 + 8 * 4
 
 
 @dataclass(frozen=True)
@@ -69,6 +87,11 @@ class CrossNode:
         # Kept between evaluations: to fetch fresh memory would take longer than to fill it.
         self._space: tuple[NDArray[Any], ...] | None = None
 
+    @property
+    def _spread(self) -> float:
+        """What the kernel divides by: the product's temperature, or the Gaussian's standard deviation."""
+        return self.options.temperature if self.options.kernel == "dot" else self.options.bandwidth
+
     def tabulate(self, field: Field) -> CrossNodeTables:
         """Draw partners and tabulate what the constraint asks: the part that must come before any leaf changes.
 
@@ -90,11 +113,59 @@ class CrossNode:
         cells, grid, counts, table = self._space
         if not count_leaves(field.values, leaves, grid, cells, counts):
             return CrossNodeTables(float("nan"), leaves, grid, table)
-        kernel = KERNELS[self.options.kernel]
-        spread = self.options.temperature if self.options.kernel == "dot" else self.options.bandwidth
+        kernel, spread = KERNELS[self.options.kernel], self._spread
         means = np.empty(leaves.size)
         tabulate_pairs(field.forest.n**3, partner, grid, cells, counts, kernel, spread, get_num_threads(), table, means)
         return CrossNodeTables(float(means.sum()), leaves, grid, table)
+
+    @property
+    def needs_sides(self) -> bool:
+        """Leaves are compared as sets of values: no sides are needed (see
+        :class:`tomokit.regularizers.fusion.Fusable`)."""
+        return False
+
+    def fused_term(self, field: Field, sides: NDArray[np.floating], scale: float) -> ValueTable:
+        """The tables of this step's partners (see :class:`tomokit.regularizers.fusion.Fusable`)."""
+        found = self.tabulate(field)
+        return ValueTable(found.leaves, found.grid, found.table, scale, scale * found.value)
+
+    def fused_bytes(self, n_leaves: int, n: int) -> int:
+        """Fine cells, counts and tables of each leaf (see :class:`tomokit.regularizers.fusion.Fusable`)."""
+        return n_leaves * self.options.bins * _NODE_BYTES
+
+    def cuda_unsupported_reason(self, options: CrossNodeOptions) -> str | None:
+        """Why a GPU cannot tabulate so many nodes (see :class:`tomokit.regularizers.interface.RunsOnGpu`)."""
+        if options.bins <= MOST_GPU_BINS:
+            return None
+        return f"regularizers.cnlc.bins={options.bins} nodes do not fit into a GPU block, {MOST_GPU_BINS} do"
+
+    def gpu_tables(
+        self, device: Device, partitions: Sequence[Partition], here: Sequence[int], inside: NDArray[np.bool_]
+    ) -> PairTables:
+        """The tables of all pairs (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        from tomokit.regularizers.cuda.cross_node import PairTables
+
+        kernel, spread = KERNELS[self.options.kernel], self._spread
+        return PairTables(device, self.options.bins, kernel, spread, partitions, here, inside)
+
+    def gpu_term(
+        self, leaves: LeavesOnGpu, forest: Forest, scale: float, tables: TablesOnGpu | None, number: int
+    ) -> CrossNodeOnGpu:
+        """Its term on a subdomain (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        from tomokit.regularizers.cuda.cross_node import CrossNodeOnGpu, PairTables
+
+        assert isinstance(tables, PairTables)
+        return CrossNodeOnGpu(leaves, scale, tables, number, self.options.space == "raw")
+
+    def gpu_term_bytes(self, n_own: int, n_leaves: int, n: int) -> int:
+        """Fine cells, counts and tables of all leaves (see
+        :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        return n_leaves * self.options.bins * _GPU_NODE_BYTES
+
+    @property
+    def gpu_gradient_space(self) -> None:
+        """None: tables are looked up by the update (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        return
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
         """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`).

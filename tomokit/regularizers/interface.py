@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,6 @@ from tomokit.octree.faces import Faces
 
 if TYPE_CHECKING:
     from tomokit.gpu.device import Device
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -74,13 +72,9 @@ class Regularizer(Protocol):
     A class whose value is looked up in tables may say so by ``tabulated = True``: the checks of :mod:`tomokit.testing`
     then allow for it.
 
-    Two more functions are for fits on a GPU (`--backend cuda`), and both may be absent:
-
-    - ``cuda_unsupported_reason(options)``: None if ``value_and_gradient`` takes fields whose ``device`` is given, or a
-    short
-      clause that says why not. Without it the answer is no.
-    - ``cuda_bytes(options, n_leaves, n)``: most bytes that it holds on the device beyond values and gradient. Without
-      it twice the field is counted.
+    What it may offer beyond this is declared by runtime protocols: :class:`RunsOnGpu`, :class:`CountsGpuBytes` and
+    :class:`HasConvexForm` here, :class:`tomokit.regularizers.fusion.Fusable`, and
+    :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`.
     """
 
     name: ClassVar[str]
@@ -94,8 +88,8 @@ class Regularizer(Protocol):
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
         """The unweighted penalty; its gradient times `scale` is added to `gradient`, shaped like the values.
 
-        This is the only interface. A fit may compute a built-in regularizer in its fused pass instead, with the same
-        result; a class derived from a built-in one is called like any other.
+        This is all that a regularizer needs. A fit takes a fused term instead where one is offered
+        (:mod:`tomokit.regularizers.fusion`), with the same result.
 
         On a device the gradient is an array there, and nothing should be fetched from it: a fit launches its steps
         without waiting for them. The value may then be an array of no axes on the device. Random numbers are drawn on
@@ -118,7 +112,83 @@ class Regularizer(Protocol):
         ...
 
 
-def is_built_in(regularizer: Regularizer, cls: type[T]) -> TypeGuard[T]:
-    """Whether the fused pass may take the place of ``value_and_gradient``: not in a class derived from a built-in one,
-    whose own method would never be called."""
-    return type(regularizer) is cls
+@runtime_checkable
+class RunsOnGpu(Protocol):
+    """A regularizer that says whether it can be evaluated on a GPU; one that does not say so cannot."""
+
+    def cuda_unsupported_reason(self, options: Any) -> str | None:
+        """Why ``value_and_gradient`` does not take fields whose ``device`` is given.
+
+        Parameters
+        ----------
+        options : Options
+            Its own.
+
+        Returns
+        -------
+        str or None
+            A short clause; None if it takes them.
+        """
+        ...
+
+
+@runtime_checkable
+class CountsGpuBytes(Protocol):
+    """A regularizer that says what it holds on a GPU; of one that does not twice the field is counted."""
+
+    def cuda_bytes(self, options: Any, n_leaves: int, n: int) -> int:
+        """Most bytes that it holds on the device beyond values and gradient.
+
+        Parameters
+        ----------
+        options : Options
+            Its own.
+        n_leaves, n : int
+            Leaves of the forest, and vertices along a leaf's edge.
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
+        ...
+
+
+@runtime_checkable
+class HasConvexForm(Protocol):
+    """A regularizer that is not convex and has a convex form, by which a fit may begin."""
+
+    def convex_form(self) -> Any:
+        """The options of the convex form.
+
+        Returns
+        -------
+        Options
+            Its own, changed where need be.
+        """
+        ...
+
+
+def is_own(regularizer: Regularizer, capability: str) -> bool:
+    """Whether a capability speaks for a regularizer's present ``value_and_gradient``.
+
+    A class that is derived from another one and has its own ``value_and_gradient`` inherits capabilities that know
+    nothing of it: what is fused, or has kernels, would be the base's penalty.
+
+    Parameters
+    ----------
+    regularizer : Regularizer
+    capability : str
+        Name of a method that takes the place of ``value_and_gradient``.
+
+    Returns
+    -------
+    bool
+        Whether the class that has the method is the one that has ``value_and_gradient``, or is derived from it.
+    """
+    classes = type(regularizer).__mro__
+
+    def depth(method: str) -> int:
+        return next((number for number, cls in enumerate(classes) if method in vars(cls)), len(classes))
+
+    return depth(capability) <= depth("value_and_gradient")

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
+from tomokit.regularizers.fusion import LocalVariation
 from tomokit.regularizers.interface import Field
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tomokit.gpu.device import Device
+    from tomokit.octree.partition import Partition
+    from tomokit.regularizers.cuda.interface import LeavesOnGpu, TablesOnGpu
+    from tomokit.regularizers.cuda.tv import TotalVariationOnGpu
 
 # As in tomokit.regularizers.tv_kernel, which is not imported here because compiled code is slow to load.
 VARIANTS = {"anisotropic": 0, "isotropic": 1, "huber": 2, "concave": 3}
@@ -82,6 +91,54 @@ class TotalVariation:
     def stencil(self, step: int) -> int:
         """Which of the ways to take differences together a step has: one after the other, as often as it is asked."""
         return step // self.options.every % TURNS
+
+    @property
+    def needs_sides(self) -> bool:
+        """Differences lie inside leaves: no sides are needed (see :class:`tomokit.regularizers.fusion.Fusable`)."""
+        return False
+
+    def fused_term(self, field: Field, sides: NDArray[np.floating], scale: float) -> LocalVariation | None:
+        """The variation of densities, left to the pass (see :class:`tomokit.regularizers.fusion.Fusable`)."""
+        if self.options.space != "rho":
+            return None
+        weight = scale * self.leaf_weights(field.forest)
+        return LocalVariation(weight, self.variant, self.options.delta, self.stencil(field.step))
+
+    def fused_bytes(self, n_leaves: int, n: int) -> int | None:
+        """Nothing but a weight for each leaf (see :class:`tomokit.regularizers.fusion.Fusable`)."""
+        return 0 if self.options.space == "rho" else None
+
+    def convex_form(self) -> TotalVariationOptions:
+        """The isotropic variant in place of the concave one (see
+        :class:`tomokit.regularizers.interface.HasConvexForm`)."""
+        return replace(self.options, variant="isotropic") if self.options.variant == "concave" else self.options
+
+    def cuda_unsupported_reason(self, options: TotalVariationOptions) -> None:
+        """None: every variant has kernels (see :class:`tomokit.regularizers.interface.RunsOnGpu`)."""
+
+    def gpu_tables(
+        self, device: Device, partitions: Sequence[Partition], here: Sequence[int], inside: NDArray[np.bool_]
+    ) -> None:
+        """None: a subdomain needs its own leaves alone (see
+        :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+
+    def gpu_term(
+        self, leaves: LeavesOnGpu, forest: Forest, scale: float, tables: TablesOnGpu | None, number: int
+    ) -> TotalVariationOnGpu:
+        """Its term on a subdomain (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        from tomokit.regularizers.cuda.tv import TotalVariationOnGpu
+
+        weight, is_raw = scale * self.leaf_weights(forest), self.options.space == "raw"
+        return TotalVariationOnGpu(leaves, weight, self.variant, self.options.delta, self.stencil, is_raw)
+
+    def gpu_term_bytes(self, n_own: int, n_leaves: int, n: int) -> int:
+        """Nothing worth counting (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        return 0
+
+    @property
+    def gpu_gradient_space(self) -> str | None:
+        """The array that raw variation is added to (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        return "raw" if self.options.space == "raw" else None
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
         """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`)."""

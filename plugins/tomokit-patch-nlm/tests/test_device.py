@@ -153,9 +153,8 @@ def test_no_instruction_is_in_double_precision() -> None:
 def test_a_fit_with_it_is_the_cpus() -> None:
     from cases import small_problem
 
-    from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
+    from tomokit.methods.octree.method import start_fit
     from tomokit.methods.octree.options import OctreeOptions
-    from tomokit.methods.octree.run import OctreeRun
     from tomokit.plugin.manager import get_registry
     from tomokit.plugin.registry import Entry
 
@@ -169,13 +168,13 @@ def test_a_fit_with_it_is_the_cpus() -> None:
     try:
         if "patch-nlm" not in get_registry().names("regularizer"):
             get_registry().add(Entry.of("regularizer", PatchNlm, "tests", "0"))
-        without = OctreeRun(small_problem(), options(weight=0.0))
+        without = start_fit(small_problem(), options(weight=0.0))
         for _ in range(3):
             without.advance()
         plain = without.volume()
         for chosen in (options(weight=50.0, every=2), options(weight=50.0, space="raw", search=2)):
-            cpu = OctreeRun(small_problem(), chosen)
-            run = OctreeRunOnDevice(small_problem("cuda"), chosen, [on_cpu.CpuDevice(4)])
+            cpu = start_fit(small_problem(), chosen)
+            run = start_fit(small_problem("cuda"), chosen, [on_cpu.CpuDevice(4)])
             for _ in range(3):
                 expected, found = cpu.advance(), run.advance()
                 assert found.keys() == expected.keys()

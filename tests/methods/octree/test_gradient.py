@@ -11,9 +11,12 @@ from scipy.sparse import csr_array, vstack
 
 from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
+from tomokit.methods.octree.epoch_plan import EpochPlan
+from tomokit.methods.octree.host_engine import HostEngine
 from tomokit.methods.octree.leaf_field import LeafField
-from tomokit.methods.octree.level import Level
-from tomokit.methods.octree.penalties import Penalties, Weighted
+from tomokit.methods.octree.penalties import WeightedRegularizer
+from tomokit.methods.octree.pyramid_level import PyramidLevel
+from tomokit.methods.pausing import EpochProgress
 from tomokit.octree import Forest
 from tomokit.octree.faces import Faces, shared_faces
 from tomokit.optimizers.rules import Sgd, SgdOptions
@@ -106,24 +109,23 @@ def fused_gradient(setting: Setting, terms: tuple[str, ...]) -> np.ndarray:
         regularizers.append(weighted(Boundary, BoundaryOptions(), "boundary"))
     if "cnlc" in terms:
         regularizers.append(weighted(CrossNode, CrossNodeOptions(), "cnlc"))
-    penalties = Penalties(regularizers)
-    if penalties.needs_sides:
-        leaves.keep_sides()
     problem = setting.problem
     if "data" not in terms:
         assert problem.mask is not None
         problem = Problem(problem.projections, np.zeros_like(problem.mask), problem.geometry, problem.thickness_px)
-    level = Level(problem, 1, problem.geometry.kappa)
+    level = PyramidLevel(problem, 1, problem.geometry.kappa)
     inside = np.ones(setting.forest.n_leaves, bool)
-    penalty_gradients = penalties.evaluate(leaves, inside, np.random.default_rng(11), 0)
+    rng, views = np.random.default_rng(11), [np.arange(3)]
+    engine = HostEngine(leaves)
+    engine.begin(EpochPlan(level, regularizers, inside, views, 1, 0, 1.0, rng, EpochProgress()))
     before = leaves.values.astype(float)
-    level.step(leaves, np.arange(3), penalty_gradients, 1.0)
+    engine.step(0)
     return (before - leaves.values) / rate
 
 
-def weighted(kind: type, options: object, name: str) -> Weighted:
+def weighted(kind: type, options: object, name: str) -> WeightedRegularizer:
     """A regularizer of these options."""
-    return Weighted(kind(options), options, WEIGHTS[name])
+    return WeightedRegularizer(kind(options), options, WEIGHTS[name])
 
 
 def sgd(rate: float) -> Sgd:

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tomokit.data.problem import Problem, ProblemShape
-from tomokit.methods.octree.weights import Scales, measured_shape, spacing_px
+from tomokit.methods.octree.fit_plan import FitPlan
+from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.weights import Scales, spacing_px
 from tomokit.octree.cover import Region, cover
 
 
@@ -47,7 +49,7 @@ def test_a_fine_lattice_is_for_little_noise(problem: Problem) -> None:
     assert alone[0] == alone[1] < alone[2] < alone[3] == alone[4] == alone[5] == 1.0
     fills_field = [spacing_px(True, noise) for noise in (0.0, 0.05, 0.3, None)]
     assert alone[0] < fills_field[0] < fills_field[1] < fills_field[2] == fills_field[3] == 1.0
-    shape = measured_shape(problem)
+    shape = FitPlan.of_problem(problem, OctreeOptions()).shape
     assert shape.relative_noise == Scales.of(problem).relative_noise
     assert replace(shape, relative_noise=None) == ProblemShape.of(problem)
 

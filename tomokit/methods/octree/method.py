@@ -1,57 +1,97 @@
-"""The adaptive octree of density grids, fitted by hand-written gradients (Wang et al., 2023): registration.
-
-The fit itself is in :mod:`tomokit.methods.octree`.
-"""
+"""The adaptive octree of density grids, fitted by hand-written gradients (Wang et al., 2023): registration."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.errors import OptionError
 from tomokit.methods.interface import Run
 from tomokit.methods.octree.options import OctreeOptions
 
+if TYPE_CHECKING:
+    from tomokit.gpu.device import Device
+    from tomokit.methods.octree.engine import MakeEngine
+    from tomokit.methods.octree.run import OctreeRun
+
 
 class Octree:
-    """Adaptive octree of density grids."""
+    """Adaptive octree of density grids, as a method (see :class:`tomokit.methods.interface.Method`)."""
 
     name: ClassVar[str] = "octree"
     summary: ClassVar[str] = "adaptive octree of density grids, fitted under total variation and priors across leaves"
     Options: ClassVar[type] = OctreeOptions
 
     def start(self, problem: Problem, options: OctreeOptions) -> Run:
-        """Set up a run (see :class:`Method`)."""
-        if problem.backend == "cuda":
-            from tomokit.gpu.device import devices
-            from tomokit.methods.octree.cuda.run import OctreeRunOnDevice
-
-            return OctreeRunOnDevice(problem, options, devices())
-        from tomokit.methods.octree.run import OctreeRun
-
-        return OctreeRun(problem, options)
+        """Set up a run, and choose where it computes (see :class:`tomokit.methods.interface.Method`)."""
+        return start_fit(problem, options)
 
     def cuda_unsupported_reason(self, options: OctreeOptions) -> str | None:
-        """Plugins may have no path there: their regularizers say so, their optimizers never have one."""
-        from tomokit.methods.octree.cuda.support import refusal
+        """Why optimizer or regularizers have no path on a GPU (see :class:`tomokit.methods.capabilities.RunsOnGpu`)."""
+        from tomokit.methods.octree.cuda.support import unsupported_reason
 
-        return refusal(options)
+        return unsupported_reason(options)
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: OctreeOptions) -> int:
-        """What the forest, the optimizer and the regularizers take (see :class:`Method`)."""
+        """What the forest, the optimizer and the regularizers take (see :class:`tomokit.methods.interface.Method`)."""
+        from tomokit.methods.octree.fit_plan import FitPlan
         from tomokit.methods.octree.memory import estimate_bytes
 
-        return estimate_bytes(problem_shape, options)
+        return estimate_bytes(FitPlan.of_shape(problem_shape, options))
 
     def estimate_bytes_of(self, problem: Problem, options: OctreeOptions) -> int:
-        """The same when the noise can be measured, which the distance of vertices follows; and what waits here for
-        its turn on a GPU."""
+        """The same by the noise that is measured, which the distance of vertices follows; and what waits here for its
+        turn on a GPU (see :class:`tomokit.methods.capabilities.EstimatesBytesOfData`)."""
+        from tomokit.methods.octree.fit_plan import FitPlan
         from tomokit.methods.octree.memory import estimate_bytes
-        from tomokit.methods.octree.weights import measured_shape
 
-        waiting = 0
+        plan, waiting = FitPlan.of_problem(problem, options), 0
         if problem.backend == "cuda":
             from tomokit.gpu.device import devices
             from tomokit.methods.octree.cuda.memory import check_fit
 
-            waiting = check_fit(devices(), problem, options)
-        return estimate_bytes(measured_shape(problem), options) + waiting
+            waiting = check_fit(devices(), plan)
+        return estimate_bytes(plan) + waiting
+
+
+def start_fit(problem: Problem, options: OctreeOptions, devices: Sequence[Device] | None = None) -> OctreeRun:
+    """Set up an octree fit on the backend that its problem names.
+
+    Parameters
+    ----------
+    problem : Problem
+    options : OctreeOptions
+    devices : sequence of Device, optional
+        For the backend ``"cuda"``; by default all GPUs that run kernels.
+
+    Returns
+    -------
+    OctreeRun
+
+    Raises
+    ------
+    OptionError
+        If the octree method has no such backend, or optimizer or regularizers cannot run on a GPU.
+    ResourceError
+        If no GPU can be used, or the GPUs have not enough memory.
+    LeafBudgetError
+        If ``max_leaves`` is too small.
+    """
+    from tomokit.methods.octree.fit_plan import FitPlan
+    from tomokit.methods.octree.run import OctreeRun
+
+    make_engine: MakeEngine
+    if problem.backend == "cuda":
+        from tomokit.gpu.device import devices as all_devices
+        from tomokit.methods.octree.cuda.engine import CudaEngine
+
+        make_engine = CudaEngine.on(all_devices() if devices is None else devices)
+    elif problem.backend == "cpu":
+        from tomokit.methods.octree.host_engine import HostEngine
+
+        make_engine = HostEngine.of_plan
+    else:
+        # The summary must not say that another backend was used.
+        raise OptionError(f"the octree method has no {problem.backend} backend", field="--backend", remedy="choose cpu")
+    return OctreeRun(FitPlan.of_problem(problem, options), make_engine)

@@ -1,9 +1,9 @@
-"""The regularizers of a fit: which of them go into the fused pass, and what the others leave for it."""
+"""The regularizers of a fit: terms that the pass over the leaves takes, and gradient arrays of the others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,54 +11,104 @@ from numpy.typing import NDArray
 
 from tomokit.errors import OptionError
 from tomokit.methods.octree.leaf_field import LeafField
+from tomokit.octree import Forest
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
-from tomokit.regularizers.boundary import Boundary
-from tomokit.regularizers.cross_node import CrossNode
-from tomokit.regularizers.interface import Field, Regularizer, is_built_in
+from tomokit.regularizers.fusion import FusedTerm, LocalVariation, SideGradient, ValueTable, fusable
+from tomokit.regularizers.interface import Field, HasConvexForm, Regularizer
 from tomokit.regularizers.tv import TotalVariation
 
 
 @dataclass
 class PenaltyGradients:
-    """What the fused pass adds to the data term's gradient in one step.
+    """What the penalties of one step add to the data term's gradient: at most one fused term of a kind, and arrays.
 
     Attributes
     ----------
-    tv_weight : ndarray of float64, shape (n_leaves,)
-    tv_variant, tv_delta, tv_stencil
-        See :func:`tomokit.regularizers.tv_kernel.tv_leaf`.
-    sides : ndarray of float32, shape (n_leaves, 6, n, n) or with no leaves
-        Gradient of boundary consistency.
-    pair_leaves : ndarray of int64, shape (n_pairs,)
-        Leaves that take part in the cross-node constraint.
-    pair_of, pair_grid, pair_table, pair_scale, pair_raw
-        Its tables, and the row of each leaf in them.
-    extra, extra_raw : ndarray of float32, shape (n_leaves, n, n, n) or with no leaves
-        Gradients of all others, by density and by raw value.
+    forest : Forest
+        The leaves of the field.
+    variation : LocalVariation or None
+        Total variation of densities, which the pass measures.
+    variation_name : str
+        The regularizer that it belongs to.
+    side_gradient : ndarray of float32, shape (n_leaves, 6, n, n) or with no leaves
+        Gradient by the densities on the leaves' sides.
+    table : ValueTable or None
+        Tabulated gradient.
+    table_is_raw : bool
+        Whether it is by raw values, not densities.
+    by_density, by_value : ndarray of float32, shape (n_leaves, n, n, n) or with no leaves
+        Gradients ``[leaf, x, z, y]`` of all other penalties, by density and by raw value.
     terms : dict
-        Penalties by name, times the same factors as their gradients; but for total variation, which the pass itself
-        measures.
+        Penalties by name, times the same factors as their gradients; but for the variation, which the pass measures.
     """
 
-    tv_weight: NDArray[np.float64]
-    tv_variant: int
-    tv_delta: float
-    tv_stencil: int
-    sides: NDArray[np.float32]
-    pair_leaves: NDArray[np.int64]
-    pair_of: NDArray[np.int64]
-    pair_grid: NDArray[np.float64]
-    pair_table: NDArray[np.float32]
-    pair_scale: float
-    pair_raw: bool
-    extra: NDArray[np.float32]
-    extra_raw: NDArray[np.float32]
+    forest: Forest
+    variation: LocalVariation | None = None
+    variation_name: str = TotalVariation.name
+    side_gradient: NDArray[np.floating] = field(init=False)
+    table: ValueTable | None = None
+    table_is_raw: bool = False
+    by_density: NDArray[np.float32] = field(init=False)
+    by_value: NDArray[np.float32] = field(init=False)
     terms: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with arrays of no leaves: what is not asked for takes no memory."""
+        n = self.forest.n
+        self.side_gradient = np.empty((0, 6, n, n), np.float32)
+        self.by_density = np.empty((0, n, n, n), np.float32)
+        self.by_value = np.empty((0, n, n, n), np.float32)
+
+    def take(self, term: FusedTerm, name: str, raw: bool) -> bool:
+        """Take a term, unless there is one of its kind already.
+
+        Parameters
+        ----------
+        term : FusedTerm
+        name : str
+            The regularizer that it is of.
+        raw : bool
+            Whether it is by raw values.
+
+        Returns
+        -------
+        bool
+            Whether it was taken. The pass has variation and sides of densities alone.
+        """
+        if isinstance(term, LocalVariation) and self.variation is None and not raw:
+            self.variation, self.variation_name = term, name
+            return True
+        if isinstance(term, SideGradient) and not len(self.side_gradient) and not raw:
+            self.side_gradient = term.gradient
+            return True
+        if isinstance(term, ValueTable) and self.table is None:
+            self.table, self.table_is_raw = term, raw
+            return True
+        return False
+
+    def gradient(self, raw: bool) -> NDArray[np.float32]:
+        """The array that a regularizer adds its gradient to, made of zeros when first asked for.
+
+        Parameters
+        ----------
+        raw : bool
+            Whether it is by raw values, not densities.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_leaves, n, n, n)
+            ``[leaf, x, z, y]``.
+        """
+        name = "by_value" if raw else "by_density"
+        if not len(getattr(self, name)):
+            setattr(self, name, np.zeros(self.forest.values_shape, np.float32))
+        found: NDArray[np.float32] = getattr(self, name)
+        return found
 
 
 @dataclass(frozen=True)
-class Weighted:
+class WeightedRegularizer:
     """A regularizer in a fit.
 
     Attributes
@@ -73,10 +123,39 @@ class Weighted:
     options: Any
     weight: float
 
+    @property
+    def name(self) -> str:
+        """The regularizer's name, as in ``--set regularizers.NAME.option=...``."""
+        return self.regularizer.name
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether it penalizes raw values, not densities."""
+        return bool(self.options.space == "raw")
+
+    @property
+    def scale(self) -> float:
+        """Factor of the penalty in a step that evaluates it: the weight, times the steps between evaluations."""
+        return float(self.weight * self.options.every)
+
+    def is_due(self, step: int) -> bool:
+        """Whether a step evaluates it.
+
+        Parameters
+        ----------
+        step : int
+            Steps taken so far in the whole fit.
+
+        Returns
+        -------
+        bool
+        """
+        return bool(step % self.options.every == 0)
+
 
 def make_regularizers(
     settings: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]], convex: bool = False
-) -> list[Weighted]:
+) -> list[WeightedRegularizer]:
     """Regularizers, their options and weights; those of weight zero are left out.
 
     Parameters
@@ -87,7 +166,8 @@ def make_regularizers(
         Options by name that stand where they are not given. These regularizers are always on; others, ours or a
         plugin's, only if an option of theirs is given.
     convex : bool
-        Take the concave total variation for the isotropic one, whose limit for small differences it is.
+        Take the convex form of those that have one: of the concave total variation the isotropic one, which is its
+        limit for small differences.
 
     Raises
     ------
@@ -101,11 +181,12 @@ def make_regularizers(
         cls = registry.get("regularizer", name)
         own = {**defaults.get(name, {}), **table(settings.get(name, {}), f"regularizers.{name}")}
         options: Any = build_options(cls.Options, own, f"regularizers.{name}")
-        if convex and cls is TotalVariation and options.variant == "concave":
-            options = replace(options, variant="isotropic")
-        weight = float(options.weight)
+        weight, regularizer = float(options.weight), cls(options)
+        if convex and isinstance(regularizer, HasConvexForm):
+            options = regularizer.convex_form()
+            regularizer = cls(options)
         if weight > 0:
-            chosen.append(Weighted(cls(options), options, weight))
+            chosen.append(WeightedRegularizer(regularizer, options, weight))
     return chosen
 
 
@@ -137,91 +218,59 @@ def table(settings: object, where: str) -> dict[str, Any]:
 
 
 class Penalties:
-    """All regularizers of a fit.
+    """All regularizers of an epoch on the host.
 
     Parameters
     ----------
-    regularizers : list of Weighted
+    regularizers : list of WeightedRegularizer
+        In the order in which they draw random numbers.
     """
 
-    def __init__(self, regularizers: list[Weighted]) -> None:
+    def __init__(self, regularizers: list[WeightedRegularizer]) -> None:
         self.regularizers = regularizers
 
     @property
     def needs_sides(self) -> bool:
-        """Whether the fused pass has to keep the leaves' sides."""
-        return any(is_fused_boundary(item) for item in self.regularizers)
+        """Whether the pass has to keep the densities on the leaves' sides."""
+        return any(term.needs_sides for term in map(fusable, self._all) if term is not None)
+
+    @property
+    def _all(self) -> list[Regularizer]:
+        return [weighted.regularizer for weighted in self.regularizers]
 
     def evaluate(
         self, leaves: LeafField, inside: NDArray[np.bool_], rng: np.random.Generator, step: int
     ) -> PenaltyGradients:
-        """Everything that must be known before any leaf changes.
+        """Everything of the penalties that must be known before any leaf changes.
 
         Parameters
         ----------
         leaves : LeafField
+            Values, densities and sides before the step.
         inside : ndarray of bool, shape (n_leaves,)
             Leaves in the region of interest.
         rng : numpy.random.Generator
             Drawn from by regularizers, in their order.
         step : int
             Steps taken so far in the whole fit.
+
+        Returns
+        -------
+        PenaltyGradients
         """
-        forest = leaves.forest
-        penalty_gradients = _nothing(forest.n_leaves, forest.n)
-        for chosen in self.regularizers:
-            item, options = chosen.regularizer, chosen.options
-            if step % options.every:
+        gradients = PenaltyGradients(leaves.forest)
+        for weighted in self.regularizers:
+            if not weighted.is_due(step):
                 continue
-            scale = chosen.weight * options.every
-            if is_built_in(item, TotalVariation) and options.space == "rho":
-                penalty_gradients.tv_weight = scale * item.leaf_weights(forest)
-                penalty_gradients.tv_variant, penalty_gradients.tv_delta, penalty_gradients.tv_stencil = (
-                    item.variant,
-                    options.delta,
-                    item.stencil(step),
-                )
-                continue
-            raw = options.space == "raw"
-            seen = Field(forest, leaves.values if raw else leaves.density, inside, rng, step)
-            if is_built_in(item, Boundary) and is_fused_boundary(chosen):
-                penalty_gradients.sides = np.empty_like(leaves.sides)
-                value = item.compare(forest, leaves.sides, penalty_gradients.sides, scale)
-            elif is_built_in(item, CrossNode):
-                tables = item.tabulate(seen)
-                penalty_gradients.pair_leaves = tables.leaves
-                penalty_gradients.pair_of = np.full(forest.n_leaves, -1, np.int64)
-                penalty_gradients.pair_of[tables.leaves] = np.arange(tables.leaves.size)
-                penalty_gradients.pair_grid, penalty_gradients.pair_table = tables.grid, tables.table
-                penalty_gradients.pair_scale, penalty_gradients.pair_raw = scale, raw
-                value = tables.value
-            else:
-                name = "extra_raw" if raw else "extra"
-                if not len(getattr(penalty_gradients, name)):
-                    setattr(penalty_gradients, name, np.zeros(forest.values_shape, np.float32))
-                value = item.value_and_gradient(seen, getattr(penalty_gradients, name), scale)
-            penalty_gradients.terms[item.name] = scale * value
-        return penalty_gradients
-
-
-def is_fused_boundary(chosen: Weighted) -> bool:
-    """Whether this is boundary consistency of densities, whose gradient the fused pass adds from the sides."""
-    return is_built_in(chosen.regularizer, Boundary) and chosen.options.space == "rho"
-
-
-def _nothing(n_leaves: int, n: int) -> PenaltyGradients:
-    return PenaltyGradients(
-        tv_weight=np.zeros(n_leaves),
-        tv_variant=0,
-        tv_delta=1.0,
-        tv_stencil=0,
-        sides=np.empty((0, 6, n, n), np.float32),
-        pair_leaves=np.empty(0, np.int64),
-        pair_of=np.empty(0, np.int64),
-        pair_grid=np.empty((0, 2)),
-        pair_table=np.empty((0, 1, 8), np.float32),
-        pair_scale=0.0,
-        pair_raw=False,
-        extra=np.empty((0, n, n, n), np.float32),
-        extra_raw=np.empty((0, n, n, n), np.float32),
-    )
+            raw, scale = weighted.is_raw, weighted.scale
+            penalized = Field(leaves.forest, leaves.values if raw else leaves.density, inside, rng, step)
+            offered = fusable(weighted.regularizer)
+            term = None if offered is None else offered.fused_term(penalized, leaves.sides, scale)
+            if term is None:
+                value = weighted.regularizer.value_and_gradient(penalized, gradients.gradient(raw), scale)
+                gradients.terms[weighted.name] = scale * value
+            elif not gradients.take(term, weighted.name, raw):
+                gradients.terms[weighted.name] = term.add_to(penalized.values, gradients.gradient(raw))
+            elif term.value is not None:
+                gradients.terms[weighted.name] = term.value
+        return gradients

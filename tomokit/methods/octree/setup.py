@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tomokit.data.contrast import contrast
 from tomokit.data.margin import margin_px
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.octree.penalties import by_name, table
 from tomokit.methods.octree.weights import spacing_px
 from tomokit.octree import Forest
@@ -19,9 +19,6 @@ from tomokit.optimizers.block import BlockOptimizer
 from tomokit.optimizers.interface import Optimizer
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
-
-if TYPE_CHECKING:
-    from tomokit.methods.octree.options import OctreeOptions
 
 
 def region_of(shape: ProblemShape) -> Region:

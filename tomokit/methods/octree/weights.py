@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tomokit.data.contrast import contrast
-from tomokit.data.problem import Problem, ProblemShape
+from tomokit.data.problem import Problem
 from tomokit.octree import Forest
 
 FOLLOW_NOISE = ("tv", "boundary")
@@ -45,12 +45,6 @@ def spacing_px(fills_field: bool, relative_noise: float | None) -> float:
     if relative_noise is None:
         return _WIDEST
     return float(np.clip(finest + wider * (relative_noise - little), finest, _WIDEST))
-
-
-def measured_shape(problem: Problem, scales: Scales | None = None) -> ProblemShape:
-    """The sizes of a problem, and its noise; by its scales, which are measured where they are not given."""
-    scales = scales or Scales.of(problem)
-    return replace(ProblemShape.of(problem), relative_noise=scales.relative_noise)
 
 
 @dataclass(frozen=True)

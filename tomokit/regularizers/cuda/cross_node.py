@@ -10,12 +10,14 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
+from tomokit.gpu.arrays import DeviceArray
 from tomokit.gpu.device import Device
 from tomokit.gpu.interchange import for_numba
-from tomokit.methods.octree.cuda.partition import Partition
-from tomokit.regularizers.cross_node import KERNELS, CrossNode
+from tomokit.gpu.reductions import add_total, load_reductions
+from tomokit.octree.partition import Partition
 from tomokit.regularizers.cross_node_scalars import FINE
 from tomokit.regularizers.cuda.cross_node_kernels import make_kernels
+from tomokit.regularizers.cuda.interface import GradientsOnGpu, LeavesOnGpu, StepOnGpu, ValueTableOnGpu
 
 
 @cache
@@ -27,13 +29,18 @@ def _compiled(bins: int) -> tuple[Any, Any]:
 class PairTables:
     """What :class:`tomokit.regularizers.cross_node.CrossNode` tabulates, in arrays that ``leaf_update.cu`` reads.
 
-    Each part counts its own leaves (:class:`CrossNodeOnDevice`); counts are then shared, and every device tabulates all
+    Each partition's leaves are counted on its device; counts are then shared, and every device tabulates all
     pairs.
 
     Parameters
     ----------
     device : Device
-    regularizer : CrossNode
+    bins : int
+        Nodes over the range of a leaf's values.
+    kernel : int
+        0 for the product of two values, 1 for a Gaussian of their difference.
+    spread : float
+        Temperature of the product, or the Gaussian's standard deviation in units of the values.
     partitions : sequence of Partition
     here : sequence of int
         Those of them that are on this device; they follow each other.
@@ -54,12 +61,13 @@ class PairTables:
     def __init__(
         self,
         device: Device,
-        regularizer: CrossNode,
+        bins: int,
+        kernel: int,
+        spread: float,
         partitions: Sequence[Partition],
         here: Sequence[int],
         inside: NDArray[np.bool_],
     ) -> None:
-        options = regularizer.options
         self.device = device
         # Pairs are kept part after part, each in the order of its leaves; `_order` has the row of each pair in the
         # forest's order.
@@ -71,11 +79,11 @@ class PairTables:
         )
         self._order = np.argsort(in_order)
         self._size = in_order.size
+        self._vertices = partitions[0].forest.n ** 3
         self._mine = slice(self.rows[min(here)].start, self.rows[max(here)].stop)
-        self.count_leaves, self._tabulate = _compiled(options.bins)
-        self._kernel = KERNELS[options.kernel]
-        self._spread = np.float32(options.temperature if options.kernel == "dot" else options.bandwidth)
-        xp, bins, n = device.xp, options.bins, self._size
+        self._count_leaves, self._tabulate = _compiled(bins)
+        self._kernel, self._spread = kernel, np.float32(spread)
+        xp, n = device.xp, self._size
         with device:
             self.grid, self.table = xp.zeros((n, 2), np.float32), xp.zeros((n, bins, 8), np.float32)
             self.means = xp.zeros(n, np.float32)
@@ -88,67 +96,105 @@ class PairTables:
         return self.grid, self._cells, self._counts, self._finite
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int32]:
-        """Partners for so many evaluations, shape (count, n_pairs), by row, drawn as the CPU draws them."""
+        """The row of each row's partner in several evaluations, drawn as the host draws them (see
+        :class:`tomokit.regularizers.cuda.interface.TablesOnGpu`)."""
         drawn = np.array([rng.permutation(self._size) for _ in range(count)], np.int64).reshape(count, self._size)
         partner = np.empty_like(drawn)
         partner[:, self._order] = self._order[drawn]
         return partner.astype(np.int32)
 
-    def tabulate(self, size: int, partner: Any) -> None:
-        """Fill ``table`` and ``means`` from all counts and the partners of this step; `size` values a leaf."""
+    def tabulate(self, drawn: DeviceArray) -> None:
+        """Fill ``table`` and ``means`` from all counts (see
+        :class:`tomokit.regularizers.cuda.interface.TablesOnGpu`)."""
         if self._size:
             self._tabulate[self._size, self.device.block_threads](
-                np.int32(size), for_numba(partner), *map(for_numba, self.counted), np.int32(self._kernel),
+                np.int32(self._vertices), for_numba(drawn), *map(for_numba, self.counted), np.int32(self._kernel),
                 self._spread, for_numba(self.table), for_numba(self.means),
             )  # fmt: skip
 
+    def count(self, penalized: DeviceArray, number: int, leaves: DeviceArray) -> None:
+        """Count the values of one partition's leaves.
 
-class CrossNodeOnDevice:
-    """The constraint of one part.
+        Parameters
+        ----------
+        penalized : array of float32, shape (n_own, n, n, n)
+            The partition's densities or raw values ``[leaf, x, z, y]``.
+        number : int
+            Which of the partitions it is.
+        leaves : array of int32, shape (n_rows,)
+            Those of its leaves that take part, by their number in it.
+        """
+        rows = self.rows[number]
+        own = rows.stop - rows.start
+        if own:
+            flat = for_numba(penalized.reshape(penalized.shape[0], -1))
+            written = [for_numba(array[rows]) for array in self.counted]
+            self._count_leaves[own, self.device.block_threads](flat, for_numba(leaves), *written)
+
+    def share(self, others: Sequence[PairTables]) -> None:
+        """Give every device the counts of all (see :class:`tomokit.regularizers.cuda.interface.TablesOnGpu`)."""
+        if len(others) == 1:
+            return
+        found = []
+        for one in others:
+            with one.device:
+                found.append([one.device.to_host(array[one._mine]) for array in one.counted])
+        whole = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
+        for one in others:
+            for array, counts in zip(one.counted, whole, strict=True):
+                one.device.send(counts, array)
+            one.device.wait()
+
+
+class CrossNodeOnGpu:
+    """The constraint's term on one subdomain (see :class:`tomokit.regularizers.cuda.interface.TermOnGpu`).
 
     Parameters
     ----------
+    leaves : LeavesOnGpu
+        The subdomain's leaves.
+    scale : float
+        Factor of the penalty.
     tables : PairTables
         Of its device.
-    partition : Partition
     number : int
-        Which of them it is.
-
-    Attributes
-    ----------
-    is_first : bool
-    pair_of : array of int32, shape (n_own,)
-        Row of each of the part's leaves in the tables, -1 for those that take no part.
+        Which of the partitions it is.
+    is_raw : bool
+        Whether raw values are compared, not densities.
     """
 
-    def __init__(self, tables: PairTables, partition: Partition, number: int) -> None:
-        self.tables, self.is_first = tables, number == 0
-        self._rows, leaves = tables.rows[number], tables.leaves[number]
-        pair_of = np.full(partition.own.size, -1, np.int32)
-        pair_of[leaves] = np.arange(self._rows.start, self._rows.stop)
-        with tables.device:
-            xp = tables.device.xp
-            self.pair_of, self._leaves = xp.asarray(pair_of), xp.asarray(leaves.astype(np.int32))
+    compares = None
 
-    def count(self, values: Any) -> None:
-        """Count the part's leaves; `values` ``[leaf, x, z, y]``."""
-        own, tables = self._rows.stop - self._rows.start, self.tables
-        if own:
-            flat = for_numba(values.reshape(values.shape[0], -1))
-            written = [for_numba(array[self._rows]) for array in tables.counted]
-            tables.count_leaves[own, tables.device.block_threads](flat, for_numba(self._leaves), *written)
+    def __init__(self, leaves: LeavesOnGpu, scale: float, tables: PairTables, number: int, is_raw: bool) -> None:
+        self._leaves, self._tables, self._number, self._scale = leaves, tables, number, scale
+        self._is_raw = is_raw
+        rows, taking_part = tables.rows[number], tables.leaves[number]
+        row = np.full(leaves.partition.own.size, -1, np.int32)
+        row[taking_part] = np.arange(rows.start, rows.stop)
+        xp = leaves.device.xp
+        self._row, self._taking_part = xp.asarray(row), xp.asarray(taking_part.astype(np.int32))
+        self._add_total = load_reductions(leaves.device)["add_total"]
 
+    def prepare(self, step: StepOnGpu) -> None:
+        """Count the subdomain's values (see :class:`tomokit.regularizers.cuda.interface.TermOnGpu`)."""
+        if step.rng is None:
+            self._count()
 
-def gather_counts(tables: Sequence[PairTables]) -> None:
-    """Give every device the counts of all."""
-    if len(tables) == 1:
-        return
-    found = []
-    for one in tables:
-        with one.device:
-            found.append([one.device.to_host(array[one._mine]) for array in one.counted])
-    whole = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
-    for one in tables:
-        for array, counts in zip(one.counted, whole, strict=True):
-            one.device.send(counts, array)
-        one.device.wait()
+    def add(self, gradients: GradientsOnGpu, step: StepOnGpu, slot: int) -> None:
+        """Hand over the tables, which are made here if partners are drawn step by step (see
+        :class:`tomokit.regularizers.cuda.interface.TermOnGpu`)."""
+        tables = self._tables
+        if step.rng is not None:
+            self._count()
+            tables.tabulate(self._leaves.device.xp.asarray(tables.draw(step.rng, 1)[0]))
+        gradients.table = ValueTableOnGpu(self._row, tables.grid, tables.table, self._scale, self._is_raw)
+        # The means are those of all subdomains: the first one adds them.
+        add_total(self._add_total, tables.means, step.totals, slot, self._scale if self._number == 0 else 0.0)
+
+    def finish(self, step: StepOnGpu, slot: int) -> None:
+        """Nothing: the penalty is known before the update (see
+        :class:`tomokit.regularizers.cuda.interface.TermOnGpu`)."""
+
+    def _count(self) -> None:
+        penalized = self._leaves.values if self._is_raw else self._leaves.density
+        self._tables.count(penalized, self._number, self._taking_part)

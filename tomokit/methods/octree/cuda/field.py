@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from tomokit.gpu.device import Kernel
 from tomokit.gpu.reductions import add_total, load_reductions
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
-from tomokit.methods.octree.cuda.partition import Partition
-from tomokit.methods.octree.cuda.penalties import PenaltyGradientsOnDevice
+from tomokit.octree.partition import Partition
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.projector.cuda.leaves import BLOCK_THREADS, LeavesOnDevice
 from tomokit.projector.vertex_footprint import KNOTS
+from tomokit.regularizers.cuda.interface import GradientsOnGpu
 
 if TYPE_CHECKING:
     from tomokit.methods.octree.leaf_field import LeafField
@@ -90,6 +90,10 @@ class FieldOnDevice:
         """Densities, likewise."""
         return self._rows("density")
 
+    def working(self, name: str, *of_leaf: int) -> Any:
+        """A working array (see :class:`tomokit.regularizers.cuda.interface.LeavesOnGpu`)."""
+        return self.buffers.array(name, self.forest.n_leaves, of_leaf)
+
     def state(self, name: str) -> Any:
         """What the optimizer remembers, likewise."""
         return self._rows(name)
@@ -125,9 +129,7 @@ class FieldOnDevice:
         """Grid and block of kernels that take every vertex."""
         return (self.blocks, self.forest.n_leaves, 1), (self.forest.n, self.columns, 1)
 
-    def update(
-        self, a: LeavesOnDevice, contracted: Any, chosen: Any, penalty_gradients: PenaltyGradientsOnDevice, hyper: Any
-    ) -> None:
+    def update(self, a: LeavesOnDevice, contracted: Any, chosen: Any, gradients: GradientsOnGpu, hyper: Any) -> None:
         """One optimizer step on all leaves (``leaf_update.cu``).
 
         Parameters
@@ -138,14 +140,15 @@ class FieldOnDevice:
             From :meth:`LeavesOnDevice.contract`, with the data term's factor.
         chosen : array of int32
             The views of the step.
-        penalty_gradients : PenaltyGradientsOnDevice
+        gradients : GradientsOnGpu
+            What the penalties add.
         hyper : array of float32, shape (7,)
             A row of :func:`hyper_rows`.
         """
         if a.pad not in self._updates:
             loaded = self.device.load(_UPDATE_SOURCE, KNOTS=KNOTS, PAD=a.pad, **self.constants)
             self._updates[a.pad] = loaded["leaf_update"]
-        o, arrays, pair = self.optimizer, a.arrays, penalty_gradients.pair
+        o, arrays, table = self.optimizer, a.arrays, gradients.table
         self._updates[a.pad](
             *self.grid,
             (
@@ -153,14 +156,13 @@ class FieldOnDevice:
                 None if o.first is None else self.state(o.first), None if o.second is None else self.state(o.second),
                 arrays["slab_of"], arrays["corner"], arrays["level"], arrays["spacing"], arrays["views"],
                 arrays["half_width"], arrays["taps"], arrays["tables"], chosen, contracted,
-                penalty_gradients.tv_step, penalty_gradients.sides,
-                None if pair is None else pair.pair_of, None if pair is None else pair.grid,
-                None if pair is None else pair.table, penalty_gradients.extra, penalty_gradients.extra_raw, hyper,
-                penalty_gradients.variation,
-                chosen.size, a.n_levels, a.geometry.n_u, penalty_gradients.tv_variant, penalty_gradients.tv_delta,
-                penalty_gradients.tv_stencil,
-                2 if pair is None else pair.table.shape[1], 0.0 if pair is None else pair.scale,
-                0 if pair is None else int(pair.raw), self._kind, self._parameter, o.kind,
+                gradients.variation_step, gradients.sides,
+                None if table is None else table.row, None if table is None else table.grid,
+                None if table is None else table.table, gradients.by_density, gradients.by_value, hyper,
+                gradients.variation, chosen.size, a.n_levels, a.geometry.n_u, gradients.variant, gradients.delta,
+                gradients.stencil, 2 if table is None else table.table.shape[1],
+                0.0 if table is None else table.scale, 0 if table is None else int(table.is_raw),
+                self._kind, self._parameter, o.kind,
             ),
         )  # fmt: skip
         self.buffers.swap("density", "spare")

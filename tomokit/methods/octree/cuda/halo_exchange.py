@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.gpu.device import Device
-from tomokit.methods.octree.cuda.partition import Partition
+from tomokit.octree.partition import Partition
 
 
 class HaloExchange:

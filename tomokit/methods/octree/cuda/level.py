@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.gpu.device import Device, sent
+from tomokit.methods.octree.cuda.detector_rows import rows_of
 from tomokit.methods.octree.cuda.field import FieldOnDevice
-from tomokit.methods.octree.cuda.partition import Partition, rows_of
-from tomokit.methods.octree.cuda.penalties import PenaltyGradientsOnDevice
 from tomokit.octree import Forest
+from tomokit.octree.partition import Partition
 from tomokit.projector.cuda.leaves import FootprintsOnDevice, LeavesOnDevice
+from tomokit.regularizers.cuda.interface import GradientsOnGpu
 
 if TYPE_CHECKING:
-    from tomokit.methods.octree.level import Level
+    from tomokit.methods.octree.pyramid_level import PyramidLevel
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,15 @@ class ForwardResult:
 
 
 class LevelOnDevice:
-    """A part of a :class:`tomokit.methods.octree.level.Level` whose offsets, projections and mask lie on a device.
+    """A part of a :class:`tomokit.methods.octree.pyramid_level.PyramidLevel` whose offsets, projections and mask lie on
+    a device.
 
     Parameters
     ----------
     device : Device
-    level : Level
+    level : PyramidLevel
     partition : Partition
         Whose rows are held here; offsets are all views' on every device.
-    mask_sum : ndarray of float64, shape (n_views,)
-        Sum of each view's mask, over all parts.
     footprints : FootprintsOnDevice, optional
         Of the leaves in the level's pixels, where they are on the device already.
     sends_views : bool
@@ -63,13 +63,12 @@ class LevelOnDevice:
     def __init__(
         self,
         device: Device,
-        level: Level,
+        level: PyramidLevel,
         partition: Partition,
-        mask_sum: NDArray[np.float64],
         footprints: FootprintsOnDevice | None = None,
         sends_views: bool = False,
     ) -> None:
-        self.device, self.level, self.mask_sum = device, level, mask_sum
+        self.device, self.level = device, level
         self._footprints = footprints
         self._partition_rows, self._sends_views = rows_of(level.problem, partition, level.pixel), sends_views
         self._forest: Forest | None = None
@@ -77,7 +76,7 @@ class LevelOnDevice:
         with device:
             xp = device.xp
             self._images = (None, None) if sends_views else self._send_images()
-            self._mask_sum, self._offsets = xp.asarray(mask_sum), xp.asarray(level.offsets)
+            self._mask_sum, self._offsets = xp.asarray(level.mask_sums), xp.asarray(level.offsets)
 
     def projector(self, forest: Forest) -> LeavesOnDevice:
         """The projector over `forest` (in fine pixels), kept until another forest comes."""
@@ -114,7 +113,7 @@ class LevelOnDevice:
         field: FieldOnDevice,
         forward_result: ForwardResult,
         partial: Any,
-        penalty_gradients: PenaltyGradientsOnDevice,
+        gradients: GradientsOnGpu,
         hyper: Any,
         totals: Any,
     ) -> None:
@@ -127,7 +126,8 @@ class LevelOnDevice:
             From :meth:`forward`.
         partial : array of float32, shape (n, n_blocks, 2)
             The sums of all parts' blocks.
-        penalty_gradients : PenaltyGradientsOnDevice
+        gradients : GradientsOnGpu
+            What the penalties add.
         hyper : array of float32, shape (7,)
         totals : array of float64
             The first two are added to: sum of ``m (P - p)^2``, and of m.
@@ -135,7 +135,7 @@ class LevelOnDevice:
         a, kappa = self.projector(field.forest), self.level.kappa
         fitted = self.level.problem.fit_offsets
         offset = a.fit_offsets(partial, forward_result.chosen, self._mask_sum, self._offsets, totals, fitted)
-        factor = 2 * kappa / max(float(self.mask_sum[forward_result.views].sum()), 1.0)
+        factor = 2 * kappa / max(float(self.level.mask_sums[forward_result.views].sum()), 1.0)
         contracted = a.contract(
             forward_result.residual,
             forward_result.chosen,
@@ -144,7 +144,7 @@ class LevelOnDevice:
             offset,
             gathered=self._sends_views,
         )
-        field.update(a, contracted, forward_result.chosen, penalty_gradients, hyper)
+        field.update(a, contracted, forward_result.chosen, gradients, hyper)
 
     def _send_images(self, views: NDArray[np.int64] | None = None) -> tuple[Any, Any]:
         """Of some views, without waiting for them; or of all, which are too many to go through pinned memory."""
@@ -154,9 +154,3 @@ class LevelOnDevice:
             return sent(self.device, images) if views is None else self.device.xp.asarray(images)
 
         return put(data), None if mask is None else put(mask)
-
-
-def mask_sums(level: Level) -> NDArray[np.float64]:
-    """Sum of each view's mask, shape (n_views,)."""
-    shape, mask = level.problem.projections.shape, level.problem.mask
-    return np.full(shape[0], float(shape[1] * shape[2])) if mask is None else mask.sum(axis=(1, 2), dtype=np.float64)

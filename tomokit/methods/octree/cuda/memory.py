@@ -7,24 +7,21 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
-from tomokit.data.problem import Problem, ProblemShape
+from tomokit.data.problem import ProblemShape
 from tomokit.errors import ResourceError
 from tomokit.gpu.device import Device
-from tomokit.methods.octree import setup
-from tomokit.methods.octree.cuda.partition import Partition, deal, rows_seen, split
-from tomokit.methods.octree.cuda.penalties import has_kernels
-from tomokit.methods.octree.cuda.support import foreign_bytes, needs_all_leaves, regularizers_of
-from tomokit.methods.octree.memory import Layout, finest_row_taps, footprint_sizes, lay_out
-from tomokit.methods.octree.weights import measured_shape
+from tomokit.methods.octree.cuda.detector_rows import rows_seen
+from tomokit.methods.octree.cuda.distribution import deal
+from tomokit.methods.octree.cuda.support import needs_all_leaves, whole_field_bytes
+from tomokit.methods.octree.fit_plan import FitPlan
+from tomokit.methods.octree.layout import Layout, finest_row_taps, footprint_sizes
 from tomokit.octree import Forest
 from tomokit.octree.cover import LeafBudgetError
+from tomokit.octree.partition import Partition, split
 from tomokit.projector.cuda.leaves import BLOCK_THREADS
 from tomokit.projector.leaves import find_slabs
 from tomokit.projector.vertex_footprint import KNOTS
-from tomokit.regularizers.boundary import Boundary
-from tomokit.regularizers.cross_node import CrossNode
-from tomokit.regularizers.cross_node_scalars import FINE
-from tomokit.regularizers.interface import is_built_in
+from tomokit.regularizers.cuda.interface import fusable_on_gpu
 
 if TYPE_CHECKING:
     from tomokit.geometry import TiltGeometry
@@ -69,20 +66,19 @@ class Cut:
         return self.most_leaves == self.all_leaves
 
 
-def device_bytes(
-    shape: ProblemShape, options: OctreeOptions, masked: bool, cut: Cut | None = None, layout: Layout | None = None
-) -> int:
+def device_bytes(plan: FitPlan, cut: Cut | None = None) -> int:
     """Most bytes that a fit's arrays hold on a device at one time.
 
     Parameters
     ----------
-    shape : ProblemShape
-    options : OctreeOptions
-    masked : bool
+    plan : FitPlan
     cut : Cut, optional
         By default all of the fit is on the device, with the most leaves that it may come to.
-    layout : Layout, optional
-        Of :func:`tomokit.methods.octree.memory.lay_out`, where it is known.
+
+    Returns
+    -------
+    int
+        Bytes.
 
     Raises
     ------
@@ -91,30 +87,30 @@ def device_bytes(
     OptionError, PluginError
         If an optimizer, a regularizer or an option of one is unknown.
     """
-    layout = layout or lay_out(shape, options)
+    shape, options, layout = plan.shape, plan.options, plan.layout
     if cut is None:
         sizes = (layout.leaves, layout.slabs, shape.n_y)
         cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
-    field, remembered = _FLOAT * cut.most_leaves * layout.n**3, setup.remembered_arrays(setup.make_optimizer(options))
+    field = _FLOAT * cut.most_leaves * layout.n**3
     # Values, densities old and new, what the optimizer remembers; the layers at cuts.
-    total = float(field * (3 + remembered)) + _FLOAT * cut.halo * layout.n**2
+    total = float(field * (3 + plan.remembered_arrays)) + _FLOAT * cut.halo * layout.n**2
     spaces = set()
-    for item in regularizers_of(options):
-        if is_built_in(item.regularizer, CrossNode):
-            # Of each leaf and node: the fine cells, two counts, and the table's row of eight.
-            total += cut.all_leaves * item.options.bins * (8 * FINE + 2 * _FLOAT + 8 * _FLOAT)
-        elif has_kernels(item):
-            spaces |= {"raw"} if item.options.space == "raw" else set()
-            total += 6 * field / layout.n if isinstance(item.regularizer, Boundary) else 0
+    for weighted in plan.possible_regularizers:
+        offered = fusable_on_gpu(weighted.regularizer)
+        if offered is None:
+            spaces.add(weighted.options.space)
+            total += whole_field_bytes(weighted, layout.leaves, layout.n)
         else:
-            spaces.add(item.options.space)
-            total += foreign_bytes(item, layout.leaves, layout.n)
+            spaces |= {offered.gpu_gradient_space} - {None}
+            total += offered.gpu_term_bytes(cut.most_leaves, cut.all_leaves, layout.n)
     # A gradient array each, by density and by raw value.
     total += len(spaces) * field
-    return int(total + max(_level_bytes(shape, options, layout, cut, pixel, masked) for pixel in _pixels(options)))
+    return int(
+        total + max(_level_bytes(shape, options, layout, cut, pixel, plan.is_masked) for pixel in _pixels(options))
+    )
 
 
-def check_fit(devices: Sequence[Device], problem: Problem, options: OctreeOptions) -> int:
+def check_fit(devices: Sequence[Device], plan: FitPlan) -> int:
     """Refuse a fit that does not fit, in as many parts as it can be cut into, before anything is sent.
 
     Returns
@@ -127,28 +123,21 @@ def check_fit(devices: Sequence[Device], problem: Problem, options: OctreeOption
     ResourceError
         With the estimate and what is free.
     """
-    shape = measured_shape(problem)
-    layout = lay_out(shape, options)
-    whole = device_bytes(shape, options, problem.mask is not None, layout=layout)
-    if layout.leaves <= _MOST_LEAVES and whole <= devices[0].free_bytes():
+    layout = plan.layout
+    if layout.leaves <= _MOST_LEAVES and device_bytes(plan) <= devices[0].free_bytes():
         return 0
     try:
-        forest = setup.make_forest(shape, options)
+        forest = plan.first_forest
     except LeafBudgetError:
         return 0  # the run will say so
-    partitions = partitions_that_fit(forest, devices, problem, shape, options, layout.leaves / forest.n_leaves)
+    partitions = partitions_that_fit(forest, devices, plan, layout.leaves / forest.n_leaves)
     if len(partitions) <= len(devices):
         return 0
-    return _FLOAT * layout.leaves * layout.n**3 * (1 + setup.remembered_arrays(setup.make_optimizer(options)))
+    return _FLOAT * layout.leaves * layout.n**3 * (1 + plan.remembered_arrays)
 
 
 def partitions_that_fit(
-    forest: Forest,
-    devices: Sequence[Device],
-    problem: Problem,
-    shape: ProblemShape,
-    options: OctreeOptions,
-    growth: float = 1.0,
+    forest: Forest, devices: Sequence[Device], plan: FitPlan, growth: float = 1.0
 ) -> list[Partition]:
     """A forest in as few parts as the devices can hold, one each or several in turn.
 
@@ -156,10 +145,7 @@ def partitions_that_fit(
     ----------
     forest : Forest
     devices : sequence of Device
-    problem : Problem
-    shape : ProblemShape
-        Its own, with its noise.
-    options : OctreeOptions
+    plan : FitPlan
     growth : float
         How many times the leaves may become more.
 
@@ -168,20 +154,19 @@ def partitions_that_fit(
     ResourceError
         If they cannot hold it in any number of parts; with the estimate and what is free.
     """
-    masked, layout = problem.mask is not None, lay_out(shape, options)
     partitions: list[Partition] = []
-    most = forest.roots[2] if needs_all_leaves(options) is None else 1
+    most = forest.roots[2] if needs_all_leaves(plan) is None else 1
     for count in range(len(devices), max(most, len(devices)) + 1):
         before, partitions = partitions, split(forest, count)
         if len(partitions) == len(before):
             continue
-        cuts = cuts_of(partitions, devices, problem.geometry, growth)
-        needed = [device_bytes(shape, options, masked, cut, layout) for _, cut in cuts]
+        cuts = cuts_of(partitions, devices, plan.data.geometry, growth)
+        needed = [device_bytes(plan, cut) for _, cut in cuts]
         room = [device.free_bytes() * (1.0 if cut.is_whole else _SHARE) for device, cut in cuts]
         launched = all(cut.most_leaves <= _MOST_LEAVES for _, cut in cuts)
         if launched and all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
             return partitions
-    whole = device_bytes(shape, options, masked, layout=layout)
+    whole = device_bytes(plan)
     raise ResourceError(
         f"the fit needs about {whole / 2**30:.2f} GiB on the device, {max(needed) / 2**30:.2f} GiB in the "
         f"{len(partitions)} parts along the tilt axis that it can be cut into, "

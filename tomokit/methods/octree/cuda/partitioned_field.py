@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.gpu.arrays import DeviceArray
 from tomokit.gpu.device import Device
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
-from tomokit.methods.octree.cuda.field import FieldOnDevice
+from tomokit.methods.octree.cuda.distribution import deal, gather
+from tomokit.methods.octree.cuda.field import FieldOnDevice, hyper_rows
 from tomokit.methods.octree.cuda.halo_exchange import HaloExchange, exchange
-from tomokit.methods.octree.cuda.level import LevelOnDevice, mask_sums
-from tomokit.methods.octree.cuda.partition import Partition, deal, gather
-from tomokit.methods.octree.cuda.penalties import PenaltiesOnDevice
-from tomokit.methods.octree.cuda.subdomain import SQUARES, WEIGHT, EpochPlan, Subdomain
-from tomokit.methods.octree.penalties import Weighted
+from tomokit.methods.octree.cuda.level import LevelOnDevice
+from tomokit.methods.octree.cuda.penalties import PenaltiesOnGpu
+from tomokit.methods.octree.cuda.subdomain import SQUARES, WEIGHT, Subdomain
+from tomokit.methods.octree.epoch_plan import EpochPlan
+from tomokit.methods.octree.penalties import WeightedRegularizer
 from tomokit.octree.error_indicators import ErrorIndicators
+from tomokit.octree.partition import Partition
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.projector.cuda.leaves import FootprintsOnDevice
 from tomokit.projector.leaves import find_footprints
-from tomokit.regularizers.cross_node import CrossNode
-from tomokit.regularizers.interface import is_built_in
+from tomokit.regularizers.cuda.interface import TablesOnGpu, fusable_on_gpu
 
 if TYPE_CHECKING:
     from tomokit.methods.octree.leaf_field import LeafField
-    from tomokit.methods.octree.level import Level
-    from tomokit.regularizers.cuda.cross_node import PairTables
+    from tomokit.methods.octree.pyramid_level import PyramidLevel
 
 
 class PartitionedField:
@@ -40,7 +41,7 @@ class PartitionedField:
         What to start from.
     optimizer : BlockOptimizer
     partitions : list of Partition
-        Dealt to the devices by :func:`tomokit.methods.octree.cuda.partition.deal`.
+        Dealt to the devices by :func:`tomokit.methods.octree.cuda.distribution.deal`.
 
     Attributes
     ----------
@@ -53,7 +54,10 @@ class PartitionedField:
     ) -> None:
         self.forest = leaves.forest
         self.subdomains: list[Subdomain] = []
-        self._tables: dict[int, PairTables] = {}
+        self._optimizer = optimizer
+        self._regularizers: list[WeightedRegularizer] = []
+        # What the regularizers' terms share on each device, by the device and the regularizer's place in the list.
+        self._tables: dict[int, dict[int, TablesOnGpu]] = {}
         dealt = deal(len(partitions), devices)
         buffers_of_device: dict[int, DeviceBuffers] = {}
         for number, (device, partition) in enumerate(zip(dealt, partitions, strict=True)):
@@ -66,103 +70,128 @@ class PartitionedField:
         place = [dealt[:number].count(device) for number, device in enumerate(dealt)]
         self._turn = [self.subdomains[number] for number in np.argsort(place, kind="stable")]
 
-    @property
-    def penalties(self) -> PenaltiesOnDevice:
-        """Those of the first part; all have the same."""
-        return self.subdomains[0].penalties
-
-    def set_penalties(self, regularizers: list[Weighted], inside: NDArray[np.bool_]) -> None:
+    def set_regularizers(self, regularizers: list[WeightedRegularizer], inside: NDArray[np.bool_]) -> None:
         """Have these regularizers, made anew where they are not those of the epoch before.
 
         Parameters
         ----------
-        regularizers : list of Weighted
+        regularizers : list of WeightedRegularizer
+            The same list as before stands for the same regularizers.
         inside : ndarray of bool, shape (n_leaves,)
-            Leaves in the region of interest, which take part in the cross-node constraint.
+            Leaves in the region of interest.
         """
         if self.subdomains[0].made_for is regularizers:
             return
+        self._regularizers = regularizers
         self._tables = {}
-        for item in self.subdomains:
-            item.let_penalties_go()  # first, so that both are never there at once
-        constraints = [item.regularizer for item in regularizers if is_built_in(item.regularizer, CrossNode)]
-        partitions = [item.partition for item in self.subdomains]
-        for number, item in enumerate(self.subdomains):
-            cross = None
-            for constraint in constraints:
-                from tomokit.regularizers.cuda.cross_node import CrossNodeOnDevice, PairTables
+        for subdomain in self.subdomains:
+            subdomain.drop_penalties()  # first, so that both are never there at once
+        partitions = [subdomain.partition for subdomain in self.subdomains]
+        for number, subdomain in enumerate(self.subdomains):
+            device = subdomain.device
+            if id(device) not in self._tables:
+                here = [i for i, other in enumerate(self.subdomains) if other.device is device]
+                self._tables[id(device)] = _tables_on(device, regularizers, partitions, here, inside)
+            tables = self._tables[id(device)]
+            subdomain.penalties = PenaltiesOnGpu(subdomain.field, regularizers, self.forest, inside, tables, number)
+            subdomain.made_for = regularizers
 
-                if id(item.device) not in self._tables:
-                    here = [i for i, other in enumerate(self.subdomains) if other.device is item.device]
-                    self._tables[id(item.device)] = PairTables(item.device, constraint, partitions, here, inside)
-                cross = CrossNodeOnDevice(self._tables[id(item.device)], item.partition, number)
-            item.penalties = PenaltiesOnDevice(item.field, regularizers, self.forest, cross, inside)
-            item.made_for = regularizers
+    @property
+    def draws_in_steps(self) -> bool:
+        """Whether random numbers are drawn while steps are launched, and not before an epoch.
 
-    def set_level(self, level: Level) -> None:
+        What a regularizer without terms on subdomains draws is not known before, and all draw from one generator in
+        their order.
+        """
+        return any(fusable_on_gpu(weighted.regularizer) is None for weighted in self._regularizers)
+
+    def set_level(self, level: PyramidLevel) -> None:
         """Have the level that an epoch works on; the other one is let go."""
         if self.subdomains[0].level is None or self.subdomains[0].level.level is not level:
             for item in self.subdomains:
                 item.level = None  # first, so that both are never there at once
-            sums = mask_sums(level)
             footprints = find_footprints(self.forest.in_pixels(level.pixel), level.problem.geometry.tilt_rad)
             sent: dict[int, FootprintsOnDevice] = {}
             for item in self.subdomains:
                 device, in_turn = item.device, item.field.buffers.is_shared
                 if id(device) not in sent:
                     sent[id(device)] = FootprintsOnDevice(device, footprints)
-                item.level = LevelOnDevice(device, level, item.partition, sums, sent[id(device)], in_turn)
+                item.level = LevelOnDevice(device, level, item.partition, sent[id(device)], in_turn)
         for item in self.subdomains:
             assert item.level is not None
             item.level.send_offsets()
 
-    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int32]:
-        """Partners for so many evaluations of the cross-node constraint."""
-        return next(iter(self._tables.values())).draw(rng, count)
-
-    def begin(
-        self,
-        epoch_plan: EpochPlan,
-        hyper: NDArray[np.float32],
-        begun: NDArray[np.float64],
-        partners: NDArray[np.int32] | None,
-    ) -> None:
-        """Send what is known of an epoch's steps, and look at the first one's views.
+    def draw(self, rng: np.random.Generator, plan: EpochPlan, n_steps: int) -> dict[int, NDArray[np.int32]]:
+        """The random numbers of the first steps, drawn as the host draws them.
 
         Parameters
         ----------
-        epoch_plan : EpochPlan
-        hyper : ndarray of float32, shape (n_steps, 7)
-        begun : ndarray of float64
-            The totals so far.
-        partners : ndarray of int32, or None
-            From :meth:`draw`, for all evaluations in these steps; None where there are none, or steps draw themselves.
+        rng : numpy.random.Generator
+        plan : EpochPlan
+        n_steps : int
+            How many of its steps.
+
+        Returns
+        -------
+        dict
+            By the place of a regularizer in the list, an array of shape (evaluations, n_rows).
         """
-        self._epoch_plan, self._due = epoch_plan, 0
-        self._partners: dict[int, Any] = {}
-        for key, tables in self._tables.items():
-            if partners is None:
-                break
-            with tables.device:
-                self._partners[key] = tables.device.xp.asarray(partners)
-        for number, item in enumerate(self.subdomains):
-            # Of squares and masks every part has those of all.
+        tables = next(iter(self._tables.values()))
+        drawn: dict[int, list[NDArray[np.int32]]] = {place: [] for place in tables}
+        for step in range(n_steps):
+            for place, of_regularizer in tables.items():
+                if plan.is_due(self._regularizers[place], step):
+                    drawn[place].append(of_regularizer.draw(rng, 1)[0])
+        return {place: np.array(rows, np.int32) for place, rows in drawn.items()}
+
+    def begin(self, plan: EpochPlan, first_count: int, begun: NDArray[np.float64]) -> None:
+        """Send what is known of an epoch's steps, and project to the first one's views.
+
+        Parameters
+        ----------
+        plan : EpochPlan
+        first_count : int
+            The optimizer's steps since its state was made, the first of these included.
+        begun : ndarray of float64, shape (n_totals,)
+            The totals so far.
+        """
+        self._plan = plan
+        self._evaluated: dict[int, int] = {}
+        self._drawn: dict[int, dict[int, DeviceArray]] = {}
+        if not self.draws_in_steps:
+            drawn = self.draw(plan.rng, plan, len(plan.views))
+            for subdomain in self.subdomains:
+                device = subdomain.device
+                if id(device) not in self._drawn:
+                    with device:
+                        self._drawn[id(device)] = {place: device.xp.asarray(rows) for place, rows in drawn.items()}
+        hyper = hyper_rows(self._optimizer, plan.rate, first_count, len(plan.views))
+        for number, subdomain in enumerate(self.subdomains):
+            # Of squares and masks every subdomain has those of all; of the rest the first one has what there was.
             mine = begun if number == 0 else begun * (np.arange(begun.size) <= WEIGHT)
-            item.begin(epoch_plan, hyper, mine)
-        for item in self._in_turn():
-            item.forward(0)
+            subdomain.begin(plan, hyper, mine, self.draws_in_steps)
+        for subdomain in self._in_turn():
+            subdomain.forward(0)
 
     def step(self, step: int) -> None:
-        """One step on all parts, and a look at the next one's views."""
-        items = self.subdomains
-        if self.penalties.compares is not None and len(items) > 1:
-            exchange([item.halo for item in items])
-        if self._epoch_plan.counts(step):
-            self._tabulate()
-        partials = gather([item.device for item in items], [item.partial for item in items], axis=1)
-        shared = {id(item): partial for item, partial in zip(items, partials, strict=True)}
-        for item in self._in_turn():
-            item.step(step, shared[id(item)])
+        """One step on all subdomains, and the projection to the next one's views.
+
+        Parameters
+        ----------
+        step : int
+            Counted from the first of the plan.
+        """
+        subdomains = self.subdomains
+        if subdomains[0].penalties.compares is not None and len(subdomains) > 1:
+            exchange([subdomain.halo for subdomain in subdomains])
+        if not self.draws_in_steps:
+            self._tabulate(step)
+        partials = gather(
+            [subdomain.device for subdomain in subdomains], [subdomain.partial for subdomain in subdomains], axis=1
+        )
+        gathered = {id(subdomain): partial for subdomain, partial in zip(subdomains, partials, strict=True)}
+        for subdomain in self._in_turn():
+            subdomain.step(step, gathered[id(subdomain)])
 
     def sums(self) -> NDArray[np.float64]:
         """The totals of the epoch, and its offsets brought to the host's level."""
@@ -195,12 +224,32 @@ class PartitionedField:
         self._turn.reverse()
         return self._turn
 
-    def _tabulate(self) -> None:
-        """Everything of the cross-node constraint that must be known before any leaf changes."""
-        from tomokit.regularizers.cuda.cross_node import gather_counts
+    def _tabulate(self, step: int) -> None:
+        """Everything that the regularizers' terms share and that must be known before any leaf changes."""
+        for place, weighted in enumerate(self._regularizers):
+            tables = [of_device[place] for of_device in self._tables.values() if place in of_device]
+            if not tables or not self._plan.is_due(weighted, step):
+                continue
+            evaluation = self._evaluated.get(place, 0)
+            tables[0].share(tables)
+            for of_device in tables:
+                with of_device.device:
+                    of_device.tabulate(self._drawn[id(of_device.device)][place][evaluation])
+            self._evaluated[place] = evaluation + 1
 
-        gather_counts(list(self._tables.values()))
-        for key, tables in self._tables.items():
-            with tables.device:
-                tables.tabulate(self.forest.n**3, self._partners[key][self._due])
-        self._due += 1
+
+def _tables_on(
+    device: Device,
+    regularizers: list[WeightedRegularizer],
+    partitions: list[Partition],
+    here: list[int],
+    inside: NDArray[np.bool_],
+) -> dict[int, TablesOnGpu]:
+    """What the terms of each regularizer share on a device, by the regularizer's place in the list."""
+    found = {}
+    for place, weighted in enumerate(regularizers):
+        offered = fusable_on_gpu(weighted.regularizer)
+        tables = None if offered is None else offered.gpu_tables(device, partitions, here, inside)
+        if tables is not None:
+            found[place] = tables
+    return found

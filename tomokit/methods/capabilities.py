@@ -1,0 +1,99 @@
+"""What methods and runs may offer beyond their interface, declared by runtime protocols.
+
+Each is optional. Without :class:`RunsOnGpu` a method is computed on the CPU; without :class:`EstimatesBytesOfData`
+its memory is estimated from sizes alone; without :class:`Pausable` a run is stopped and saved between epochs; without
+:class:`Samplable` a state holds the volume beside the run's arrays; without :class:`ResolvesParameters` the provenance
+has the options as they were given, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+from tomokit.data.problem import Problem
+
+
+@runtime_checkable
+class RunsOnGpu(Protocol):
+    """A method that says whether it can run on a GPU; one that does not say so cannot."""
+
+    def cuda_unsupported_reason(self, options: Any) -> str | None:
+        """Why the backend ``"cuda"`` cannot be used with these options.
+
+        Parameters
+        ----------
+        options : Options
+            The method's own.
+
+        Returns
+        -------
+        str or None
+            A short clause; None if it can.
+        """
+        ...
+
+
+@runtime_checkable
+class EstimatesBytesOfData(Protocol):
+    """A method whose memory follows from the data and not from their sizes alone."""
+
+    def estimate_bytes_of(self, problem: Problem, options: Any) -> int:
+        """Peak bytes that a run will allocate beyond the problem itself, when the data have been read.
+
+        Parameters
+        ----------
+        problem : Problem
+        options : Options
+            The method's own.
+
+        Returns
+        -------
+        int
+            Bytes. What is sure before the data are read is ``estimate_bytes``'s to say.
+        """
+        ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """A run whose epochs have steps, between which it can be stopped and saved.
+
+    Attributes
+    ----------
+    pause : callable
+        Asked after every step but an epoch's last; if it says True, ``advance`` raises
+        :class:`tomokit.methods.pausing.EpochPaused`.
+    """
+
+    pause: Callable[[], bool]
+
+
+@runtime_checkable
+class Samplable(Protocol):
+    """A run that says how its density follows from its arrays."""
+
+    def stored_density(self) -> dict[str, Any]:
+        """How the density follows from the run's arrays.
+
+        Returns
+        -------
+        dict
+            The recipe, JSON-serializable, as :mod:`tomokit.state.density` reads it.
+        """
+        ...
+
+
+@runtime_checkable
+class ResolvesParameters(Protocol):
+    """A run that tells what it made of options that were left to it."""
+
+    def resolved_parameters(self) -> dict[str, Any]:
+        """Values that follow from the data and the options.
+
+        Returns
+        -------
+        dict
+            JSON-serializable, for the provenance.
+        """
+        ...

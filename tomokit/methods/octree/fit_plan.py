@@ -1,0 +1,182 @@
+"""What follows from a problem and the options of a fit, worked out once before the first step.
+
+Estimates of memory, the run, its engine and the provenance read the same plan, so that none of them can think of
+another forest, optimizer or weight than the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tomokit.data.problem import Problem, ProblemShape
+from tomokit.methods.octree import setup
+from tomokit.methods.octree.layout import Layout, lay_out
+from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.penalties import WeightedRegularizer, make_regularizers
+from tomokit.methods.octree.weights import FOLLOW_NOISE, Scales
+from tomokit.octree import Forest
+from tomokit.octree.cover import Region
+from tomokit.optimizers.interface import Optimizer
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """A fit as its problem and options determine it.
+
+    Attributes
+    ----------
+    options : OctreeOptions
+    shape : ProblemShape
+        Sizes of the problem; with its noise where that has been measured.
+    is_masked : bool
+        Whether some pixels carry no weight.
+    problem : Problem or None
+        None before the data have been read: then noise, scales and weights are not known.
+    """
+
+    options: OctreeOptions
+    shape: ProblemShape
+    is_masked: bool = False
+    problem: Problem | None = None
+
+    @classmethod
+    def of_shape(cls, shape: ProblemShape, options: OctreeOptions) -> FitPlan:
+        """What is known before the data have been read.
+
+        Parameters
+        ----------
+        shape : ProblemShape
+        options : OctreeOptions
+
+        Returns
+        -------
+        FitPlan
+        """
+        return cls(options, shape)
+
+    @classmethod
+    def of_problem(cls, problem: Problem, options: OctreeOptions) -> FitPlan:
+        """The whole plan; noise and contrast of the projections are measured, which takes seconds.
+
+        Parameters
+        ----------
+        problem : Problem
+        options : OctreeOptions
+
+        Returns
+        -------
+        FitPlan
+
+        Raises
+        ------
+        OptionError, PluginError
+            If an optimizer, a regularizer or an option of one is unknown.
+        """
+        plan = cls(options, ProblemShape.of(problem), problem.mask is not None, problem)
+        measured = replace(plan.shape, relative_noise=plan.scales.relative_noise)
+        # The scales are measured once: the new plan takes them over.
+        whole = replace(plan, shape=measured)
+        whole.__dict__["scales"] = plan.scales
+        # Names and options of plugins are refused here, before anything is computed with them.
+        for resolved in ("optimizer", "possible_regularizers"):
+            getattr(whole, resolved)
+        return whole
+
+    @property
+    def data(self) -> Problem:
+        """The problem, of a plan that has one.
+
+        Raises
+        ------
+        ValueError
+            If the plan was made before the data were read: a fault of the caller.
+        """
+        if self.problem is None:
+            raise ValueError("the plan of a shape alone knows no data")
+        return self.problem
+
+    @cached_property
+    def scales(self) -> Scales:
+        """Unit of density and noise of the projections."""
+        return Scales.of(self.data, self.options.unit)
+
+    @cached_property
+    def optimizer(self) -> Optimizer:
+        """The optimizer with its options; those given for other optimizers are checked too."""
+        return setup.make_optimizer(self.options)
+
+    @cached_property
+    def remembered_arrays(self) -> int:
+        """Arrays of the field's size that the optimizer remembers."""
+        return setup.remembered_arrays(self.optimizer)
+
+    @cached_property
+    def region(self) -> Region:
+        """The region of interest: what the volume shows."""
+        return setup.region_of(self.shape)
+
+    @cached_property
+    def first_forest(self) -> Forest:
+        """The first forest, with the leaves that no ray sees.
+
+        Raises
+        ------
+        LeafBudgetError
+            If ``max_leaves`` is too small.
+        """
+        return setup.make_forest(self.shape, self.options)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How many leaves and slabs there are at most.
+
+        Raises
+        ------
+        LeafBudgetError
+            If ``max_leaves`` is too small even without a margin.
+        """
+        return lay_out(self.shape, self.options)
+
+    @cached_property
+    def possible_regularizers(self) -> list[WeightedRegularizer]:
+        """All regularizers that the fit may have, those whose weight follows from the data with some weight."""
+        return make_regularizers(self.options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})
+
+    def regularizers(self, epoch: int, forest: Forest) -> list[WeightedRegularizer]:
+        """The regularizers of an epoch: weights that follow the noise follow the forest too.
+
+        Parameters
+        ----------
+        epoch : int
+            Counted from 0.
+        forest : Forest
+            The leaves in that epoch.
+
+        Returns
+        -------
+        list of WeightedRegularizer
+            In the order in which they draw random numbers; without those of weight zero.
+        """
+        options, scales = self.options, self.scales
+        convex = epoch < options.convex_epochs
+        strength = options.strength * (options.convex_strength if convex else 1.0)
+        if scales.fills_field and options.field_filling_strength is not None:
+            strength = options.field_filling_strength
+        return make_regularizers(options.regularizers, scales.defaults(forest, strength), convex)
+
+    def rate(self, epoch: int) -> float:
+        """Factor of the learning rate in an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Counted from 0.
+
+        Returns
+        -------
+        float
+        """
+        options = self.options
+        rate = options.field_filling_rate if self.scales.fills_field else 1.0
+        return rate * (options.decay if epoch >= options.epochs - options.decays else 1.0)
