@@ -57,7 +57,7 @@ def project_view(
         # Pixel i covers i - 0.5 to i + 0.5: the columns that the shadow touches, cut to the detector.
         first = max(0, math.floor(u0 - half_u + 0.5))
         last = min(n_u - 1, math.floor(u0 + half_u + 0.5))
-        # At the centre's u the chord's half length is the root of a Schur complement, less than that of the bounding box.
+        # The chord through the centre: its half length is the root of a Schur complement of S2.
         half_v_at_centre = math.sqrt(s_vv - s_uv * s_uv / s_uu)
         for column in range(first, last + 1):
             for sample in range(samples[k]):
