@@ -177,7 +177,23 @@ def check_angles(
             f"views {listed} have the same angle {value:g}", file=file,
             remedy=f"correct the file, or leave views out with --exclude {shown}",
         )  # fmt: skip
-    steps = np.diff(tilt_deg[used])
-    if steps.size and not ((steps > 0).all() or (steps < 0).all()):
+    if not angles_are_sorted(tilt_deg[used]):
         return ["the angles are not sorted; the order of the stack is kept"]
     return []
+
+
+def angles_are_sorted(tilt_deg: NDArray[np.float64]) -> bool:
+    """Whether tilt angles rise or fall throughout, as those of a stack in order of tilt do.
+
+    Parameters
+    ----------
+    tilt_deg : ndarray of float64, shape (n_views,)
+        Degrees, in the order of the images.
+
+    Returns
+    -------
+    bool
+        True for a single view; False if two neighbours are equal.
+    """
+    steps = np.diff(tilt_deg)
+    return bool((steps > 0).all() or (steps < 0).all())

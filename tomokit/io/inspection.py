@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
-from tomokit.io.angles import check_angles, doubtful_angles, find_angles, read_angles
+from tomokit.io.angles import angles_are_sorted, check_angles, doubtful_angles, find_angles, read_angles
 from tomokit.io.mdoc import read_mdoc
 from tomokit.io.mrc_read import MrcImages, open_mrc
 from tomokit.io.pixels import pixel_statistics
@@ -229,7 +229,7 @@ def _angle_facts(tilt: NDArray[np.float64]) -> dict[str, Any]:
         "minimum_deg": float(tilt.min()),
         "maximum_deg": float(tilt.max()),
         "step_deg": float(np.median(steps)) if steps.size else None,
-        "sorted": bool((np.diff(tilt) > 0).all() or (np.diff(tilt) < 0).all()),
+        "sorted": angles_are_sorted(tilt),
     }
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import OutputError, PluginError
-from tomokit.io.output import NO_ROOM, check_output
+from tomokit.io.durable import NO_ROOM
+from tomokit.io.output import check_output
 
 _SMALLEST = 64
 _CHUNK = 128

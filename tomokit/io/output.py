@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import OutputError
+from tomokit.io.durable import NO_ROOM, sync_file, sync_folder
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -98,10 +98,9 @@ def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[
         with _as_output_error(path, temporary):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield temporary
-            _sync(temporary)
+            sync_file(temporary)
             _give_name(temporary, target, overwrite)
-            with suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
-                _sync(target.parent)
+            sync_folder(target.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -146,11 +145,3 @@ def _give_name(temporary: Path, target: Path, overwrite: bool) -> None:
             raise
         check_output(target)
         os.replace(temporary, target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from tomokit.data import TiltSeries
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import TiltGeometry
 from tomokit.io.angles import check_angles, find_angles, offset_angles, read_angles
+from tomokit.io.digest import file_digest
 from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
 from tomokit.io.pixels import require_finite
 from tomokit.io.transforms import align_images, read_xf
@@ -121,12 +121,6 @@ def load_series(
         source=Path(stack),
         provenance=provenance,
     )
-
-
-def file_digest(path: _PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal, read as a stream."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _used_views(n_views: int, exclude: Sequence[int]) -> NDArray[np.intp]:
