@@ -44,7 +44,7 @@ def paired_blocks(
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        Reconstruction and truth ``[z, y, x]`` in any unit that both share; may be memory-mapped, read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     scale, offset : float
         The volume is multiplied by `scale`, then `offset` (in the truth's unit) is added.
 
@@ -75,7 +75,7 @@ def truth_range(volume: NDArray[np.floating], truth: NDArray[np.floating]) -> tu
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        Reconstruction and truth ``[z, y, x]`` in any unit that both share; may be memory-mapped, read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
 
     Returns
     -------

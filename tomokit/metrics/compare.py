@@ -26,7 +26,7 @@ def compare(
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        Reconstruction and truth ``[z, y, x]`` in any unit that both share; may be memory-mapped, read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     scale : {"none", "fit", "affine"} or float
         What the volume is multiplied by first: nothing, the least-squares scale, the least-squares scale with an
         offset, or a given number.

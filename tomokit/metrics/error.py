@@ -18,7 +18,7 @@ def rmse(
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        Reconstruction and truth ``[z, y, x]`` in any unit that both share; may be memory-mapped, read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     scale, offset : float
         The volume is multiplied by `scale`, then `offset` (in the truth's unit) is added.
 
@@ -50,7 +50,7 @@ def psnr(
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        Reconstruction and truth ``[z, y, x]`` in any unit that both share; may be memory-mapped, read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     scale, offset : float
         The volume is multiplied by `scale`, then `offset` (in the truth's unit) is added.
 
@@ -91,7 +91,7 @@ def fit_scale(volume: NDArray[np.floating], truth: NDArray[np.floating], affine:
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        Reconstruction and truth ``[z, y, x]`` in any unit that both share; may be memory-mapped, read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     affine : bool
         Whether an offset is fitted as well; it is 0 otherwise.
 

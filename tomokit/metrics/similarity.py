@@ -30,7 +30,7 @@ def windowed_ssim(
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        Reconstruction and truth ``[z, y, x]`` in any unit that both share; may be memory-mapped, read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     scale, offset : float
         The volume is multiplied by `scale`, then `offset` (in the truth's unit) is added.
 
@@ -58,7 +58,7 @@ def windowed_ssim(
     c1, c2 = (0.01 * (high - low)) ** 2, (0.03 * (high - low)) ** 2
     # Bessel's correction for the voxels of one window.
     unbiased = WINDOW**3 / (WINDOW**3 - 1)
-    # Windows that reach beyond the volume are left out, so that what the filter takes to lie there has no say.
+    # Windows that extend beyond the volume are left out, so that what the filter takes to lie there has no say.
     edge = WINDOW // 2
     inner = (slice(edge, -edge), slice(edge, -edge))
     n_y, n_x = volume.shape[1:]
@@ -96,7 +96,7 @@ def global_ssim(
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        Reconstruction and truth ``[z, y, x]`` in any unit that both share; may be memory-mapped, read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     box : Box, optional
         Voxel ranges along z, y and x; everything by default.
     scale, offset : float

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 @numba.njit(nogil=True, cache=True)
 def _circle_integral(t: float) -> float:
     """Integral of ``sqrt(1 - s^2)`` from 0 to t, for t clamped to -1..1."""
-    # Pixels at either end of a chord reach beyond it, where there is nothing more to integrate.
+    # Pixels at either end of a chord extend beyond it, where there is nothing more to integrate.
     t = min(1.0, max(-1.0, t))
     return 0.5 * (t * math.sqrt(1.0 - t * t) + math.asin(t))
 
@@ -113,7 +113,7 @@ def fill_plane(
     n_y, n_x = plane.shape
     for k in range(density.size):
         x0, y0, z0 = centre[k]
-        # Voxels reach half an edge beyond their centres.
+        # Voxels extend half an edge beyond their centres.
         if abs(z - z0) >= half[k, 2] + 0.5:
             continue
         m_xx, m_xy, m_xz, m_yy, m_yz, m_zz = inverse[k]
