@@ -1,4 +1,4 @@
-"""The errors a user can cause, each told in one line: what is wrong, where, and what to do."""
+"""Errors that a user can cause, each told in one line: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TomokitError(Exception):
     problem : str
         What is wrong, as a sentence without a full stop.
     file : path-like, optional
-        The file that is at fault.
+        The file that is at fault, as the user named it.
     field : str, optional
         The header field, line, option or array in which the fault lies.
     remedy : str, optional
@@ -35,10 +35,11 @@ class TomokitError(Exception):
         super().__init__(problem)
 
     def __str__(self) -> str:
-        where = ": ".join(part for part in (self.file, self.field) if part)
-        line = f"{where}: {self.problem}" if where else self.problem
+        place = ": ".join(name for name in (self.file, self.field) if name)
+        line = f"{place}: {self.problem}" if place else self.problem
         if self.remedy:
             line = f"{line}; {self.remedy}"
+        # A line feed in a file name or in a library's message must not make two lines of it.
         return " ".join(line.split())
 
 

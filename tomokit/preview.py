@@ -21,16 +21,16 @@ _LONGEST_PX = 1300  # of all panels of one volume, along the longer side
 _GAP_PX = 10
 _MARGIN_PX = 26
 _TITLE_PX = 52
-_TEXT = "#222222"
+_TEXT_COLOUR = "#222222"
 
 
 def central_slices(values_zyx: NDArray[np.floating], slab: int = 1) -> dict[str, NDArray[np.float32]]:
-    """The three central slices of a volume, averaged over `slab` voxels across.
+    """Cut the three central slices of a volume, averaged over `slab` voxels across.
 
     Parameters
     ----------
     values_zyx : ndarray, shape (n_z, n_y, n_x)
-        May be memory-mapped; only the slices are read.
+        Densities ``[z, y, x]``; may be memory-mapped, only the slices are read.
     slab : int
         Thickness in voxels; a volume thinner than that is averaged as a whole.
 
@@ -51,7 +51,7 @@ def central_slices(values_zyx: NDArray[np.floating], slab: int = 1) -> dict[str,
         raise InputError(f"{values_zyx.shape} is not the shape of a volume", field="shape")
     if slab < 1:
         raise OptionError(f"slab of {slab} voxels", field="slab", remedy="give at least 1")
-    z, y, x = (_middle(n, slab) for n in values_zyx.shape)
+    z, y, x = (_central_range(n, slab) for n in values_zyx.shape)
     return {
         "xy": values_zyx[z].mean(axis=0, dtype=np.float32),
         "xz": values_zyx[:, y].mean(axis=1, dtype=np.float32),
@@ -87,9 +87,9 @@ def write_preview(
     slab : int
         Voxels across each slice to average over.
     percentiles : tuple of float
-        Percentiles of the three slices that are drawn black and white.
+        Percentiles of the three slices, 0 to 100, that are drawn black and white.
     description : str
-        Goes into the picture's ``Description``, which is not seen.
+        Text for the ``Description`` in the file's metadata, which the picture does not show.
 
     Raises
     ------
@@ -99,8 +99,9 @@ def write_preview(
         If the file exists or cannot be written.
     """
     slices = central_slices(values_zyx, slab)
-    low, high = _contrast(slices.values(), percentiles)
-    caption = f"{_size(values_zyx, voxel_size_angstrom)}, {_slab_text(slab)}, grey {low:.3g} to {high:.3g}"
+    low, high = _grey_range(slices.values(), percentiles)
+    caption = f"{_size_text(values_zyx, voxel_size_angstrom)}, {_slab_text(slab)}, grey {low:.3g} to {high:.3g}"
+    # Sizes along x and z add up across, those along y and z upward.
     n_z, n_y, n_x = values_zyx.shape
     zoom = _zoom(n_x + n_z, n_y + n_z)
     canvas = _Canvas(zoom * (n_x + n_z) + _GAP_PX, zoom * (n_y + n_z) + _GAP_PX, title, caption)
@@ -126,19 +127,45 @@ def write_comparison(
 ) -> None:
     """Draw a volume, the truth and their difference side by side: xy above, xz below, all to one scale.
 
-    Volume and truth share the truth's contrast; the difference (volume less truth) has its own, symmetric about zero.
-    Parameters and errors as of :func:`write_preview`; `truth_zyx` has the shape of `values_zyx`, or
-    :class:`InputError` is raised.
+    Volume and truth have the truth's contrast; the difference (volume less truth) has its own, symmetric about zero.
+
+    Parameters
+    ----------
+    path_png : path-like
+        Picture to be written, in PNG format, all or nothing.
+    values_zyx, truth_zyx : ndarray, shape (n_z, n_y, n_x)
+        Densities of the volume and of the truth, in one unit; may be memory-mapped, only the slices are read.
+    voxel_size_angstrom : float or None
+        Edge of a voxel in ångström, for the scale bar; None if it is unknown, and the bar is in voxels then.
+    title : str
+        Headline.
+    overwrite : bool
+        Whether an existing file may be replaced.
+    slab : int
+        Voxels across each slice to average over.
+    percentiles : tuple of float
+        Percentiles of the truth's slices, 0 to 100, that are drawn black and white; those of the difference that are
+        drawn in full colour.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ; or as :func:`central_slices`.
+    OptionError
+        As :func:`central_slices`.
+    OutputError
+        If the file exists or cannot be written.
     """
     if values_zyx.shape != truth_zyx.shape:
         problem = f"a volume of shape {values_zyx.shape} beside a truth of shape {truth_zyx.shape}"
         raise InputError(problem, field="shape")
     slices, truth = central_slices(values_zyx, slab), central_slices(truth_zyx, slab)
     difference = {name: slices[name] - truth[name] for name in slices}
-    low, high = _contrast(truth.values(), percentiles)
-    extent = max(map(abs, _contrast(difference.values(), percentiles)))
+    low, high = _grey_range(truth.values(), percentiles)
+    # Blue and red of the same strength are deviations of the same size.
+    extent = max(map(abs, _grey_range(difference.values(), percentiles)))
     caption = (
-        f"{_size(values_zyx, voxel_size_angstrom)}, {_slab_text(slab)}, "
+        f"{_size_text(values_zyx, voxel_size_angstrom)}, {_slab_text(slab)}, "
         f"grey {low:.3g} to {high:.3g}, difference blue {-extent:.3g} to red {extent:.3g}"
     )
     n_z, n_y, n_x = values_zyx.shape
@@ -169,8 +196,8 @@ class _Canvas:
         self.height = height_px + 2 * _MARGIN_PX + _TITLE_PX + 10
         self.figure: Figure = Figure(figsize=(self.width / _DPI, self.height / _DPI), dpi=_DPI, facecolor="white")
         FigureCanvasAgg(self.figure)
-        self._write(_MARGIN_PX, self.height - 24, title, 12)
-        self._write(_MARGIN_PX, self.height - 44, caption, 8.5)
+        self._write_text(_MARGIN_PX, self.height - 24, title, 12)
+        self._write_text(_MARGIN_PX, self.height - 44, caption, 8.5)
 
     def panel(
         self,
@@ -183,7 +210,7 @@ class _Canvas:
         left: str = "",
         top: str = "",
     ) -> None:
-        """Draw one slice, its first row at the bottom, with labels outside it."""
+        """Draw one slice at a place in pixels, its first row at the bottom, with labels outside it."""
         n_up, n_across = image.shape
         x, y = _MARGIN_PX + left_px, _MARGIN_PX + 10 + bottom_px
         box = (x / self.width, y / self.height, zoom * n_across / self.width, zoom * n_up / self.height)
@@ -191,9 +218,9 @@ class _Canvas:
         axes.imshow(image, origin="lower", aspect="auto", **style)
         axes.set_axis_off()
         if left:
-            self._write(x - 6, y + zoom * n_up / 2, left, 9, ha="right", va="center", rotation=90)
+            self._write_text(x - 6, y + zoom * n_up / 2, left, 9, ha="right", va="center", rotation=90)
         if top:
-            self._write(x + zoom * n_across / 2, y + zoom * n_up + 5, top, 9, ha="center")
+            self._write_text(x + zoom * n_across / 2, y + zoom * n_up + 5, top, 9, ha="center")
 
     def scale_bar(self, n_x: int, zoom: float, voxel_size_angstrom: float | None) -> None:
         """Draw a bar of a round length, about a quarter of the first panel's width, beneath it."""
@@ -205,31 +232,33 @@ class _Canvas:
             length = max(1.0, length)  # a part of a voxel is no measure
         end = _MARGIN_PX + zoom * length / voxel
         xs, ys = np.array([_MARGIN_PX, end]) / self.width, np.array([18, 18]) / self.height
-        self.figure.add_artist(Line2D(xs, ys, color=_TEXT, linewidth=3, solid_capstyle="butt"))
-        self._write(end + 8, 17, _length_text(length, voxel_size_angstrom is not None), 9, va="center")
+        self.figure.add_artist(Line2D(xs, ys, color=_TEXT_COLOUR, linewidth=3, solid_capstyle="butt"))
+        self._write_text(end + 8, 17, _length_text(length, voxel_size_angstrom is not None), 9, va="center")
 
     def save(self, path_png: str | PathLike[str], overwrite: bool, description: str = "") -> None:
-        """Write the picture, all or nothing."""
+        """Write the picture as PNG, all or nothing."""
         with new_file(path_png, overwrite) as temporary:
             self.figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Description": description})
 
-    def _write(self, x_px: float, y_px: float, text: str, size: float, **style: Any) -> None:
+    def _write_text(self, x_px: float, y_px: float, text: str, size: float, **style: Any) -> None:
         # A file name may hold a dollar sign, which is no mathematics.
         x, y = x_px / self.width, y_px / self.height
-        artist = self.figure.text(x, y, text, fontsize=size, color=_TEXT, parse_math=False, **style)
+        artist = self.figure.text(x, y, text, fontsize=size, color=_TEXT_COLOUR, parse_math=False, **style)
+        # Only the drawn text knows its width: it is shortened in proportion until it ends within the picture.
         room = self.width - _MARGIN_PX / 2
         while len(text) > 1 and (excess := artist.get_window_extent().x1 / room) > 1:
             text = text[: min(len(text) - 1, int(len(text) / excess))]
             artist.set_text(text + "…")
 
 
-def _middle(n: int, slab: int) -> slice:
+def _central_range(n: int, slab: int) -> slice:
+    """The middle `slab` voxels of an axis of `n`, or all if there are fewer."""
     thickness = min(slab, n)
     start = n // 2 - thickness // 2
     return slice(start, start + thickness)
 
 
-def _contrast(images: Iterable[NDArray[np.float32]], percentiles: tuple[float, float]) -> tuple[float, float]:
+def _grey_range(images: Iterable[NDArray[np.float32]], percentiles: tuple[float, float]) -> tuple[float, float]:
     """Values at the percentiles of all finite pixels; never equal."""
     pooled = np.concatenate([image.ravel() for image in images])
     finite = pooled[np.isfinite(pooled)]
@@ -248,10 +277,10 @@ def _zoom(n_across: int, n_up: int) -> float:
     return float(math.floor(zoom)) if zoom >= 1 else zoom
 
 
-def _round_length(most: float) -> float:
-    """The largest of 1, 2 or 5 times a power of ten that is at most `most`."""
-    power = 10.0 ** math.floor(math.log10(most))
-    return max(step * power for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
+def _round_length(greatest: float) -> float:
+    """The largest of 1, 2 or 5 times a power of ten that is at most `greatest`."""
+    power = 10.0 ** math.floor(math.log10(greatest))
+    return max(step * power for step in (1, 2, 5) if step * power <= greatest * (1 + 1e-9))
 
 
 def _length_text(length: float, in_angstrom: bool) -> str:
@@ -260,10 +289,10 @@ def _length_text(length: float, in_angstrom: bool) -> str:
     return f"{length / 10:g} nm" if length >= 10 else f"{length:g} Å"
 
 
-def _size(values_zyx: NDArray[np.floating], voxel_size_angstrom: float | None) -> str:
+def _size_text(values_zyx: NDArray[np.floating], voxel_size_angstrom: float | None) -> str:
     n_z, n_y, n_x = values_zyx.shape
-    of = ", voxel size unknown" if voxel_size_angstrom is None else f" of {voxel_size_angstrom:.4g} Å"
-    return f"{n_x} x {n_y} x {n_z} voxels (x, y, z){of}"
+    voxel_size = ", voxel size unknown" if voxel_size_angstrom is None else f" of {voxel_size_angstrom:.4g} Å"
+    return f"{n_x} x {n_y} x {n_z} voxels (x, y, z){voxel_size}"
 
 
 def _slab_text(slab: int) -> str:

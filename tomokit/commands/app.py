@@ -21,8 +21,8 @@ from tomokit.commands import compare, export, inspect, plugins, project, reconst
 from tomokit.commands.interrupts import heeded_interrupts
 from tomokit.commands.output import complain
 from tomokit.errors import OptionError, PluginError, TomokitError
+from tomokit.io.durable import NO_ROOM
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _INTERRUPTED = 130
 
 

@@ -30,9 +30,9 @@ def project(
     from tomokit.geometry import TiltGeometry
     from tomokit.io import read_angles, read_volume, write_stack
     from tomokit.io.angles import offset_angles
+    from tomokit.io.digest import file_digest
     from tomokit.io.inspection import is_stack
     from tomokit.io.output import check_output
-    from tomokit.io.series import file_digest
     from tomokit.pipeline.memory import check_disk, check_memory
     from tomokit.projector import DenseProjector
 

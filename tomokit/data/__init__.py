@@ -1,4 +1,4 @@
-"""Tilt series and volumes as types, and the transform from images to line integrals."""
+"""Tilt series, volumes and problems as types, and the linearization that makes images line integrals."""
 
 from tomokit.data.series import TiltSeries, Volume
 

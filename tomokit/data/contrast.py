@@ -1,4 +1,4 @@
-"""What the noise and the range of a problem's projections say: the weight of total variation, the contrast."""
+"""Quantities told by noise and range of a problem's projections: the weight of total variation, the contrast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ def tv_weight(problem: Problem) -> float:
     """Weight of total variation against ``1/2 sum m r^2`` that suits the noise of a problem.
 
     The back-projected noise has a standard deviation of about ``sigma sqrt(n_views)`` in every voxel, and a total
-    variation of weight w can absorb what stays below w; so the weight is proportional to both.
+    variation of weight w can absorb what stays below w; so this standard deviation is the weight.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    float
+        At least 0, in projection units.
     """
     return problem.noise_level * float(np.sqrt(problem.geometry.n_views))
 
@@ -20,18 +29,39 @@ def contrast(problem: Problem) -> float:
     """Range of a problem's projections: 0.1 to 99.9 percent of the used pixels of some eight views.
 
     Where offsets are fitted each view counts from its own mean, so that no constant has a say.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    float
+        At least 0, in projection units; 0 if no pixel of these views is used.
     """
-    values = []
+    samples = []
     for view in contrast_views(problem.geometry.n_views):
         used = problem.projections[view]
         used = used.ravel() if problem.mask is None else used[problem.mask[view] > 0]
         if used.size and problem.fit_offsets:
+            # In double precision: the sum over millions of pixels outgrows float32.
             used = used - used.mean(dtype=np.float64).astype(used.dtype)
-        values.append(used)
-    pooled = np.concatenate(values)
+        samples.append(used)
+    pooled = np.concatenate(samples)
     return float(np.subtract(*np.percentile(pooled, (99.9, 0.1)))) if pooled.size else 0.0
 
 
 def contrast_views(n_views: int) -> range:
-    """The views that :func:`contrast` looks at: 8 to 15 of them, or all if there are fewer."""
+    """Choose the views that :func:`contrast` looks at: 8 to 15 of them, or all if there are fewer.
+
+    Parameters
+    ----------
+    n_views : int
+        Views of the problem.
+
+    Returns
+    -------
+    range
+        Their indices, evenly spaced.
+    """
     return range(0, n_views, max(1, n_views // 8))

@@ -8,7 +8,8 @@ linear    line integrals already                                         ``I / m
 invert    zero-mean images of a dark specimen                            ``-I / max(-I)``
 ========  =============================================================  ===============================
 
-Imin, Imax and the maxima are taken over the pixels whose mask is not 0; beads and padding have no say.
+Imin, Imax and the maxima are taken over the pixels whose mask is not 0; beads and padding have no say. In ``log`` a
+projection is the logarithm of Beer and Lambert's law, divided by the largest one so that it lies in [0, 1].
 """
 
 from __future__ import annotations
@@ -22,31 +23,31 @@ from numpy.typing import NDArray
 from tomokit.errors import InputError, OptionError
 
 Kind = Literal["log", "linear", "invert"]
-Float = NDArray[np.floating[Any]]
+Float = NDArray[np.floating]
 
 FLOOR = 1e-5
-"""Intensities are clamped to at least this part of their range before the logarithm."""
+"""Intensities are clamped to at least this fraction of their range before the logarithm."""
 
 SAMPLES = 2_000_000
-"""Statistics other than extremes are taken from about so many pixels, evenly strided; deterministic."""
+"""Statistics other than extremes are taken from about so many pixels, evenly strided, so that they are repeatable."""
 
 
 @dataclass(frozen=True)
 class Linearization:
-    """A transform and its scale.
+    """The formula by which images become projections, with its constants.
 
     Attributes
     ----------
     kind : {"log", "linear", "invert"}
-        Which formula.
+        The formula, as in the table above.
     imin, imax : float
         The extremes (or percentiles) of the images, in their units.
     scale : float
-        What the formula divides by: ``ln(imax/imin)``, ``imax`` or ``-imin``.
+        Divisor of the formula: ``ln(imax/imin)``, ``imax`` or ``-imin``.
     chosen_by : {"user", "auto"}
-        Who chose the kind.
+        Whether the kind was given by the user or found by :func:`recognize`.
     reason : str
-        Why ``auto`` chose it.
+        Why ``auto`` chose it, in one line; empty if it did not.
     """
 
     kind: Kind
@@ -57,31 +58,58 @@ class Linearization:
     reason: str = ""
 
     def apply(self, images: Float) -> NDArray[np.float32]:
-        """Projections of `images`, any shape, in float32."""
-        values = np.asarray(images, dtype=np.float32)
+        """Compute the projections of images.
+
+        Parameters
+        ----------
+        images : ndarray of any real type and shape
+            Pixels as they were read.
+
+        Returns
+        -------
+        ndarray of float32, same shape
+            Projections ``p``, without a unit, about 0 to 1.
+        """
+        pixels = np.asarray(images, dtype=np.float32)
         if self.kind == "linear":
-            return (values / np.float32(self.scale)).astype(np.float32, copy=False)
+            return (pixels / np.float32(self.scale)).astype(np.float32, copy=False)
         if self.kind == "invert":
-            return (values / np.float32(-self.scale)).astype(np.float32, copy=False)
+            return (pixels / np.float32(-self.scale)).astype(np.float32, copy=False)
+        # A dead pixel must not become infinite: of an intensity of 0 there is no logarithm.
         floor = max(FLOOR * (self.imax - self.imin), float(np.finfo(np.float32).tiny))
-        clamped = np.maximum(values, np.float32(floor))
+        clamped = np.maximum(pixels, np.float32(floor))
         return ((np.log(np.float32(self.imax)) - np.log(clamped)) / np.float32(self.scale)).astype(np.float32)
 
     def volume_scale(self, kappa: float) -> float:
-        """Factor from a method's density to the volume that is written.
+        """Factor by which a method's density becomes the volume that is written.
 
         A method's density satisfies ``kappa * line integral in pixels = p``. For ``linear`` the volume is in the
         units of the input: its reprojection is the input. For ``log`` and ``invert`` it is in units of p per pixel.
+
+        Parameters
+        ----------
+        kappa : float
+            Projection units per line integral in pixels (:attr:`~tomokit.geometry.TiltGeometry.kappa`).
+
+        Returns
+        -------
+        float
         """
         return kappa * self.scale if self.kind == "linear" else kappa
 
     @property
     def units(self) -> str:
-        """What one voxel's value means, in words."""
+        """Unit of the volume that is written, in words."""
         return "input units per pixel" if self.kind == "linear" else "scaled projection per pixel"
 
     def to_json(self) -> dict[str, Any]:
-        """All attributes, and the units of the volume, JSON-serializable."""
+        """Represent the linearization as a dictionary for provenance and state.
+
+        Returns
+        -------
+        dict
+            All attributes, and ``volume_units``; JSON-serializable.
+        """
         return {**asdict(self), "volume_units": self.units}
 
 
@@ -92,18 +120,22 @@ def choose_linearization(
     kind: str = "auto",
     percentiles: tuple[float, float] | None = None,
 ) -> Linearization:
-    """The transform of a series, its scale taken from the pixels that count.
+    """Choose the linearization of a series, its scale taken from the pixels that count.
 
     Parameters
     ----------
     images : ndarray, shape (n_views, n_y, n_x)
         The images as they were read.
-    mask : ndarray or None, same shape
-        Pixels of 0 do not count.
+    mask : ndarray or None, shape (n_views, n_y, n_x)
+        Pixels of 0 do not count; None if all do.
     kind : {"auto", "log", "linear", "invert"}
         ``auto`` chooses by the data, see :func:`recognize`.
     percentiles : tuple of float, optional
         Take these instead of the extremes, such as ``(0.01, 99.99)``; p then exceeds [0, 1] at outliers.
+
+    Returns
+    -------
+    Linearization
 
     Raises
     ------
@@ -116,7 +148,7 @@ def choose_linearization(
         raise OptionError(f"{kind!r} is unknown", field="--transform", remedy="choose auto, log, linear or invert")
     if percentiles is not None and not 0 <= percentiles[0] < percentiles[1] <= 100:
         raise OptionError(f"{percentiles} is not a range", field="--percentiles", remedy="give such as 0.01,99.99")
-    sample, low, high = _statistics(images, mask)
+    sample, low, high = _sample_and_extremes(images, mask)
     chosen_by, reason = "user", ""
     if kind == "auto":
         kind, reason = recognize(sample)
@@ -125,12 +157,12 @@ def choose_linearization(
         low, high = (float(value) for value in np.percentile(sample, percentiles))
     if not high > low:
         raise InputError(f"every pixel that counts is {low:g}", field="images", remedy="check the stack and its mask")
-    scale = _scale(kind, low, high)
+    scale = _divisor(kind, low, high)
     return Linearization(kind, low, high, scale, chosen_by, reason)  # type: ignore[arg-type]
 
 
 def recognize(sample: Float) -> tuple[Kind, str]:
-    """What kind of images these are, and why.
+    """Recognize what kind of images these are, and say why.
 
     The rule, on values that count (quantiles at 0.1 and 99.9 % stand for the extremes):
 
@@ -142,30 +174,34 @@ def recognize(sample: Float) -> tuple[Kind, str]:
 
     Parameters
     ----------
-    sample : ndarray
-        Finite values, any shape.
+    sample : ndarray of any shape
+        Finite pixels in the images' unit; masked ones left out.
 
     Returns
     -------
     kind, reason : str
         The kind, and one line with the numbers that decided.
     """
-    values = np.asarray(sample, dtype=np.float64).ravel()
-    low, median, high = np.percentile(values, (0.1, 50, 99.9))
-    mean, spread = values.mean(), values.std()
+    pixels = np.asarray(sample, dtype=np.float64).ravel()
+    low, median, high = np.percentile(pixels, (0.1, 50, 99.9))
+    mean, spread = pixels.mean(), pixels.std()
     if not spread > 0:
         return "linear", "constant"
-    place = (median - low) / (high - low) if high > low else 0.0
-    skewness = float(np.mean(((values - mean) / spread) ** 3))
-    numbers = f"mean {mean:.4g}, deviation {spread:.4g}, median at {place:.0%} of the range, skewness {skewness:.2g}"
-    if (low >= 0 or mean > 1.5 * spread) and place >= 1 / 3:
+    median_place = (median - low) / (high - low) if high > low else 0.0
+    skewness = float(np.mean(((pixels - mean) / spread) ** 3))
+    numbers = (
+        f"mean {mean:.4g}, deviation {spread:.4g}, median at {median_place:.0%} of the range, skewness {skewness:.2g}"
+    )
+    # A specimen in ice covers little of a field that is bright elsewhere: the median lies near the background.
+    if (low >= 0 or mean > 1.5 * spread) and median_place >= 1 / 3:
         return "log", f"positive over a bright background ({numbers})"
     if mean < -0.02 * spread or (mean <= 0.02 * spread and skewness < 0.1):
         return "invert", f"zero-mean with a dark specimen ({numbers})"
     return "linear", f"bright specimen over a dark background ({numbers})"
 
 
-def _scale(kind: str, low: float, high: float) -> float:
+def _divisor(kind: str, low: float, high: float) -> float:
+    """The scale of a kind from the extremes of the images, or an error where they do not fit the kind."""
     if kind == "log":
         if high <= 0:
             raise InputError(
@@ -181,7 +217,7 @@ def _scale(kind: str, low: float, high: float) -> float:
     return -low
 
 
-def _statistics(images: Float, mask: Float | None) -> tuple[NDArray[np.float32], float, float]:
+def _sample_and_extremes(images: Float, mask: Float | None) -> tuple[NDArray[np.float32], float, float]:
     """An even sample of the pixels that count, and their exact extremes; one view in memory at a time."""
     stride = max(1, int(np.prod(images.shape)) // SAMPLES)
     samples, low, high = [], np.inf, -np.inf
@@ -191,6 +227,7 @@ def _statistics(images: Float, mask: Float | None) -> tuple[NDArray[np.float32],
         if counted.size == 0:
             continue
         low, high = min(low, float(counted.min())), max(high, float(counted.max()))
+        # Another start in every view, so that the sample is not of the same pixels throughout.
         samples.append(counted[view % stride :: stride])
     sample = np.concatenate(samples) if samples else np.zeros(0, dtype=np.float32)
     if sample.size == 0:

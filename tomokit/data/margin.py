@@ -1,4 +1,4 @@
-"""How far a volume extends beyond the detector's sides, where high tilts see specimen that lower ones do not."""
+"""The lateral margin of a volume beyond the detector's sides, where high tilts see specimen that lower ones do not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from tomokit.plugin.options import option
 
 
 def margin_option() -> Any:
-    """The option ``margin`` that the iterative methods share."""
+    """Declare the option ``margin`` that the iterative methods have in common.
+
+    Returns
+    -------
+    dataclass field
+        Of type ``float or None``: margin on each side as a fraction of the detector's width.
+    """
     return option(
         None,
         "Lateral margin on each side, as a share of the detector's width; none given: what the highest views see "
@@ -20,13 +26,27 @@ def margin_option() -> Any:
 
 
 def margin_px(shape: ProblemShape, margin: float | None) -> int:
-    """Voxels of the lateral margin on each side.
+    """Width of the lateral margin on each side, in voxels.
 
     At a tilt of theta a detector of width W sees ``W / cos(theta)`` of the slab's middle. Where specimen continues
     beyond the field, what lies there has to be given room, or it is pressed into the edges. Tilts beyond 60 degrees ask
     for no more than 60.
+
+    Parameters
+    ----------
+    shape : ProblemShape
+        Sizes of the problem.
+    margin : float or None
+        The option: margin on each side as a fraction of the detector's width. None gives what the highest tilt sees if
+        offsets are fitted, which is where specimen fills the field, and 0 otherwise.
+
+    Returns
+    -------
+    int
+        Voxels of one detector pixel, at least 0.
     """
     if margin is None:
         widest = min(abs(shape.highest_tilt_deg), 60.0)
+        # Half of what W / cos(theta) has more than W, on either side.
         margin = (1 / math.cos(math.radians(widest)) - 1) / 2 if shape.fit_offsets else 0.0
     return round(margin * shape.n_u)

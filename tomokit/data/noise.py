@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 
 
 def noise_level(projections: NDArray[np.floating], mask: NDArray[np.floating] | None) -> float:
-    """Standard deviation of white noise in projections.
+    """Estimate the standard deviation of white noise in projections.
 
     Parameters
     ----------
     projections : ndarray, shape (n_views, n_u, n_y)
+        Projections ``[tilt, u, y]``.
     mask : ndarray or None, shape (n_views, n_u, n_y)
-        Pixels whose 3 x 3 neighbourhood is not all used are left out.
+        1 where a pixel is used, 0 where not; None if all are. Pixels whose 3 x 3 neighbourhood is not all used are
+        left out.
 
     Returns
     -------
     float
-        In the projections' units, median over views; 0 if no view has enough pixels.
+        In projection units, median over views; 0 if no view has at least 16 such pixels.
     """
     levels = []
     for view, image in enumerate(projections):
@@ -31,6 +33,7 @@ def noise_level(projections: NDArray[np.floating], mask: NDArray[np.floating] | 
             continue
         detail = np.diff(np.diff(np.asarray(image, np.float64), 2, axis=0), 2, axis=1)
         if mask is not None:
+            # A detail counts if all nine pixels that it is made of do: eroded along one axis, then the other.
             used = mask[view] > 0
             for axis in (0, 1):
                 n = used.shape[axis]
@@ -38,5 +41,6 @@ def noise_level(projections: NDArray[np.floating], mask: NDArray[np.floating] | 
                 used = lower & middle & upper
             detail = detail[used]
         if detail.size >= 16:
+            # 6 is the filter's gain for white noise, sqrt(36); 0.6745 the median magnitude of a unit normal deviate.
             levels.append(float(np.median(np.abs(detail))) / (0.6745 * 6))
     return float(np.median(levels)) if levels else 0.0

@@ -1,4 +1,4 @@
-"""The data term that a method fits: projections, weights and geometry; and the sizes of them alone.
+"""The data term that a method fits: projections, weights and geometry; and its sizes alone.
 
 Inside, arrays put the tilt axis last: projections are ``[tilt, u, y]`` and volumes ``[x, z, y]``.
 """
@@ -18,12 +18,12 @@ from tomokit.geometry import TiltGeometry
 
 @dataclass(frozen=True)
 class Problem:
-    """The data term that a method fits.
+    """The data term that a method fits: projections, weights and geometry.
 
     Attributes
     ----------
     projections : ndarray of float32, shape (n_views, n_u, n_y)
-        Transformed projections ``p``; a line integral of density over pixels, times ``geometry.kappa``.
+        Projections ``p`` after linearization; each is a line integral of density over pixels, times ``geometry.kappa``.
     mask : ndarray of float32 or None, shape (n_views, n_u, n_y)
         Weights ``m``: 1 where a pixel counts, 0 where it carries no weight; None if all count.
     geometry : TiltGeometry
@@ -62,7 +62,7 @@ class Problem:
 
     @cached_property
     def noise_level(self) -> float:
-        """Standard deviation of the projections' noise (:mod:`tomokit.data.noise`); it takes seconds, once."""
+        """Standard deviation of the projections' noise (:mod:`tomokit.data.noise`), estimated once, in seconds."""
         return noise_level(self.projections, self.mask)
 
 
@@ -73,15 +73,15 @@ class ProblemShape:
     Attributes
     ----------
     n_views, n_u, n_y : int
-        Views, detector columns and detector rows.
+        Numbers of views, detector columns (x) and detector rows (y).
     thickness_px : int
-        Extent along z in voxels.
+        Extent of the volume along z, in voxels of one detector pixel.
     highest_tilt_deg : float
         Largest tilt, either way, in degrees.
     fit_offsets : bool
         Whether offsets will be fitted.
     relative_noise : float or None
-        Noise over the range of the projections without it; None where nobody has measured it.
+        Standard deviation of the noise over the range of the projections without it; None where it is not measured.
     """
 
     n_views: int
@@ -94,17 +94,26 @@ class ProblemShape:
 
     @classmethod
     def of(cls, problem: Problem) -> ProblemShape:
-        """The sizes of a problem; its noise is not measured."""
+        """Read off the sizes of a problem; its noise is not measured.
+
+        Parameters
+        ----------
+        problem : Problem
+
+        Returns
+        -------
+        ProblemShape
+        """
         geometry = problem.geometry
         highest = float(np.abs(geometry.tilt_deg).max())
         return cls(geometry.n_views, geometry.n_u, geometry.n_v, problem.thickness_px, highest, problem.fit_offsets)
 
     @property
     def volume_bytes(self) -> int:
-        """Bytes of one float32 volume."""
+        """Bytes of one float32 volume without a margin."""
         return 4 * self.n_u * self.n_y * self.thickness_px
 
     @property
     def stack_bytes(self) -> int:
-        """Bytes of one float32 stack."""
+        """Bytes of one float32 stack of projections."""
         return 4 * self.n_views * self.n_u * self.n_y

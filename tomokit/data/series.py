@@ -60,11 +60,22 @@ class TiltSeries:
 
     @property
     def n_views(self) -> int:
-        """Number of views."""
+        """Number of views of the series."""
         return self.geometry.n_views
 
     def select(self, views: ArrayLike) -> TiltSeries:
-        """The series with only the given views (integer indices or a boolean mask), in that order."""
+        """Select views: the series with only these, in this order.
+
+        Parameters
+        ----------
+        views : array_like, shape (n_selected,) of int or (n_views,) of bool
+            Indices of views from 0, or which to keep.
+
+        Returns
+        -------
+        TiltSeries
+            Its images and mask are copies.
+        """
         index = np.asarray(views)
         return replace(
             self,
@@ -76,7 +87,7 @@ class TiltSeries:
 
 @dataclass(frozen=True)
 class Volume:
-    """A tomogram.
+    """A tomogram: densities on a grid, with the size of a voxel.
 
     Attributes
     ----------
@@ -85,9 +96,14 @@ class Volume:
     voxel_size_angstrom : float
         Edge of a voxel in ångström.
     origin_angstrom : tuple of float
-        ``(x, y, z)`` origin as in an MRC header.
+        Origin ``(x, y, z)`` in ångström, as in an MRC header.
     provenance : dict
-        How it was made, JSON-serializable.
+        How the volume was made, JSON-serializable.
+
+    Raises
+    ------
+    InputError
+        If there are not three axes, or the voxel size is not positive.
     """
 
     values: NDArray[np.float32]

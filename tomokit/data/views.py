@@ -1,4 +1,4 @@
-"""Which views are fitted, which are only scored, and which are left out.
+"""The division of a series into views that are fitted, views that are only scored, and views left out.
 
 Every index is that of the stack as it lies on the disk, starting at 0, so that a view keeps its number whatever
 else is excluded.
@@ -13,12 +13,12 @@ from tomokit.errors import OptionError
 
 @dataclass(frozen=True)
 class ViewSelection:
-    """Indices of views in the original stack, ascending.
+    """Views that are fitted and views that are held out, as indices in the original stack, ascending.
 
     Attributes
     ----------
     fitted : tuple of int
-        Views that the reconstruction sees.
+        Views that the reconstruction is made from.
     held_out : tuple of int
         Views that are only compared with the reconstruction's prediction.
     """
@@ -28,14 +28,26 @@ class ViewSelection:
 
 
 def parse_indices(text: str, n_views: int) -> frozenset[int]:
-    """The views that ``"0,3,7-9"`` names: single indices and closed ranges, from 0.
+    """Read the views that a text such as ``"0,3,7-9"`` names: single indices and closed ranges, from 0.
+
+    Parameters
+    ----------
+    text : str
+        Indices and ranges, separated by commas.
+    n_views : int
+        Views in the stack.
+
+    Returns
+    -------
+    frozenset of int
+        Indices from 0 to ``n_views - 1``.
 
     Raises
     ------
     OptionError
         If a part is neither a number nor a range, a range runs backwards, or there is no such view.
     """
-    found: set[int] = set()
+    views: set[int] = set()
     for part in text.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         ends = (first, last if dash else first)
@@ -51,14 +63,14 @@ def parse_indices(text: str, n_views: int) -> frozenset[int]:
                 field="--exclude",
                 remedy=f"count from 0 to {n_views - 1}",
             )
-        found.update(range(start, stop + 1))
-    return frozenset(found)
+        views.update(range(start, stop + 1))
+    return frozenset(views)
 
 
 def select_views(
     n_views: int, *, exclude: str | None = None, half: str | None = None, hold_out: int | None = None
 ) -> ViewSelection:
-    """Divide the views of a stack.
+    """Divide the views of a stack into fitted, held-out and excluded ones.
 
     Parameters
     ----------
@@ -70,6 +82,10 @@ def select_views(
         Keep only views of even or odd index.
     hold_out : int, optional
         N: of the views that remain, those with ``index % N == N // 2`` are scored and not fitted.
+
+    Returns
+    -------
+    ViewSelection
 
     Raises
     ------
@@ -86,17 +102,18 @@ def select_views(
     if not kept:
         asked = " and ".join(name for name, value in (("--exclude", exclude), ("--half", half)) if value is not None)
         raise OptionError(f"no view of {n_views} is left", field=asked or "views", remedy="exclude fewer")
-    held: set[int] = set()
+    held_out: set[int] = set()
     if hold_out is not None:
         if hold_out < 2:
             raise OptionError(f"{hold_out} would hold out every view", field="--hold-out", remedy="give at least 2")
-        held = {view for view in kept if view % hold_out == hold_out // 2}
-        if not held:
+        # From the middle of each run of N, so that the outermost views, the highest tilts, tend to stay fitted.
+        held_out = {view for view in kept if view % hold_out == hold_out // 2}
+        if not held_out:
             raise OptionError(
                 f"none of the {len(kept)} views left has index % {hold_out} == {hold_out // 2}",
                 field="--hold-out",
                 remedy="give another number" + (", or no --half" if half else ""),
             )
-        if held == kept:
+        if held_out == kept:
             raise OptionError("every view left would be held out", field="--hold-out", remedy="give another number")
-    return ViewSelection(tuple(sorted(kept - held)), tuple(sorted(held)))
+    return ViewSelection(tuple(sorted(kept - held_out)), tuple(sorted(held_out)))

@@ -1,4 +1,4 @@
-"""Conventions: axes, centres, signs and units of a single-axis tilt series."""
+"""Axes, centres, signs and units of a single-axis tilt series: the conventions of the whole package."""
 
 from tomokit.geometry.tilt import TiltGeometry, centre
 

@@ -19,18 +19,29 @@ from tomokit.errors import InputError
 
 
 def centre(n: int) -> float:
-    """Index of the centre of an axis of `n` pixels, ``(n - 1) / 2``."""
+    """Index of the centre of an axis of `n` pixels, ``(n - 1) / 2``.
+
+    Parameters
+    ----------
+    n : int
+        Pixels of the axis.
+
+    Returns
+    -------
+    float
+        Between two pixels if `n` is even.
+    """
     return (n - 1) / 2
 
 
 @dataclass(frozen=True)
 class TiltGeometry:
-    """Where a specimen point appears in each view of a single-axis tilt series.
+    """Angles, shifts and detector of a single-axis tilt series: where a point appears in each view.
 
     Attributes
     ----------
     tilt_deg : ndarray of float64, shape (n_views,)
-        Tilt angle of each view in degrees.
+        Tilt angle of each view in degrees, its sign as in IMOD.
     n_u : int
         Detector columns (x), across the tilt axis.
     n_v : int
@@ -51,6 +62,7 @@ class TiltGeometry:
     shift_v_px: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
+        # The class is frozen, and yet takes lists and single angles.
         tilt = np.atleast_1d(np.asarray(self.tilt_deg, dtype=np.float64))
         object.__setattr__(self, "tilt_deg", tilt)
         for name in ("shift_u_px", "shift_v_px"):
@@ -69,7 +81,7 @@ class TiltGeometry:
 
     @property
     def n_views(self) -> int:
-        """Number of views."""
+        """Number of views of the series."""
         return int(self.tilt_deg.size)
 
     @property
@@ -79,11 +91,22 @@ class TiltGeometry:
 
     @property
     def kappa(self) -> float:
-        """Scale of a line integral in pixels to one unit of projection: one over the detector width."""
+        """Projection units per line integral in pixels: one over the detector's width, the same for every view."""
         return 1.0 / self.n_u
 
     def select(self, views: ArrayLike) -> TiltGeometry:
-        """The same geometry with only the given views (integer indices or a boolean mask)."""
+        """Select views: the same detector with only their angles and shifts.
+
+        Parameters
+        ----------
+        views : array_like, shape (n_selected,) of int or (n_views,) of bool
+            Indices of views from 0, or which to keep.
+
+        Returns
+        -------
+        TiltGeometry
+            Views in the order of the indices.
+        """
         index = np.atleast_1d(np.asarray(views))
         return replace(
             self,
@@ -93,7 +116,7 @@ class TiltGeometry:
         )
 
     def locate(self, points_xyz: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Detector position of points in every view.
+        """Project points: their detector positions in every view.
 
         Parameters
         ----------
@@ -103,10 +126,12 @@ class TiltGeometry:
         Returns
         -------
         u, v : ndarray of float64, shape (n_views, n_points)
-            Positions in detector pixels from the detector's centre.
+            Positions in detector pixels from the detector's centre, `u` across the tilt axis, `v` along it.
         """
         x, y, z = np.atleast_2d(np.asarray(points_xyz, dtype=np.float64)).T
+        # Views run along the first axis, points along the second.
         cos, sin = np.cos(self.tilt_rad)[:, None], np.sin(self.tilt_rad)[:, None]
         u = x * cos - z * sin + self.shift_u_px[:, None]
+        # The zeros spread y, which is the same in every view, over all of them.
         v = y + self.shift_v_px[:, None] + np.zeros_like(u)
         return u, v

@@ -1,4 +1,4 @@
-"""Files in and out: MRC, angles, transforms, and what a file is.
+"""Reading and writing files: MRC, tilt angles, transforms, and what an unknown file is.
 
 Names are looked up on first use, so that importing this package costs nothing.
 """

@@ -22,7 +22,7 @@ _STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered")
 
 
 def read_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
-    """Read tilt angles.
+    """Read tilt angles from a text file or an ``.mdoc``.
 
     Parameters
     ----------
@@ -44,21 +44,33 @@ def read_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     path = Path(path)
     if path.suffix.lower() == ".mdoc":
         tilt = mdoc_angles(path)
-        where = [f"section {index}" for index in range(tilt.size)]
+        entries = [f"section {index}" for index in range(tilt.size)]
     else:
         table, lines = read_table(path, 1, "an angle file")
         tilt = table[:, 0]
-        where = [f"line {line}" for line in lines]
+        entries = [f"line {line}" for line in lines]
     beyond = np.flatnonzero(np.abs(tilt) > 90)
     if beyond.size:
         first = int(beyond[0])
         remedy = "angles are in degrees, one a line"
-        raise InputError(f"{tilt[first]:g} is beyond 90 degrees", file=path, field=where[first], remedy=remedy)
+        raise InputError(f"{tilt[first]:g} is beyond 90 degrees", file=path, field=entries[first], remedy=remedy)
     return tilt
 
 
 def offset_angles(tilt_deg: NDArray[np.float64], offset_deg: float) -> NDArray[np.float64]:
-    """Tilt angles with the same number of degrees added to each.
+    """Add the same number of degrees to each tilt angle.
+
+    Parameters
+    ----------
+    tilt_deg : ndarray of float64, shape (n_views,)
+        Degrees.
+    offset_deg : float
+        What is added, in degrees.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_views,)
+        Degrees, in the same order.
 
     Raises
     ------
@@ -75,16 +87,28 @@ def offset_angles(tilt_deg: NDArray[np.float64], offset_deg: float) -> NDArray[n
 
 
 def doubtful_angles(tilt_deg: NDArray[np.float64]) -> list[str]:
-    """Warnings about angles that are valid, but hardly those of a tilt series: all within 10 degrees."""
+    """Warn of angles that are valid, but hardly those of a tilt series: all within 10 degrees.
+
+    Parameters
+    ----------
+    tilt_deg : ndarray of float64, shape (n_views,)
+        Degrees.
+
+    Returns
+    -------
+    list of str
+        One warning, or none.
+    """
     extent = float(np.ptp(tilt_deg)) if tilt_deg.size else 0.0
     if tilt_deg.size < 2 or extent >= LEAST_RANGE_DEG:
         return []
+    # 1.6 is a little more than a right angle in radians.
     question = "; are they in radians?" if np.abs(tilt_deg).max() < 1.6 else ""
     return [f"the angles span {extent:.3g} degrees only{question}"]
 
 
 def find_angles(stack: str | os.PathLike[str]) -> Path:
-    """The angle file beside a stack.
+    """Find the angle file that lies beside a stack.
 
     Parameters
     ----------
@@ -93,10 +117,15 @@ def find_angles(stack: str | os.PathLike[str]) -> Path:
         ``TS_ali.rawtlt``, ``TS.rawtlt``, ``TS_ali.mrc.mdoc``, ``TS_ali.mdoc``, ``TS.mrc.mdoc``,
         ``TS.st.mdoc``, ``TS.mdoc``.
 
+    Returns
+    -------
+    Path
+        The first of them that exists.
+
     Raises
     ------
     InputError
-        If there is none.
+        If none exists.
     """
     path = Path(stack)
     names = candidate_names(path.name)
@@ -110,7 +139,18 @@ def find_angles(stack: str | os.PathLike[str]) -> Path:
 
 
 def candidate_names(stack_name: str) -> list[str]:
-    """Names of the angle files that may belong to a stack of this name, the best first."""
+    """List the names of angle files that may belong to a stack, the best first.
+
+    Parameters
+    ----------
+    stack_name : str
+        The stack's file name, without a folder.
+
+    Returns
+    -------
+    list of str
+        Names without a folder, each once: refined angles before raw ones, those before an ``.mdoc``.
+    """
     full = stack_name
     for compressed in (".gz", ".bz2"):
         full = full.removesuffix(compressed)
@@ -119,9 +159,9 @@ def candidate_names(stack_name: str) -> list[str]:
     for ending in _STEM_ENDINGS:
         if stem.endswith(ending) and len(stem) > len(ending):
             stems.append(stem.removesuffix(ending))
-    names = [f"{s}{suffix}" for suffix in (".tlt", ".rawtlt") for s in stems]
+    names = [f"{name}{suffix}" for suffix in (".tlt", ".rawtlt") for name in stems]
     names += [f"{full}.mdoc", f"{stem}.mdoc"]
-    names += [f"{s}{suffix}" for s in stems for suffix in (".mrc.mdoc", ".st.mdoc", ".mdoc")]
+    names += [f"{name}{suffix}" for name in stems for suffix in (".mrc.mdoc", ".st.mdoc", ".mdoc")]
     return list(dict.fromkeys(names))
 
 
@@ -133,7 +173,7 @@ def check_angles(
     n_views: int | None = None,
     exclude: Sequence[int] = (),
 ) -> list[str]:
-    """Check angles against the stack they belong to.
+    """Check tilt angles against the stack that they belong to.
 
     Parameters
     ----------
@@ -144,7 +184,7 @@ def check_angles(
     n_views : int, optional
         Views in the stack.
     exclude : sequence of int
-        Views, from 0, that will not be used and may therefore repeat an angle.
+        Views, from 0, that will not be used: they may repeat an angle, and do not count as unsorted.
 
     Returns
     -------
@@ -164,20 +204,38 @@ def check_angles(
         )
     if tilt_deg.size == 0:
         raise InputError("there are no angles", file=file)
-    bad = np.flatnonzero(~(np.abs(tilt_deg) <= 90))
-    if bad.size:
-        raise InputError(f"{tilt_deg[bad[0]]:g} is no angle within 90 degrees", file=file, field=f"view {bad[0]}")
+    # Written so that NaN, which compares as false, is invalid too.
+    invalid = np.flatnonzero(~(np.abs(tilt_deg) <= 90))
+    if invalid.size:
+        first = invalid[0]
+        raise InputError(f"{tilt_deg[first]:g} is no angle within 90 degrees", file=file, field=f"view {first}")
     used = np.setdiff1d(np.arange(tilt_deg.size), np.asarray(exclude, dtype=int))
-    values, counts = np.unique(tilt_deg[used], return_counts=True)
-    for value in values[counts > 1]:
-        views = used[tilt_deg[used] == value]
+    distinct, counts = np.unique(tilt_deg[used], return_counts=True)
+    for angle in distinct[counts > 1]:
+        views = used[tilt_deg[used] == angle]
         listed = ", ".join(str(view) for view in views[:8]) + (", ..." if views.size > 8 else "")
         shown = ",".join(str(view) for view in views[1:9])
         raise InputError(
-            f"views {listed} have the same angle {value:g}", file=file,
+            f"views {listed} have the same angle {angle:g}", file=file,
             remedy=f"correct the file, or leave views out with --exclude {shown}",
         )  # fmt: skip
-    steps = np.diff(tilt_deg[used])
-    if steps.size and not ((steps > 0).all() or (steps < 0).all()):
+    if not angles_are_sorted(tilt_deg[used]):
         return ["the angles are not sorted; the order of the stack is kept"]
     return []
+
+
+def angles_are_sorted(tilt_deg: NDArray[np.float64]) -> bool:
+    """Whether tilt angles rise or fall throughout, as those of a stack in order of tilt do.
+
+    Parameters
+    ----------
+    tilt_deg : ndarray of float64, shape (n_views,)
+        Degrees, in the order of the images.
+
+    Returns
+    -------
+    bool
+        True for a single view; False if two neighbours are equal.
+    """
+    steps = np.diff(tilt_deg)
+    return bool((steps > 0).all() or (steps < 0).all())

@@ -1,4 +1,4 @@
-"""Binning a tilt series: means over squares of pixels, masked pixels never leaking in."""
+"""Binning of a tilt series: means over squares of pixels, in which masked pixels have no weight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tomokit.errors import OptionError
 
 
 def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
-    """Average `factor` x `factor` pixels.
+    """Bin a tilt series: average squares of `factor` x `factor` pixels.
 
     Rows and columns that do not fill a bin are cut off on both sides. If their number is odd, one side
     loses one more and the image moves by half a raw pixel; the shifts of the geometry take that up, so
@@ -44,24 +44,25 @@ def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
     n_views, n_y, n_x = series.images.shape
     if factor > min(n_y, n_x):
         raise OptionError(f"{factor} is more than the image of {n_x} x {n_y} pixels has", field="--bin")
-    rows, columns = _kept(n_y, factor), _kept(n_x, factor)
+    rows, columns = _binned_range(n_y, factor), _binned_range(n_x, factor)
     shape = (n_views, n_y // factor, n_x // factor)
     images = np.empty(shape, dtype=np.float32)
     mask = None if series.mask is None else np.empty(shape, dtype=np.float32)
     for view in range(n_views):
         image = np.asarray(series.images[view][rows, columns], dtype=np.float32)
         if mask is None or series.mask is None:
-            images[view] = _sums(image, factor) / factor**2
+            images[view] = _bin_sums(image, factor) / factor**2
             continue
         weight = np.asarray(series.mask[view][rows, columns], dtype=np.float32)
         images[view], mask[view] = _bin_masked(image, weight, factor)
     geometry = series.geometry
+    # A shift is measured from the detector's centre, which moves when a side loses one pixel more than the other.
     binned = replace(
         geometry,
         n_u=shape[2],
         n_v=shape[1],
-        shift_u_px=(geometry.shift_u_px - _moved(n_x, factor)) / factor,
-        shift_v_px=(geometry.shift_v_px - _moved(n_y, factor)) / factor,
+        shift_u_px=(geometry.shift_u_px - _centre_shift_px(n_x, factor)) / factor,
+        shift_v_px=(geometry.shift_v_px - _centre_shift_px(n_y, factor)) / factor,
     )
     return replace(
         series,
@@ -73,30 +74,30 @@ def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
     )
 
 
-def _kept(n: int, factor: int) -> slice:
-    """The part of an axis that whole bins cover."""
+def _binned_range(n: int, factor: int) -> slice:
+    """The range of an axis of `n` pixels that whole bins cover."""
     first = (n % factor) // 2
     return slice(first, first + n // factor * factor)
 
 
-def _moved(n: int, factor: int) -> float:
-    """Centre of the kept part minus centre of the whole axis, in raw pixels: 0 or -1/2."""
+def _centre_shift_px(n: int, factor: int) -> float:
+    """Centre of the binned range minus centre of the whole axis, in raw pixels: 0 or -1/2."""
     return (n % factor) // 2 - (n % factor) / 2
 
 
-def _sums(values: NDArray[np.float32], factor: int) -> NDArray[np.float64]:
-    n_y, n_x = values.shape
-    blocks = values.reshape(n_y // factor, factor, n_x // factor, factor)
+def _bin_sums(image: NDArray[np.float32], factor: int) -> NDArray[np.float64]:
+    n_y, n_x = image.shape
+    blocks = image.reshape(n_y // factor, factor, n_x // factor, factor)
     return np.asarray(blocks.sum(axis=(1, 3), dtype=np.float64))
 
 
 def _bin_masked(
     image: NDArray[np.float32], weight: NDArray[np.float32], factor: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Normalized average: sum of weight times image over sum of weight."""
+    """Means of the used pixels of each bin, and which bins are used: those of at least half their weight."""
     # Not a product: a masked pixel may hold NaN, and 0 * NaN is NaN.
     weighted = np.where(weight > 0, image, np.float32(0)) * weight
-    sums, weights = _sums(weighted, factor), _sums(weight, factor)
+    sums, weights = _bin_sums(weighted, factor), _bin_sums(weight, factor)
     total = float(weights.sum())
     fill = float(sums.sum()) / total if total > 0 else 0.0
     means = np.full_like(sums, fill)

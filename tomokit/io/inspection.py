@@ -1,4 +1,4 @@
-"""What a file is, and by which convention it is read: the facts behind ``tomokit inspect``."""
+"""Kind, sizes and conventions of a file: the facts that ``tomokit inspect`` shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
-from tomokit.io.angles import check_angles, doubtful_angles, find_angles, read_angles
+from tomokit.io.angles import angles_are_sorted, check_angles, doubtful_angles, find_angles, read_angles
 from tomokit.io.mdoc import read_mdoc
 from tomokit.io.mrc_read import MrcImages, open_mrc
 from tomokit.io.pixels import pixel_statistics
@@ -26,7 +26,7 @@ _MODE_NAMES = {"i1": "signed bytes", "u1": "unsigned bytes", "i2": "int16", "u2"
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Say what a file is.
+    """Describe a file: its kind, its sizes, and the conventions by which it is read.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         return _describe_mrc(open_mrc(path))
     except InputError as not_mrc:
-        columns = _columns(path)
+        columns = _count_columns(path)
         if columns == 1:
             return _describe_angles(path)
         if columns == 6:
@@ -77,6 +77,15 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def is_stack(path: str | os.PathLike[str]) -> bool:
     """Whether an MRC file is a tilt stack, not a volume, by its name and its space group.
+
+    Parameters
+    ----------
+    path : path-like
+        An MRC file.
+
+    Returns
+    -------
+    bool
 
     Raises
     ------
@@ -93,12 +102,12 @@ def _describe_mrc(images: MrcImages) -> dict[str, Any]:
     if statistics.n_non_finite:
         warnings.append(f"{statistics.n_non_finite} pixels are NaN or infinite")
     nz, ny, nx = header.shape
-    first = "tilt" if kind == "tilt stack" else "z"
+    slowest_axis = "tilt" if kind == "tilt stack" else "z"
     facts: dict[str, Any] = {
         "file": images.path.name,
         "kind": kind,
         "kind_by": evidence,
-        "axes": [first, "y", "x"],
+        "axes": [slowest_axis, "y", "x"],
         "shape": [nz, ny, nx],
         "mode": header.mode,
         "pixels": _MODE_NAMES[f"{header.dtype.kind}{header.dtype.itemsize}"],
@@ -106,10 +115,10 @@ def _describe_mrc(images: MrcImages) -> dict[str, Any]:
         "pixel_size_angstrom": header.pixel_size_angstrom if header.pixel_size_known else None,
         "origin_angstrom": list(header.origin_angstrom),
         "ispg": header.ispg,
-        "minimum": _number(statistics.minimum),
-        "maximum": _number(statistics.maximum),
-        "mean": _number(statistics.mean),
-        "rms": _number(statistics.rms),
+        "minimum": _finite_or_none(statistics.minimum),
+        "maximum": _finite_or_none(statistics.maximum),
+        "mean": _finite_or_none(statistics.mean),
+        "rms": _finite_or_none(statistics.rms),
         "labels": list(header.labels),
         "extended_header": header.exttyp or None,
     }
@@ -136,7 +145,7 @@ def _stack_or_volume(images: MrcImages) -> tuple[str, str]:
 
 
 def _angles_beside(stack: Path, n_views: int, warnings: list[str]) -> dict[str, Any] | None:
-    """Angles that would be taken by default; what is wrong with them is a warning here."""
+    """Facts of the angle file that would be taken by default; what is wrong with it is a warning here."""
     try:
         file = find_angles(stack)
     except InputError:
@@ -185,10 +194,10 @@ def _describe_transforms(path: Path) -> dict[str, Any]:
         "file": path.name,
         "kind": "transforms",
         "count": int(xf.shape[0]),
-        "rotation_deg": _range(rotation),
-        "magnification": _range(magnification),
-        "shift_x_px": _range(xf[:, 4]),
-        "shift_y_px": _range(xf[:, 5]),
+        "rotation_deg": _extremes(rotation),
+        "magnification": _extremes(magnification),
+        "shift_x_px": _extremes(xf[:, 4]),
+        "shift_y_px": _extremes(xf[:, 5]),
         "convention": {
             "transform": "IMOD: x' = A11 (x - xc) + A12 (y - yc) + DX + xc', raw to aligned, in raw pixels",
             "centre": "(n - 1) / 2",
@@ -229,7 +238,7 @@ def _angle_facts(tilt: NDArray[np.float64]) -> dict[str, Any]:
         "minimum_deg": float(tilt.min()),
         "maximum_deg": float(tilt.max()),
         "step_deg": float(np.median(steps)) if steps.size else None,
-        "sorted": bool((np.diff(tilt) > 0).all() or (np.diff(tilt) < 0).all()),
+        "sorted": angles_are_sorted(tilt),
     }
 
 
@@ -258,7 +267,7 @@ def _convention(kind: str) -> dict[str, Any]:
     }
 
 
-def _columns(path: Path) -> int | None:
+def _count_columns(path: Path) -> int | None:
     """Numbers on the first line of a text file, 0 if there are other words; None if it is binary."""
     try:
         raw = read_text(path)
@@ -272,9 +281,9 @@ def _columns(path: Path) -> int | None:
         return 0
 
 
-def _range(values: NDArray[np.float64]) -> list[float]:
-    return [float(values.min()), float(values.max())]
+def _extremes(series: NDArray[np.float64]) -> list[float]:
+    return [float(series.min()), float(series.max())]
 
 
-def _number(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None

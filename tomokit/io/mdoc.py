@@ -1,4 +1,4 @@
-"""Tilt angles from SerialEM's ``.mdoc``, through the library mdocfile."""
+"""Tilt angles and other facts from SerialEM's ``.mdoc``, through the library mdocfile."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from tomokit.io.table import read_text
 
 @dataclass(frozen=True)
 class MdocFacts:
-    """What an ``.mdoc`` says that matters here.
+    """Facts of an ``.mdoc``: kind, tilt angles, and the image file that it describes.
 
     Attributes
     ----------
-    kind : str
-        ``"tilt series"``, ``"montage"`` or ``"frame set"``.
+    kind : {"tilt series", "montage", "frame set"}
+        What the file describes, by its sections.
     tilt_deg : ndarray of float64, shape (n_sections,)
-        ``TiltAngle`` of each ``[ZValue]`` section, ordered by ZValue; NaN where a section has none.
+        ``TiltAngle`` in degrees of each ``[ZValue]`` section, ordered by ZValue; NaN where a section has none.
     z_values : tuple of int
         The ZValue of each section, ascending.
     image_file : str
-        The image file it belongs to, or empty.
+        Name of the image file that it belongs to, or empty.
     pixel_size_angstrom : float or None
-        ``PixelSpacing``.
+        ``PixelSpacing`` in ångström, if there is one.
     tilt_axis_deg : float or None
-        Angle of the tilt axis in the raw images, from the title line.
+        Angle of the tilt axis in the raw images in degrees, from the title line, if there is one.
     """
 
     kind: str
@@ -44,7 +44,16 @@ class MdocFacts:
 
 
 def read_mdoc(path: str | os.PathLike[str]) -> MdocFacts:
-    """Read an ``.mdoc`` of any kind.
+    """Read an ``.mdoc`` of a tilt series, a montage or a frame set.
+
+    Parameters
+    ----------
+    path : path-like
+        The text file that SerialEM writes beside a stack.
+
+    Returns
+    -------
+    MdocFacts
 
     Raises
     ------
@@ -65,10 +74,11 @@ def read_mdoc(path: str | os.PathLike[str]) -> MdocFacts:
     try:
         mdoc = Mdoc.from_string(text.replace("\r\n", "\n").replace("\r", "\n"))
     except Exception as error:  # pydantic's, and whatever slips through on a malformed line
-        raise InputError(f"not a valid .mdoc file ({_brief(error)})", file=path, remedy="give a .tlt") from error
+        raise InputError(f"not a valid .mdoc file ({_first_fault(error)})", file=path, remedy="give a .tlt") from error
     finally:
         chatter.disabled = disabled
     sections = [section for section in mdoc.section_data if section.ZValue is not None]
+    # In order of the images; SerialEM writes sections in order of acquisition.
     sections.sort(key=lambda section: section.ZValue)
     z_values = tuple(int(section.ZValue) for section in sections)
     if len(set(z_values)) != len(z_values):
@@ -82,7 +92,9 @@ def read_mdoc(path: str | os.PathLike[str]) -> MdocFacts:
     axis = re.search(r"Tilt axis angle *= *([+-]?[0-9]+(?:\.[0-9]*)?)", " ".join(mdoc.titles))
     return MdocFacts(
         kind=kind,
-        tilt_deg=np.array([np.nan if s.TiltAngle is None else s.TiltAngle for s in sections], dtype=np.float64),
+        tilt_deg=np.array(
+            [np.nan if section.TiltAngle is None else section.TiltAngle for section in sections], dtype=np.float64
+        ),
         z_values=z_values,
         image_file=str(mdoc.global_data.ImageFile or ""),
         pixel_size_angstrom=mdoc.global_data.PixelSpacing,
@@ -91,7 +103,17 @@ def read_mdoc(path: str | os.PathLike[str]) -> MdocFacts:
 
 
 def mdoc_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
-    """Tilt angles in degrees of a tilt series ``.mdoc``, in the order of the images (by ZValue).
+    """Read the tilt angles of a tilt series from its ``.mdoc``, in the order of the images (by ZValue).
+
+    Parameters
+    ----------
+    path : path-like
+        The ``.mdoc`` of a tilt series.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_views,)
+        Degrees.
 
     Raises
     ------
@@ -112,7 +134,7 @@ def mdoc_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     return facts.tilt_deg
 
 
-def _brief(error: Exception) -> str:
+def _first_fault(error: Exception) -> str:
     """One line of an exception: of pydantic's list of faults the first, with the field's name."""
     faults = getattr(error, "errors", None)
     if callable(faults):

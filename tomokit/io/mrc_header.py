@@ -1,4 +1,4 @@
-"""What an MRC header says, what it can be trusted for, and what had to be mended.
+"""Reading of MRC headers: what they say, what they can be trusted for, and how they are mended.
 
 Headers in the wild lie about cell, machine stamp, space group and labels. The sizes and the mode decide
 what the pixels are, so they must make sense; everything else is mended with a warning. Field layout:
@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tomokit.errors import InputError
 
@@ -27,7 +25,7 @@ _PIXEL_MIN_ANGSTROM, _PIXEL_MAX_ANGSTROM = 0.01, 1e5
 
 @dataclass(frozen=True)
 class MrcHeader:
-    """The facts of an MRC header, mended.
+    """Facts of an MRC header, mended where they made no sense.
 
     Attributes
     ----------
@@ -44,13 +42,13 @@ class MrcHeader:
     mz : int
         Sections per volume, as written.
     pixel_size_angstrom : float
-        Edge of a pixel; 1 where the header has none.
+        Edge of a pixel in ångström; 1 where the header has none.
     pixel_size_known : bool
-        Whether the header had one.
+        Whether the header had a pixel size.
     origin_angstrom : tuple of float
-        ``(x, y, z)`` of the origin as written.
+        Origin ``(x, y, z)`` in ångström, as written.
     labels : tuple of str
-        The text labels.
+        The text labels that are not empty, at most ten.
     exttyp : str
         Type of the extended header, if there is one.
     warnings : tuple of str
@@ -59,7 +57,7 @@ class MrcHeader:
 
     shape: tuple[int, int, int]
     mode: int
-    dtype: np.dtype[Any]
+    dtype: np.dtype[np.number]
     data_offset: int
     ispg: int
     mz: int
@@ -72,19 +70,23 @@ class MrcHeader:
 
     @property
     def data_bytes(self) -> int:
-        """Bytes of all pixels."""
+        """Bytes that all pixels take."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def parse_header(raw: bytes, *, file: str) -> MrcHeader:
-    """Read the first 1024 bytes of an MRC file.
+    """Interpret the first 1024 bytes of an MRC file.
 
     Parameters
     ----------
     raw : bytes
         The header block.
     file : str
-        Name for messages.
+        The file's name, for messages.
+
+    Returns
+    -------
+    MrcHeader
 
     Raises
     ------
@@ -92,16 +94,16 @@ def parse_header(raw: bytes, *, file: str) -> MrcHeader:
         If this is no MRC file, or sizes, mode or axis order cannot be used.
     """
     if len(raw) < HEADER_BYTES:
-        found = f"{len(raw)} bytes, an MRC header has {HEADER_BYTES}" if raw else "the file is empty"
-        raise InputError(f"not an MRC file: {found}", file=file, remedy="copy or write the file again")
+        shortage = f"{len(raw)} bytes, an MRC header has {HEADER_BYTES}" if raw else "the file is empty"
+        raise InputError(f"not an MRC file: {shortage}", file=file, remedy="copy or write the file again")
     warnings: list[str] = []
-    head = _in_byte_order(raw[:HEADER_BYTES], file, warnings)
+    head = _header_in_byte_order(raw[:HEADER_BYTES], file, warnings)
     mode = int(head["mode"])
     if mode not in _MODES:
-        what = _UNREADABLE.get(mode, "unknown")
+        meaning = _UNREADABLE.get(mode, "unknown")
         remedy = "convert it to mode 0, 1, 2, 6 or 12"
-        raise InputError(f"mode {mode} ({what}) cannot be read", file=file, field="mode", remedy=remedy)
-    _check_axes(head, file, warnings)
+        raise InputError(f"mode {mode} ({meaning}) cannot be read", file=file, field="mode", remedy=remedy)
+    _check_axis_order(head, file, warnings)
     nsymbt = int(head["nsymbt"])
     if nsymbt < 0:
         warnings.append(f"extended header of {nsymbt} bytes; taken as 0")
@@ -119,14 +121,14 @@ def parse_header(raw: bytes, *, file: str) -> MrcHeader:
         mz=int(head["mz"]),
         pixel_size_angstrom=size,
         pixel_size_known=known,
-        origin_angstrom=_origin(head, warnings),
-        labels=_labels(head, warnings),
-        exttyp=_text(bytes(head["exttyp"])) if nsymbt else "",
+        origin_angstrom=_finite_origin(head, warnings),
+        labels=_text_labels(head, warnings),
+        exttyp=_printable_text(bytes(head["exttyp"])) if nsymbt else "",
         warnings=tuple(warnings),
     )
 
 
-def _in_byte_order(raw: bytes, file: str, warnings: list[str]) -> NDArray[np.void]:
+def _header_in_byte_order(raw: bytes, file: str, warnings: list[str]) -> np.void:
     """The header in the byte order in which its sizes make sense, whatever the machine stamp says."""
     from mrcfile.dtypes import HEADER_DTYPE
     from mrcfile.utils import byte_order_from_machine_stamp
@@ -137,10 +139,11 @@ def _in_byte_order(raw: bytes, file: str, warnings: list[str]) -> NDArray[np.voi
         stamped = byte_order_from_machine_stamp(little["machst"])
     except ValueError:
         stamped = None
+    # The machine stamp decides only where both orders make sense; where its own does not, it is overruled.
     first, second = (big, little) if stamped == ">" else (little, big)
-    if _plausible(first):
+    if _is_plausible(first):
         head = first
-    elif _plausible(second):
+    elif _is_plausible(second):
         head = second
     elif is_map:
         sizes = ", ".join(str(int(first[name])) for name in ("nx", "ny", "nz"))
@@ -158,13 +161,14 @@ def _in_byte_order(raw: bytes, file: str, warnings: list[str]) -> NDArray[np.voi
     return head
 
 
-def _plausible(head: Any) -> bool:
+def _is_plausible(head: np.void) -> bool:
+    """Whether mode and sizes are those of an MRC file, if read in this byte order."""
     known = int(head["mode"]) in _MODES or int(head["mode"]) in _UNREADABLE
     # A size of 2^24 or more is a small one with its bytes swapped.
     return known and all(0 < int(head[name]) < 1 << 24 for name in ("nx", "ny", "nz"))
 
 
-def _check_axes(head: Any, file: str, warnings: list[str]) -> None:
+def _check_axis_order(head: np.void, file: str, warnings: list[str]) -> None:
     order = tuple(int(head[name]) for name in ("mapc", "mapr", "maps"))
     if order == (1, 2, 3):
         return
@@ -178,26 +182,29 @@ def _check_axes(head: Any, file: str, warnings: list[str]) -> None:
     warnings.append(f"axis order {order} is no order; taken as (1, 2, 3)")
 
 
-def _pixel_size(head: Any, warnings: list[str]) -> tuple[float, bool]:
-    """Cell over sampling. Of an image stack only x and y count: its cell in z is often not set."""
+def _pixel_size(head: np.void, warnings: list[str]) -> tuple[float, bool]:
+    """Cell over sampling in ångström, and whether it is known.
+
+    Of an image stack only x and y count: its cell in z is often not set.
+    """
     sizes = []
     for axis, sampling, count in (("x", "mx", "nx"), ("y", "my", "ny"), ("z", "mz", "nz")):
         n = int(head[sampling]) if int(head[sampling]) > 0 else int(head[count])
         sizes.append(float(head["cella"][axis]) / n)
     x, y, z = sizes
-    if not all(math.isfinite(s) and _PIXEL_MIN_ANGSTROM <= s <= _PIXEL_MAX_ANGSTROM for s in (x, y)):
+    if not all(math.isfinite(size) and _PIXEL_MIN_ANGSTROM <= size <= _PIXEL_MAX_ANGSTROM for size in (x, y)):
         cell = ", ".join(f"{float(head['cella'][axis]):g}" for axis in "xyz")
         warnings.append(f"cell ({cell}) gives no pixel size; taken as 1 angstrom per pixel")
         return 1.0, False
     axes = (x, y) if int(head["ispg"]) == 0 else (x, y, z)
-    if not all(abs(s - x) <= 1e-3 * x for s in axes):
-        text = " x ".join(f"{s:.6g}" for s in axes)
+    if not all(abs(size - x) <= 1e-3 * x for size in axes):
+        text = " x ".join(f"{size:.6g}" for size in axes)
         warnings.append(f"pixels of {text} angstrom are not equal-sided; {x:.6g} is used")
     # Sizes are written as float32: show 5.4, not 5.400000095.
     return float(f"{x:.7g}"), True
 
 
-def _is_unsigned(head: Any, raw: bytes, warnings: list[str]) -> bool:
+def _is_unsigned(head: np.void, raw: bytes, warnings: list[str]) -> bool:
     """Whether bytes are unsigned: IMOD says so by a flag; MRC2014 has them signed.
 
     Without IMOD's stamp, a header maximum that no signed byte can reach decides, as in IMOD's
@@ -213,22 +220,22 @@ def _is_unsigned(head: Any, raw: bytes, warnings: list[str]) -> bool:
     return False
 
 
-def _origin(head: Any, warnings: list[str]) -> tuple[float, float, float]:
+def _finite_origin(head: np.void, warnings: list[str]) -> tuple[float, float, float]:
     x, y, z = (float(head["origin"][axis]) for axis in "xyz")
-    if all(math.isfinite(value) for value in (x, y, z)):
+    if all(math.isfinite(coordinate) for coordinate in (x, y, z)):
         return x, y, z
     warnings.append("the origin is not finite; taken as 0")
     return 0.0, 0.0, 0.0
 
 
-def _labels(head: Any, warnings: list[str]) -> tuple[str, ...]:
+def _text_labels(head: np.void, warnings: list[str]) -> tuple[str, ...]:
     count = int(head["nlabl"])
     if not 0 <= count <= 10:
         warnings.append(f"{count} labels; a header holds at most 10")
-    labels = (_text(bytes(label)) for label in head["label"])
+    labels = (_printable_text(bytes(label)) for label in head["label"])
     return tuple(label for label in labels if label)
 
 
-def _text(raw: bytes) -> str:
+def _printable_text(raw: bytes) -> str:
     """Printable ASCII of a fixed-width field, its runs of blanks made one."""
     return " ".join("".join(c if c.isprintable() else " " for c in raw.decode("ascii", "ignore")).split())

@@ -1,4 +1,4 @@
-"""MRC files in: tilt stacks and volumes, memory-mapped where the file allows it."""
+"""Reading of MRC files: tilt stacks and volumes, memory-mapped where the file allows it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +16,26 @@ from tomokit.errors import InputError
 from tomokit.io.mrc_header import HEADER_BYTES, MrcHeader, parse_header
 from tomokit.io.pixels import require_finite
 
-_BLOCK = 16 << 20
+_BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class MrcImages:
-    """The images of an MRC file, as they are in the file.
+    """Images of an MRC file as they are in the file, and the facts of its header.
 
     Attributes
     ----------
     values : ndarray, shape (n_sections, n_y, n_x)
         Pixels ``[tilt, y, x]`` in the type of the file; memory-mapped and read-only unless compressed.
     header : MrcHeader
-        The facts of the header.
+        Facts of the header.
     path : Path
-        The file.
+        The file that the images are in.
     warnings : tuple of str
         What was wrong with the file and how it was read instead.
     """
 
-    values: NDArray[Any]
+    values: NDArray[np.number]
     header: MrcHeader
     path: Path
     warnings: tuple[str, ...] = ()
@@ -54,6 +54,10 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
     path : path-like
         An MRC file, plain or compressed with gzip or bzip2 (told by its first bytes, not by its name).
 
+    Returns
+    -------
+    MrcImages
+
     Raises
     ------
     InputError
@@ -62,11 +66,11 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
     path = Path(path)
     name = str(path)
     try:
-        with _opened(path) as stream:
+        with _open_decompressed(path) as stream:
             header = parse_header(stream.read(HEADER_BYTES), file=name)
             if not _compression(path):
-                return _map(path, header)
-            return _load(path, stream, header)
+                return _map_images(path, header)
+            return _load_compressed(path, stream, header)
     except (EOFError, OSError, zlib.error) as error:
         if isinstance(error, OSError) and error.strerror:
             raise InputError(f"cannot be read ({error.strerror})", file=name) from error
@@ -74,7 +78,7 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
 
 
 def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> MrcImages:
-    """Read a tilt stack ``[tilt, y, x]``.
+    """Read a tilt stack ``[tilt, y, x]`` in the pixel type of its file.
 
     Parameters
     ----------
@@ -82,7 +86,11 @@ def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> Mr
         An MRC file of mode 0, 1, 2, 6 or 12, plain, ``.gz`` or ``.bz2``. A wrong space group is
         tolerated: many programs write stacks as volumes.
     check_pixels : bool
-        Whether to look for NaN and infinite pixels, block by block.
+        Whether to look for NaN and infinite pixels, view by view.
+
+    Returns
+    -------
+    MrcImages
 
     Raises
     ------
@@ -92,7 +100,9 @@ def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> Mr
     images = open_mrc(path)
     ispg = images.header.ispg
     if ispg != 0:
-        images = _warned(images, f"space group {ispg} says a volume; read as a stack of {images.header.shape[0]} views")
+        images = _with_warning(
+            images, f"space group {ispg} says a volume; read as a stack of {images.header.shape[0]} views"
+        )
     if check_pixels:
         require_finite(images.values, file=path, section="view")
     return images
@@ -120,11 +130,12 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
     """
     images = open_mrc(path)
     header = images.header
+    # Space groups 401 to 630 are MRC2014's mark of a stack of volumes, of mz sections each.
     if 401 <= header.ispg <= 630 and 0 < header.mz < header.shape[0]:
         count = header.shape[0] // header.mz
         raise InputError(f"holds {count} volumes", file=path, field="ispg", remedy="split it into single volumes")
     if header.ispg == 0 and header.shape[0] > 1:
-        images = _warned(images, "space group 0 says a stack of images; read as a volume")
+        images = _with_warning(images, "space group 0 says a stack of images; read as a volume")
     require_finite(images.values, file=path, section="section")
     return Volume(
         values=np.asanyarray(images.values).astype(np.float32, copy=False),
@@ -139,7 +150,7 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
     )
 
 
-def _warned(images: MrcImages, text: str) -> MrcImages:
+def _with_warning(images: MrcImages, text: str) -> MrcImages:
     return replace(images, warnings=(*images.warnings, text))
 
 
@@ -152,7 +163,7 @@ def _compression(path: Path) -> str:
     return "bzip2" if magic == b"BZh" else ""
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open_decompressed(path: Path) -> IO[bytes]:
     """The bytes of the file, decompressed if need be."""
     compression = _compression(path)
     if compression == "gzip":
@@ -166,27 +177,28 @@ def _opened(path: Path) -> IO[bytes]:
     return open(path, "rb")
 
 
-def _map(path: Path, header: MrcHeader) -> MrcImages:
+def _map_images(path: Path, header: MrcHeader) -> MrcImages:
     size = path.stat().st_size
-    header, warnings = _reconcile(header, size, str(path))
+    header, warnings = _reconcile_with_size(header, size, str(path))
     values = np.memmap(path, dtype=header.dtype, mode="r", offset=header.data_offset, shape=header.shape)
     return MrcImages(values, header, path, warnings)
 
 
-def _load(path: Path, stream: IO[bytes], header: MrcHeader) -> MrcImages:
+def _load_compressed(path: Path, stream: IO[bytes], header: MrcHeader) -> MrcImages:
     """Decompress block by block: memory follows what is there, not what the header promises."""
-    found = bytearray()
+    pixels = bytearray()
     wanted = header.data_offset - HEADER_BYTES + header.data_bytes
-    while len(found) <= wanted and (block := stream.read(_BLOCK)):
-        found += block
-    header, warnings = _reconcile(header, HEADER_BYTES + len(found), str(path))
-    values = np.frombuffer(found, header.dtype, count=header.data_bytes // header.dtype.itemsize,
+    # One block beyond what is wanted tells a file that is too long.
+    while len(pixels) <= wanted and (block := stream.read(_BLOCK_BYTES)):
+        pixels += block
+    header, warnings = _reconcile_with_size(header, HEADER_BYTES + len(pixels), str(path))
+    values = np.frombuffer(pixels, header.dtype, count=header.data_bytes // header.dtype.itemsize,
                            offset=header.data_offset - HEADER_BYTES)  # fmt: skip
     return MrcImages(values.reshape(header.shape), header, path, warnings)
 
 
-def _reconcile(header: MrcHeader, size: int, file: str) -> tuple[MrcHeader, tuple[str, ...]]:
-    """Hold the header against the length of the file."""
+def _reconcile_with_size(header: MrcHeader, size: int, file: str) -> tuple[MrcHeader, tuple[str, ...]]:
+    """The header, mended by the length of the file in bytes, and all warnings."""
     expected = header.data_offset + header.data_bytes
     if size < expected and size == HEADER_BYTES + header.data_bytes:
         nsymbt = header.data_offset - HEADER_BYTES

@@ -1,4 +1,4 @@
-"""MRC files out: volumes and stacks as float32, written section by section, all or nothing."""
+"""Writing of MRC files: volumes and stacks as float32, section by section, all or nothing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tomokit.errors import InputError
 from tomokit.io.output import new_file
 from tomokit.io.pixels import PixelStatistics, RunningStatistics
 
-_LABEL = 80
+_LABEL_CHARACTERS = 80
 
 
 def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> None:
-    """Write a volume ``[z, y, x]``: mode 2, ``ispg`` 1, voxel size, origin and labels.
+    """Write a volume ``[z, y, x]`` as MRC: mode 2, ``ispg`` 1, voxel size, origin and labels.
 
     Parameters
     ----------
     path : path-like
-        The MRC file to make.
+        The MRC file to be made.
     volume : Volume
         Its provenance goes in short form into the labels.
     overwrite : bool
@@ -38,7 +38,7 @@ def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
     """
     nz = volume.values.shape[0]
     labels = make_labels("volume [z, y, x]", volume.provenance)
-    _write(
+    _write_sections(
         path, volume.values, volume.voxel_size_angstrom, volume.origin_angstrom, ispg=1, mz=nz, labels=labels,
         overwrite=overwrite,
     )  # fmt: skip
@@ -46,22 +46,22 @@ def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
 
 def write_stack(
     path: str | os.PathLike[str],
-    stack: TiltSeries | NDArray[Any],
+    stack: TiltSeries | NDArray[np.number],
     *,
     pixel_size_angstrom: float | None = None,
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a stack of images ``[tilt, y, x]``: mode 2, ``ispg`` 0, one section per "volume" (``mz`` 1).
+    """Write a stack of images ``[tilt, y, x]`` as MRC: mode 2, ``ispg`` 0, one section per "volume" (``mz`` 1).
 
     Parameters
     ----------
     path : path-like
-        The MRC file to make.
+        The MRC file to be made.
     stack : TiltSeries or ndarray, shape (n_views, n_y, n_x)
         The images.
     pixel_size_angstrom : float, optional
-        Default: the series', or 1 for an array.
+        Edge of a pixel in ångström; default: the series', or 1 for an array.
     provenance : mapping, optional
         Goes in short form into the labels; default: the series'.
     overwrite : bool
@@ -74,7 +74,7 @@ def write_stack(
     """
     size: float = 1.0
     if isinstance(stack, TiltSeries):
-        images: NDArray[Any] = stack.images
+        images: NDArray[np.number] = stack.images
         size = stack.pixel_size_angstrom
         provenance = stack.provenance if provenance is None else provenance
     else:
@@ -82,37 +82,49 @@ def write_stack(
     if pixel_size_angstrom is not None:
         size = pixel_size_angstrom
     labels = make_labels("tilt stack [tilt, y, x], axis y", provenance or {})
-    _write(path, images, size, (0.0, 0.0, 0.0), ispg=0, mz=1, labels=labels, overwrite=overwrite)
+    _write_sections(path, images, size, (0.0, 0.0, 0.0), ispg=0, mz=1, labels=labels, overwrite=overwrite)
 
 
 def make_labels(what: str, provenance: Mapping[str, Any]) -> list[str]:
-    """At most ten lines of 80 ASCII characters: who wrote it, then ``key: value`` of the provenance.
+    """Make the labels of an MRC header: who wrote the file, then ``key: value`` of its provenance.
 
     Whole entries are packed onto lines; what does not fit is cut, with an ellipsis where it was.
+
+    Parameters
+    ----------
+    what : str
+        What the file holds, in words.
+    provenance : mapping
+        How it was made; empty entries are left out.
+
+    Returns
+    -------
+    list of str
+        At most ten lines of at most 80 ASCII characters.
     """
     lines = [f"tomokit {tomokit.__version__}: {what}"]
-    entries = [f"{key}: {_short(value)}" for key, value in provenance.items() if value not in (None, [], {}, ())]
+    entries = [f"{key}: {_label_text(value)}" for key, value in provenance.items() if value not in (None, [], {}, ())]
     for entry in entries:
         text = entry.encode("ascii", "replace").decode()
         text = "".join(c if c.isprintable() else " " for c in text)
-        if len(text) > _LABEL:
-            text = text[: _LABEL - 3] + "..."
-        if len(lines) > 1 and len(lines[-1]) + 2 + len(text) <= _LABEL:
+        if len(text) > _LABEL_CHARACTERS:
+            text = text[: _LABEL_CHARACTERS - 3] + "..."
+        if len(lines) > 1 and len(lines[-1]) + 2 + len(text) <= _LABEL_CHARACTERS:
             lines[-1] += f"; {text}"
         elif len(lines) < 10:
             lines.append(text)
     return lines
 
 
-def _short(value: Any) -> str:
+def _label_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, separators=(",", ":"), default=str)
 
 
-def _write(
+def _write_sections(
     path: str | os.PathLike[str],
-    values: NDArray[Any],
+    sections: NDArray[np.number],
     pixel_size_angstrom: float,
     origin_angstrom: tuple[float, float, float],
     *,
@@ -121,15 +133,15 @@ def _write(
     labels: list[str],
     overwrite: bool,
 ) -> None:
-    if values.ndim != 3 or values.size == 0:
-        raise InputError(f"an array of shape {values.shape} is no stack of sections", file=path)
+    if sections.ndim != 3 or sections.size == 0:
+        raise InputError(f"an array of shape {sections.shape} is no stack of sections", file=path)
     if not (np.isfinite(pixel_size_angstrom) and pixel_size_angstrom > 0):
         raise InputError(f"pixel size {pixel_size_angstrom} is not positive", file=path)
-    header = _header(values.shape, pixel_size_angstrom, origin_angstrom, ispg=ispg, mz=mz, labels=labels)
+    header = _make_header(sections.shape, pixel_size_angstrom, origin_angstrom, ispg=ispg, mz=mz, labels=labels)
     statistics = RunningStatistics()
     with new_file(path, overwrite) as temporary, open(temporary, "wb") as stream:
         stream.write(header.tobytes())
-        for section in values:
+        for section in sections:
             block = np.ascontiguousarray(section, dtype="<f4")
             statistics.add(block)
             stream.write(block.data)
@@ -139,7 +151,7 @@ def _write(
         stream.write(header.tobytes())
 
 
-def _header(
+def _make_header(
     shape: tuple[int, ...],
     pixel: float,
     origin: tuple[float, float, float],
@@ -163,10 +175,11 @@ def _header(
     header["nversion"] = 20141
     header["origin"] = origin
     header["map"] = b"MAP "
+    # The stamp of little-endian machines.
     header["machst"] = 0x44, 0x44, 0, 0
     header["nlabl"] = len(labels)
     for index, label in enumerate(labels):
-        header["label"][index] = label.ljust(_LABEL).encode("ascii")
+        header["label"][index] = label.ljust(_LABEL_CHARACTERS).encode("ascii")
     return header
 
 

@@ -1,4 +1,4 @@
-"""OME-Zarr out (NGFF 0.5), complete or absent: written into a folder beside the target, which is then renamed."""
+"""Writing of OME-Zarr (NGFF 0.5), complete or absent: made into a folder beside the target, which is then renamed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import OutputError, PluginError
-from tomokit.io.output import NO_ROOM, check_output
+from tomokit.io.durable import NO_ROOM
+from tomokit.io.output import check_output
 
-_SMALLEST = 64
-_CHUNK = 128
+_COARSEST_EDGE = 64
+_CHUNK_EDGE = 128
 _AXES = "zyx"
 
 
@@ -30,18 +31,20 @@ def write_ome_zarr(
     size_is_known: bool = True,
     overwrite: bool = False,
 ) -> None:
-    """Write a volume as a pyramid of OME-Zarr, each level the mean over 2 x 2 x 2 voxels of the one before.
+    """Write a volume as an OME-Zarr pyramid, each level the mean over 2 x 2 x 2 voxels of the one before.
 
     Parameters
     ----------
     path : path-like
-        The folder to make, by custom ``NAME.zarr``.
+        The folder to be made, by custom ``NAME.zarr``.
     values : ndarray of float32, shape (n_z, n_y, n_x)
+        Densities ``[z, y, x]``.
     voxel_size_angstrom : float
+        Edge of a voxel in ångström.
     origin_angstrom : tuple of float
-        Centre of the first voxel, ``(x, y, z)``.
+        Centre of the first voxel, ``(x, y, z)`` in ångström.
     provenance : mapping, optional
-        Goes into the group's attributes under ``tomokit``.
+        How the volume was made; goes into the group's attributes under ``tomokit``.
     size_is_known : bool
         Whether the voxel size was given; if not, the axes have no unit.
     overwrite : bool
@@ -58,7 +61,8 @@ def write_ome_zarr(
     token = secrets.token_hex(4)
     temporary, aside = (target.with_name(f".{target.name[:200]}.{token}.{end}") for end in ("part", "old"))
     try:
-        _write(temporary, target.stem, values, voxel_size_angstrom, origin_angstrom, provenance, size_is_known)
+        _write_pyramid(temporary, target.stem, values, voxel_size_angstrom, origin_angstrom, provenance, size_is_known)
+        # A folder cannot be replaced in one step: the old one is kept under another name until the new one is there.
         if target.exists():
             os.rename(target, aside)
         os.rename(temporary, target)
@@ -74,6 +78,13 @@ def write_ome_zarr(
 
 def check_ome_zarr(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Make sure, before any work is done, that an OME-Zarr can be written.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder to be made.
+    overwrite : bool
+        Whether an existing OME-Zarr may be replaced.
 
     Returns
     -------
@@ -103,7 +114,7 @@ def check_ome_zarr(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
     return target
 
 
-def _write(
+def _write_pyramid(
     folder: Path,
     name: str,
     values: NDArray[np.float32],
@@ -117,21 +128,21 @@ def _write(
     from ome_zarr.writer import write_multiscales_metadata
 
     root = zarr.open_group(str(folder), mode="w", zarr_format=3)
-    first = dict(zip("xyz", origin, strict=True))
+    first_voxel = dict(zip("xyz", origin, strict=True))
     datasets: list[dict[str, Any]] = []
     level = values
-    while not datasets or max(level.shape) > _SMALLEST:
+    while not datasets or max(level.shape) > _COARSEST_EDGE:
         depth = len(datasets)
-        level = _halved(level) if datasets else level
-        chunks = tuple(min(_CHUNK, size) for size in level.shape)
+        level = _halve_volume(level) if datasets else level
+        chunks = tuple(min(_CHUNK_EDGE, size) for size in level.shape)
         stored = root.create_array(str(depth), shape=level.shape, chunks=chunks, dtype="float32", dimension_names=_AXES)
         stored[...] = level
         # The centre of a coarse voxel lies between those of the fine ones, but along an axis that was one voxel.
         halved = [_times_halved(size, depth) for size in values.shape]
         scale = [voxel * 2**times for times in halved]
-        shift = [first[axis] + voxel * (2**times - 1) / 2 for axis, times in zip(_AXES, halved, strict=True)]
-        where = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
-        datasets.append({"path": str(depth), "coordinateTransformations": where})
+        shift = [first_voxel[axis] + voxel * (2**times - 1) / 2 for axis, times in zip(_AXES, halved, strict=True)]
+        placement = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+        datasets.append({"path": str(depth), "coordinateTransformations": placement})
     unit = {"unit": "angstrom"} if size_is_known else {}
     axes = [{"name": axis, "type": "space", **unit} for axis in _AXES]
     write_multiscales_metadata(root, datasets, FormatV05(), axes, name=name)
@@ -147,15 +158,15 @@ def _times_halved(size: int, level: int) -> int:
     return times
 
 
-def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _halve_volume(volume: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means over pairs along every axis; an odd one at the end stands for itself."""
     for axis in range(3):
-        if values.shape[axis] == 1:
+        if volume.shape[axis] == 1:
             continue
-        even = np.moveaxis(values, axis, 0)
-        odd = even[1::2]
-        half = even[::2].copy()
+        planes = np.moveaxis(volume, axis, 0)
+        odd = planes[1::2]
+        half = planes[::2].copy()
         half[: len(odd)] += odd
         half[: len(odd)] *= np.float32(0.5)
-        values = np.moveaxis(half, 0, axis)
-    return np.ascontiguousarray(values)
+        volume = np.moveaxis(half, 0, axis)
+    return np.ascontiguousarray(volume)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import OutputError
+from tomokit.io.durable import NO_ROOM, sync_file, sync_folder
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -49,7 +49,7 @@ def check_output(
         exists, regular, folder = target.exists(), target.is_file(), target.parent.is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a null byte, a name too long
         raise OutputError(f"not a usable file name ({error})", file=path) from error
-    if any(_same(target, file) for file in inputs):
+    if any(_is_same_file(target, file) for file in inputs):
         raise OutputError("is an input of this job", file=path, remedy="give another name")
     if exists and not regular:
         raise OutputError("exists and is not a regular file", file=path, remedy="give another name")
@@ -62,7 +62,7 @@ def check_output(
     return target
 
 
-def _same(target: Path, file: str | os.PathLike[str]) -> bool:
+def _is_same_file(target: Path, file: str | os.PathLike[str]) -> bool:
     """Whether both are one file, by name or by what the names lead to."""
     try:
         return target == Path(file).resolve() or target.samefile(file)
@@ -96,25 +96,54 @@ def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[
     temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         with _as_output_error(path, temporary):
+            # Made here, so that what cannot be created fails before the body does any work.
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield temporary
-            _sync(temporary)
-            _give_name(temporary, target, overwrite)
-            with suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
-                _sync(target.parent)
+            sync_file(temporary)
+            _move_into_place(temporary, target, overwrite)
+            sync_folder(target.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
-    """Write `text` in UTF-8, all or nothing. Raises :class:`OutputError` as :func:`new_file`."""
+    """Write a text file in UTF-8, all or nothing.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be made.
+    text : str
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        As :func:`new_file`.
+    """
     with new_file(path, overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike[str], value: Any, *, overwrite: bool = False) -> None:
-    """Write `value` as indented JSON, all or nothing. Raises :class:`OutputError` as :func:`new_file`."""
+    """Write a value as a file of indented JSON, all or nothing.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be made.
+    value : JSON-serializable
+        Without NaN and infinity, for which JSON has no word.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        As :func:`new_file`.
+    """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", overwrite=overwrite)
 
 
@@ -132,7 +161,7 @@ def _as_output_error(path: str | os.PathLike[str], temporary: Path) -> Iterator[
         raise
 
 
-def _give_name(temporary: Path, target: Path, overwrite: bool) -> None:
+def _move_into_place(temporary: Path, target: Path, overwrite: bool) -> None:
     """Rename; without `overwrite` by a hard link, which unlike a rename fails if the name was taken meanwhile."""
     if overwrite:
         os.replace(temporary, target)
@@ -146,11 +175,3 @@ def _give_name(temporary: Path, target: Path, overwrite: bool) -> None:
             raise
         check_output(target)
         os.replace(temporary, target)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

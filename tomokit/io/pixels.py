@@ -1,11 +1,10 @@
-"""Looking at every pixel of a stack that may not fit in memory, a section at a time."""
+"""Statistics and checks of every pixel of a stack that may not fit in memory, a section at a time."""
 
 from __future__ import annotations
 
 import math
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +14,14 @@ from tomokit.errors import InputError
 
 @dataclass(frozen=True)
 class PixelStatistics:
-    """Extremes, mean and spread of the finite pixels; NaN if there are none.
+    """Extremes, mean and spread of the finite pixels of a stack; NaN if there are none.
 
     Attributes
     ----------
     minimum, maximum, mean, rms : float
-        Of the finite pixels; `rms` is the deviation from the mean.
+        In the pixels' unit; `rms` is the root mean square deviation from the mean.
     n_non_finite : int
-        Pixels that are NaN or infinite.
+        Number of pixels that are NaN or infinite.
     """
 
     minimum: float
@@ -41,42 +40,57 @@ class RunningStatistics:
         self._squares = 0.0
         self._minimum = math.inf
         self._maximum = -math.inf
-        self._bad = 0
+        self._n_non_finite = 0
 
-    def add(self, block: NDArray[Any]) -> None:
-        """Take in a block of any shape."""
-        values = np.asarray(block)
-        if values.dtype.kind == "f":
-            finite = np.isfinite(values)
+    def add(self, block: NDArray[np.number]) -> None:
+        """Take in the pixels of one more block.
+
+        Parameters
+        ----------
+        block : ndarray of any real type and shape
+        """
+        pixels = np.asarray(block)
+        if pixels.dtype.kind == "f":
+            finite = np.isfinite(pixels)
             if not finite.all():
-                self._bad += int(values.size - np.count_nonzero(finite))
-                values = values[finite]
-        if values.size == 0:
+                self._n_non_finite += int(pixels.size - np.count_nonzero(finite))
+                pixels = pixels[finite]
+        if pixels.size == 0:
             return
-        n, mean = values.size, float(values.mean(dtype=np.float64))
-        squares = float(values.var(dtype=np.float64)) * n
+        n, mean = pixels.size, float(pixels.mean(dtype=np.float64))
+        squares = float(pixels.var(dtype=np.float64)) * n
         total = self._count + n
+        # The squares first: they need the mean of the blocks before.
         self._squares += squares + (mean - self._mean) ** 2 * self._count * n / total
         self._mean += (mean - self._mean) * n / total
         self._count = total
-        self._minimum = min(self._minimum, float(values.min()))
-        self._maximum = max(self._maximum, float(values.max()))
+        self._minimum = min(self._minimum, float(pixels.min()))
+        self._maximum = max(self._maximum, float(pixels.max()))
 
     def result(self) -> PixelStatistics:
-        """The statistics of all blocks so far."""
+        """Statistics of all blocks so far.
+
+        Returns
+        -------
+        PixelStatistics
+        """
         if not self._count:
-            return PixelStatistics(math.nan, math.nan, math.nan, math.nan, self._bad)
+            return PixelStatistics(math.nan, math.nan, math.nan, math.nan, self._n_non_finite)
         rms = math.sqrt(self._squares / self._count)
-        return PixelStatistics(self._minimum, self._maximum, self._mean, rms, self._bad)
+        return PixelStatistics(self._minimum, self._maximum, self._mean, rms, self._n_non_finite)
 
 
-def pixel_statistics(values: NDArray[Any]) -> PixelStatistics:
-    """Statistics of a stack, one section in memory at a time.
+def pixel_statistics(values: NDArray[np.number]) -> PixelStatistics:
+    """Compute the statistics of a stack, one section in memory at a time.
 
     Parameters
     ----------
     values : ndarray, shape (n_sections, n_y, n_x)
         Any real type, possibly memory-mapped.
+
+    Returns
+    -------
+    PixelStatistics
     """
     statistics = RunningStatistics()
     for section in values:
@@ -84,8 +98,8 @@ def pixel_statistics(values: NDArray[Any]) -> PixelStatistics:
     return statistics.result()
 
 
-def require_finite(values: NDArray[Any], *, file: str | os.PathLike[str], section: str = "view") -> None:
-    """Refuse NaN and infinite pixels.
+def require_finite(values: NDArray[np.number], *, file: str | os.PathLike[str], section: str = "view") -> None:
+    """Make sure that no pixel of a stack is NaN or infinite.
 
     Parameters
     ----------

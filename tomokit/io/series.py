@@ -1,13 +1,12 @@
-"""From files to a tilt series: stack, angles, mask and transforms put together and held against each other."""
+"""Loading of a tilt series: stack, angles, mask and transforms put together and held against each other."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from tomokit.data import TiltSeries
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import TiltGeometry
 from tomokit.io.angles import check_angles, find_angles, offset_angles, read_angles
+from tomokit.io.digest import file_digest
 from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
 from tomokit.io.pixels import require_finite
 from tomokit.io.transforms import align_images, read_xf
@@ -47,15 +47,15 @@ def load_series(
     mask : path-like, optional
         MRC of the shape of the aligned stack, or one image for all views: above 0.5 a pixel is used.
     xf : path-like, optional
-        IMOD transforms from the raw stack to the aligned one; what they pull in from outside is masked.
+        IMOD transforms from the raw stack to the aligned one; aligned pixels from outside of the raw image are masked.
     out_shape : tuple of int, optional
         ``(n_y, n_x)`` of the aligned images; only with `xf`. Default: that of the stack.
     exclude : sequence of int
         Views, counted from 0 in the files, to leave out. They are not checked.
     tilt_offset_deg : float
-        Added to every angle.
+        Degrees that are added to every angle.
     pixel_size_angstrom : float, optional
-        Instead of the header's.
+        Edge of a pixel in ångström, instead of the header's.
     allow_unsorted : bool
         Whether angles that neither rise nor fall throughout are taken, with a warning, or refused.
 
@@ -84,6 +84,7 @@ def load_series(
     if unsorted and not allow_unsorted:
         raise InputError("the angles are not sorted", file=angle_file, remedy="sort the stack and its angles")
     warnings += unsorted
+    # Checked before the offset is added, so that messages show the angles as they stand in the file.
     tilt = offset_angles(tilt[used], tilt_offset_deg)
 
     size, size_source = _pixel_size(images, pixel_size_angstrom, warnings)
@@ -93,13 +94,13 @@ def load_series(
     final_shape = shape if out_shape is None else out_shape
     weights = None if mask is None else _read_mask(Path(mask), images, (n_views, *final_shape), used)
     if xf is not None:
-        values, inside = _align(images, Path(xf), used, out_shape)
-        _require_field(inside, used, xf)
+        values, inside = _align_used_views(images, Path(xf), used, out_shape)
+        _require_views_on_field(inside, used, xf)
         weights = inside if weights is None else weights * inside
     else:
         values = _as_float32(images, used, weights)
     if weights is not None:
-        _require_pixels(weights, used, mask if mask is not None else xf)
+        _require_used_pixels(weights, used, mask if mask is not None else xf)
 
     inputs = {"stack": Path(stack), "angles": angle_file, "mask": mask, "xf": xf}
     files = {role: Path(path) for role, path in inputs.items() if path is not None}
@@ -123,12 +124,6 @@ def load_series(
     )
 
 
-def file_digest(path: _PathLike) -> str:
-    """SHA-256 of a file, in hexadecimal, read as a stream."""
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _used_views(n_views: int, exclude: Sequence[int]) -> NDArray[np.intp]:
     for view in exclude:
         if not 0 <= view < n_views:
@@ -139,24 +134,24 @@ def _used_views(n_views: int, exclude: Sequence[int]) -> NDArray[np.intp]:
     return used
 
 
-def _pixel_size(images: MrcImages, given: float | None, warnings: list[str]) -> tuple[float, str]:
-    if given is None:
+def _pixel_size(images: MrcImages, requested: float | None, warnings: list[str]) -> tuple[float, str]:
+    """Edge of a pixel in ångström, and where it comes from; a warning that no longer holds is taken back."""
+    if requested is None:
         return images.pixel_size_angstrom, "header" if images.header.pixel_size_known else "none"
-    if not (math.isfinite(given) and given > 0):
-        raise OptionError(f"{given} is not a positive number", field="pixel_size_angstrom")
+    if not (math.isfinite(requested) and requested > 0):
+        raise OptionError(f"{requested} is not a positive number", field="pixel_size_angstrom")
     if not images.header.pixel_size_known:
         warnings[:] = [text for text in warnings if "gives no pixel size" not in text]
-    return float(given), "option"
+    return float(requested), "option"
 
 
 def _read_mask(path: Path, images: MrcImages, expected: tuple[int, ...], used: NDArray[np.intp]) -> NDArray[np.float32]:
     """Weights 0 or 1 of the views that are used."""
     mask = open_mrc(path).values
     if mask.shape not in (expected, (1, *expected[1:])):
-        shapes = (" x ".join(str(n) for n in shape[::-1]) for shape in (mask.shape, expected))
-        found, wanted = shapes
+        actual, needed = (" x ".join(str(n) for n in shape[::-1]) for shape in (mask.shape, expected))
         raise InputError(
-            f"a mask of {found} pixels, but {images.path.name} needs {wanted}",
+            f"a mask of {actual} pixels, but {images.path.name} needs {needed}",
             file=path,
             remedy="give the right --mask",
         )
@@ -167,7 +162,7 @@ def _read_mask(path: Path, images: MrcImages, expected: tuple[int, ...], used: N
     return weights
 
 
-def _align(
+def _align_used_views(
     images: MrcImages, path: Path, used: NDArray[np.intp], out_shape: tuple[int, int] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     transforms = read_xf(path)
@@ -189,13 +184,14 @@ def _as_float32(images: MrcImages, used: NDArray[np.intp], weights: NDArray[np.f
     values = images.values
     everything = used.size == values.shape[0]
     if everything and values.dtype == np.float32 and _all_finite(values):
-        return values
+        return cast("NDArray[np.float32]", values)
     result = np.empty((used.size, *values.shape[1:]), dtype=np.float32)
     for index, view in enumerate(used):
         result[index] = values[view]
         finite = np.isfinite(result[index])
         if finite.all():
             continue
+        # A pixel that is not finite may lie where the mask is 0; it gets the mean of its view, which no one looks at.
         covered = weights is not None and not weights[index][~finite].any()
         if not covered:
             _require_finite_views(result[index : index + 1], used[index : index + 1], images.path)
@@ -203,14 +199,14 @@ def _as_float32(images: MrcImages, used: NDArray[np.intp], weights: NDArray[np.f
     return result
 
 
-def _all_finite(values: NDArray[Any]) -> bool:
-    return all(np.isfinite(view).all() for view in values)
+def _all_finite(images: NDArray[np.number]) -> bool:
+    return all(np.isfinite(image).all() for image in images)
 
 
-def _require_finite_views(values: NDArray[Any], views: NDArray[np.intp], path: Path) -> None:
-    if values.dtype.kind != "f":
+def _require_finite_views(images: NDArray[np.number], views: NDArray[np.intp], path: Path) -> None:
+    if images.dtype.kind != "f":
         return
-    for view, image in zip(views, values, strict=True):
+    for view, image in zip(views, images, strict=True):
         count = int(image.size - np.count_nonzero(np.isfinite(image)))
         if count:
             raise InputError(
@@ -221,21 +217,21 @@ def _require_finite_views(values: NDArray[Any], views: NDArray[np.intp], path: P
             )
 
 
-def _require_field(inside: NDArray[np.float32], used: NDArray[np.intp], xf: _PathLike) -> None:
+def _require_views_on_field(inside: NDArray[np.float32], used: NDArray[np.intp], xf: _PathLike) -> None:
     """A view that its transform moves off the field is a fault of the transform, not of a mask."""
     empty = [int(view) for view, weight in zip(used, inside, strict=True) if not weight.any()]
     if empty:
         views = ",".join(str(view) for view in empty)
         which = "every view" if len(empty) == used.size else f"view {views}"
-        other = "" if len(empty) == used.size else f", or leave it out with --exclude {views}"
+        alternative = "" if len(empty) == used.size else f", or leave it out with --exclude {views}"
         raise InputError(
             f"{which} is moved off the field",
             file=xf,
-            remedy=f"give the --xf of this stack, from raw to aligned, its shifts in raw pixels{other}",
+            remedy=f"give the --xf of this stack, from raw to aligned, its shifts in raw pixels{alternative}",
         )
 
 
-def _require_pixels(weights: NDArray[np.float32], used: NDArray[np.intp], path: _PathLike | None) -> None:
+def _require_used_pixels(weights: NDArray[np.float32], used: NDArray[np.intp], path: _PathLike | None) -> None:
     empty = [int(view) for view, weight in zip(used, weights, strict=True) if not weight.any()]
     if len(empty) == used.size:
         raise InputError("every pixel of every view is masked", file=path, remedy="use a mask that is 1 where to look")

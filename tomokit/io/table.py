@@ -1,4 +1,4 @@
-"""Plain text files of numbers, as IMOD and its kin write them: so many columns, one row a line."""
+"""Reading of plain text files of numbers, as IMOD and its kin write them: so many columns, one row a line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?(nan|inf|in
 
 
 def read_text(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a small text file.
+    """Read the bytes of a small text file.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    bytes
+        The content without a byte order mark, its encoding unknown.
 
     Raises
     ------

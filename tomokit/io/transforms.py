@@ -1,4 +1,4 @@
-"""IMOD's ``.xf``: from raw images to aligned ones, tilt axis vertical."""
+"""IMOD's ``.xf`` transforms: reading them, and resampling raw images to aligned ones, tilt axis vertical."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def read_xf(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     ``newstack``). IMOD has a pixel's centre half a unit from its edge and ``xc = nx / 2`` from the edge:
     that is index ``(nx - 1) / 2``, our own centre.
 
+    Parameters
+    ----------
+    path : path-like
+        Text file of six numbers a line.
+
     Returns
     -------
     ndarray of float64, shape (n_views, 6)
@@ -45,14 +50,19 @@ def read_xf(path: str | os.PathLike[str]) -> NDArray[np.float64]:
 
 
 def transform_points(xf_row: ArrayLike, points_xy: ArrayLike) -> NDArray[np.float64]:
-    """Where raw points come to lie, both in pixels from the centre of their image.
+    """Transform raw points to aligned ones, both in pixels from the centre of their image.
 
     Parameters
     ----------
     xf_row : array_like, shape (6,)
-        ``A11 A12 A21 A22 DX DY``.
+        ``A11 A12 A21 A22 DX DY`` of one view, DX and DY in pixels.
     points_xy : array_like, shape (n_points, 2)
-        Points ``(x, y)``.
+        Points ``(x, y)`` in pixels.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_points, 2)
+        Aligned points ``(x, y)`` in pixels.
     """
     row = np.asarray(xf_row, dtype=np.float64)
     return np.asarray(points_xy, dtype=np.float64) @ row[:4].reshape(2, 2).T + row[4:]
@@ -65,7 +75,7 @@ def align_images(
     out_shape: tuple[int, int] | None = None,
     order: int = 3,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Resample raw images to aligned ones.
+    """Resample raw images to aligned ones by a spline.
 
     Parameters
     ----------
@@ -76,7 +86,7 @@ def align_images(
     out_shape : tuple of int, optional
         ``(n_y, n_x)`` of the aligned images, centre on centre; default: that of the raw ones.
     order : int
-        Of the spline: 1 is linear, 3 cubic.
+        Order of the spline: 1 is linear, 3 cubic.
 
     Returns
     -------
@@ -103,29 +113,30 @@ def align_images(
     for view in range(n_views):
         if not _invertible(xf[view]):
             raise InputError("the transform cannot be inverted", field=f"xf of view {view}")
-        matrix, offset = _pull(xf[view], (ny, nx), out)
+        matrix, offset = _inverse_map(xf[view], (ny, nx), out)
         raw = np.asarray(images[view], dtype=np.float32)
         # "mirror" is the boundary for which SciPy's spline prefilter is exact.
         affine_transform(raw, matrix, offset, output=aligned[view], order=order, mode="mirror")
-        inside = _inside(matrix, offset, (ny, nx), out)
+        inside = _comes_from_inside(matrix, offset, (ny, nx), out)
         aligned[view][~inside] = raw.mean(dtype=np.float64)
         mask[view] = inside
     return aligned, mask
 
 
-def _pull(
+def _inverse_map(
     row: NDArray[np.float64], raw: tuple[int, int], out: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Matrix and offset that take an aligned index ``[y, x]`` back to the raw one, as SciPy wants them."""
     # The transform is written for (x, y): reversing both axes of the matrix turns it to (y, x).
     matrix: NDArray[np.float64] = np.linalg.inv(row[:4].reshape(2, 2)[::-1, ::-1]).astype(np.float64)
     shift = row[:3:-1]  # (DY, DX)
+    # raw - centre_raw = matrix @ (aligned - centre_out - shift), solved for a matrix and one offset.
     centre_out = np.array([centre(out[0]), centre(out[1])])
     centre_raw = np.array([centre(raw[0]), centre(raw[1])])
     return matrix, centre_raw - matrix @ (centre_out + shift)
 
 
-def _inside(
+def _comes_from_inside(
     matrix: NDArray[np.float64], offset: NDArray[np.float64], raw: tuple[int, int], out: tuple[int, int]
 ) -> NDArray[np.bool_]:
     """Which aligned pixels come from between the centres of the outermost raw pixels."""
@@ -140,5 +151,5 @@ def _inside(
 
 def _invertible(row: NDArray[np.float64]) -> bool:
     """Whether the matrix is far enough from singular: a magnification of 1000 either way is no alignment."""
-    a11, a12, a21, a22 = (float(value) for value in row[:4])
+    a11, a12, a21, a22 = (float(element) for element in row[:4])
     return 1e-6 < abs(a11 * a22 - a12 * a21) < 1e6

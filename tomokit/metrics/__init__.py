@@ -1,4 +1,4 @@
-"""How close a volume comes to the truth."""
+"""Error and similarity of a reconstructed volume against the truth."""
 
 from tomokit.metrics.boxes import Box, parse_box
 from tomokit.metrics.compare import compare

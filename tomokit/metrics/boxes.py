@@ -1,4 +1,4 @@
-"""A box of voxels, as a user writes it."""
+"""Boxes of voxels, and the text by which a user gives one."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _FORM = "give z0:z1,y0:y1,x0:x1 in voxels, each end after its start"
 
 @dataclass(frozen=True)
 class Box:
-    """Voxels ``start`` to ``stop - 1`` along z, y and x.
+    """A box within a volume: voxels ``start`` to ``stop - 1`` along z, y and x.
 
     Attributes
     ----------
     start, stop : tuple of int
-        First voxel, and one past the last, along ``(z, y, x)``.
+        Indices of the first voxel, and of one past the last, along ``(z, y, x)``.
     """
 
     start: tuple[int, int, int]
@@ -35,7 +35,16 @@ class Box:
 
 
 def parse_box(text: str) -> Box:
-    """A box from ``z0:z1,y0:y1,x0:x1``, the ends excluded.
+    """Read a box from ``z0:z1,y0:y1,x0:x1``, the ends excluded.
+
+    Parameters
+    ----------
+    text : str
+        Three ranges of whole numbers, in voxels.
+
+    Returns
+    -------
+    Box
 
     Raises
     ------
@@ -53,7 +62,19 @@ def parse_box(text: str) -> Box:
 
 
 def check_box(box: Box, shape_zyx: tuple[int, ...]) -> None:
-    """Make sure that a box lies within a volume of `shape_zyx`. Raises :class:`OptionError` if not."""
+    """Make sure that a box lies within a volume.
+
+    Parameters
+    ----------
+    box : Box
+    shape_zyx : tuple of int
+        Voxels of the volume along z, y and x.
+
+    Raises
+    ------
+    OptionError
+        If the box ends beyond the volume.
+    """
     if any(stop > n for stop, n in zip(box.stop, shape_zyx, strict=True)):
         size = " x ".join(str(n) for n in shape_zyx)
         raise OptionError(f"{box} reaches beyond the volume of {size} voxels", field="--box", remedy="make it smaller")

@@ -1,9 +1,8 @@
-"""All measures of a volume against the truth, as one record."""
+"""All measures of a volume against the truth, in one dictionary."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +20,18 @@ def compare(
     *,
     scale: str | float = "none",
     box: Box | None = None,
-) -> dict[str, Any]:
-    """Measure a volume against the truth.
+) -> dict[str, float | str | None]:
+    """Measure a volume against the truth by error and similarity.
 
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        May be memory-mapped; read in slabs.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     scale : {"none", "fit", "affine"} or float
         What the volume is multiplied by first: nothing, the least-squares scale, the least-squares scale with an
         offset, or a given number.
     box : Box, optional
-        Where the global similarity is evaluated, everywhere by default. All else is measured over the whole volume.
+        Where the global similarity is evaluated, everywhere by default; all else is measured over the whole volume.
 
     Returns
     -------
@@ -52,7 +51,7 @@ def compare(
     check_pair(volume, truth)
     if box is not None:
         check_box(box, volume.shape)
-    factor, offset = _scale(volume, truth, scale)
+    factor, offset = _scale_and_offset(volume, truth, scale)
     error = rmse(volume, truth, scale=factor, offset=offset)
     wide_enough = min(volume.shape) >= WINDOW
     measures = {
@@ -61,11 +60,15 @@ def compare(
         "ssim_global": global_ssim(volume, truth, box, scale=factor, offset=offset),
         "rmse": error,
     }
+    # JSON knows neither NaN nor infinity.
     finite = {name: value if math.isfinite(value) else None for name, value in measures.items()}
     return {**finite, "scale": factor, "offset": offset, "box": None if box is None else str(box)}
 
 
-def _scale(volume: NDArray[np.floating], truth: NDArray[np.floating], scale: str | float) -> tuple[float, float]:
+def _scale_and_offset(
+    volume: NDArray[np.floating], truth: NDArray[np.floating], scale: str | float
+) -> tuple[float, float]:
+    """Factor and offset for what the caller of :func:`compare` asked for."""
     if scale == "none":
         return 1.0, 0.0
     if scale in ("fit", "affine"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from tomokit.metrics.blocks import paired_blocks, truth_range
 from tomokit.metrics.boxes import Box, check_box
 
 WINDOW = 7
+"""Edge of a window of :func:`windowed_ssim` in voxels."""
+
+# A moment of one box, or those of all windows of a plane.
+_Moment = TypeVar("_Moment", float, NDArray[np.float64])
 
 
 def windowed_ssim(
@@ -26,12 +30,14 @@ def windowed_ssim(
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        May be memory-mapped; read in slabs. ``scale * volume + offset`` is compared.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
+    scale, offset : float
+        The volume is multiplied by `scale`, then `offset` (in the truth's unit) is added.
 
     Returns
     -------
     float
-        NaN if the truth is constant, which leaves the similarity undefined.
+        At most 1, for equal volumes; NaN if the truth is constant, which leaves the similarity undefined.
 
     Raises
     ------
@@ -50,18 +56,22 @@ def windowed_ssim(
     if high == low:
         return math.nan
     c1, c2 = (0.01 * (high - low)) ** 2, (0.03 * (high - low)) ** 2
+    # Bessel's correction for the voxels of one window.
     unbiased = WINDOW**3 / (WINDOW**3 - 1)
+    # Windows that extend beyond the volume are left out, so that what the filter takes to lie there has no say.
     edge = WINDOW // 2
     inner = (slice(edge, -edge), slice(edge, -edge))
     n_y, n_x = volume.shape[1:]
+    # Means over 7 x 7 pixels of the last seven planes, a ring over z; r is the reconstruction, g the ground truth.
     moments = np.empty((WINDOW, 5, n_y - 2 * edge, n_x - 2 * edge))
     total, z = 0.0, 0
-    for block, true in paired_blocks(volume, truth, scale=scale, offset=offset):
-        for r, g in zip(block, true, strict=True):
+    for block, true_block in paired_blocks(volume, truth, scale=scale, offset=offset):
+        for r, g in zip(block, true_block, strict=True):
             for k, product in enumerate((r, g, r * r, g * g, r * g)):
                 moments[z % WINDOW, k] = uniform_filter(product, WINDOW)[inner]
             z += 1
             if z >= WINDOW:
+                # The mean over the ring completes the 7 x 7 x 7 window.
                 mean_r, mean_g, square_r, square_g, cross = moments.mean(axis=0)
                 variances = unbiased * (square_r - mean_r**2 + square_g - mean_g**2)
                 covariance = unbiased * (cross - mean_r * mean_g)
@@ -86,14 +96,16 @@ def global_ssim(
     Parameters
     ----------
     volume, truth : ndarray, shape (n_z, n_y, n_x)
-        May be memory-mapped. ``scale * volume + offset`` is compared.
+        Reconstruction and truth ``[z, y, x]`` in the same unit; may be memory-mapped, read in slabs.
     box : Box, optional
         Voxel ranges along z, y and x; everything by default.
+    scale, offset : float
+        The volume is multiplied by `scale`, then `offset` (in the truth's unit) is added.
 
     Returns
     -------
     float
-        NaN if the whole truth is constant, which leaves the similarity undefined.
+        At most 1, for equal volumes; NaN if the whole truth is constant, which leaves the similarity undefined.
 
     Raises
     ------
@@ -113,6 +125,7 @@ def global_ssim(
     for r, g in paired_blocks(volume, truth, scale=scale, offset=offset):
         sums += r.sum(), g.sum()
     mean_r, mean_g = sums / n
+    # A second pass about the means: differences of raw moments would cancel for a volume far from zero.
     variances = covariance = 0.0
     for r, g in paired_blocks(volume, truth, scale=scale, offset=offset):
         variances += float(np.sum((r - mean_r) ** 2) + np.sum((g - mean_g) ** 2)) / n
@@ -121,6 +134,8 @@ def global_ssim(
     return float(_similarity(mean_r, mean_g, variances, covariance, c1, c2))
 
 
-def _similarity(mean_r: Any, mean_g: Any, variances: Any, covariance: Any, c1: float, c2: float) -> Any:
-    """Formula (2) from means, the sum of both variances, and the covariance; scalars or arrays alike."""
+def _similarity(
+    mean_r: _Moment, mean_g: _Moment, variances: _Moment, covariance: _Moment, c1: float, c2: float
+) -> _Moment:
+    """Formula (2) from means, the sum of both variances, and the covariance; of one box or of many windows."""
     return (2 * mean_r * mean_g + c1) * (2 * covariance + c2) / ((mean_r**2 + mean_g**2 + c1) * (variances + c2))

@@ -22,7 +22,7 @@ _MOST_SAMPLES = 64
 
 
 def voxelize(ellipsoids: Ellipsoids, shape_zyx: tuple[int, int, int], supersample: int = 3) -> NDArray[np.float32]:
-    """Density of a phantom, averaged over each voxel.
+    """Sample the density of a phantom on a grid, averaged over each voxel.
 
     Parameters
     ----------
@@ -47,25 +47,27 @@ def voxelize(ellipsoids: Ellipsoids, shape_zyx: tuple[int, int, int], supersampl
 
     n_z, n_y, n_x = shape_zyx
     matrices = ellipsoids.shape_matrices()
-    half = ellipsoids.half_extent_xyz()
+    half_extent = ellipsoids.half_extent_xyz()
     inverse = np.asarray(np.linalg.inv(matrices)[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]], dtype=np.float64)
-    middle = ellipsoids.centre_xyz_px + np.array([centre(n) for n in (n_x, n_y, n_z)])
-    samples = _samples(ellipsoids.semi_axes_px.min(axis=1), supersample, _SAMPLES_PER_SEMI_AXIS_VOXELS)
+    # From pixels about the origin to indices of voxels.
+    centre_index_xyz = ellipsoids.centre_xyz_px + np.array([centre(n) for n in (n_x, n_y, n_z)])
+    samples = _samples_per_pixel(ellipsoids.semi_axes_px.min(axis=1), supersample, _SAMPLES_PER_SEMI_AXIS_VOXELS)
     volume = np.empty(shape_zyx, dtype=np.float32)
 
     def fill(z: int) -> None:
+        # Shells are differences of nested ellipsoids: summed in double precision, rounded to float32 once.
         plane = np.zeros((n_y, n_x), dtype=np.float64)
-        fill_plane(plane, z, middle, inverse, half, ellipsoids.density, samples)
+        fill_plane(plane, z, centre_index_xyz, inverse, half_extent, ellipsoids.density, samples)
         # Densities that cancel leave rounding behind, of either sign.
         plane[np.abs(plane) < 1e-12] = 0.0
         volume[z] = plane
 
-    _for_each(fill, n_z)
+    _run_in_threads(fill, n_z)
     return volume
 
 
 def project_analytic(ellipsoids: Ellipsoids, geometry: TiltGeometry, supersample: int = 3) -> NDArray[np.float32]:
-    """Line integrals through a phantom, averaged over each detector pixel.
+    """Project a phantom: its line integrals, averaged over each detector pixel.
 
     For an ellipsoid ``x^T S^-1 x <= 1`` about its centre, the detector's axes ``e_u = (cos, 0, -sin)`` and
     ``e_v = (0, 1, 0)`` as rows of P, and w the detector position from the centre's, the chord along the beam is
@@ -97,27 +99,28 @@ def project_analytic(ellipsoids: Ellipsoids, geometry: TiltGeometry, supersample
     from tomokit.phantom.kernels import project_view
 
     matrices = ellipsoids.shape_matrices()
+    # 2 density sqrt(det S): the determinant's root is the product of the semi-axes.
     chord = 2 * ellipsoids.density * ellipsoids.semi_axes_px.prod(axis=1)
     u, v = geometry.locate(ellipsoids.centre_xyz_px.reshape(-1, 3))
     images = np.empty((geometry.n_views, geometry.n_v, geometry.n_u), dtype=np.float32)
 
     def project(view: int) -> None:
         angle = geometry.tilt_rad[view]
-        axes = np.array([[np.cos(angle), 0.0, -np.sin(angle)], [0.0, 1.0, 0.0]])
-        s2 = axes @ matrices @ axes.T
+        detector_axes = np.array([[np.cos(angle), 0.0, -np.sin(angle)], [0.0, 1.0, 0.0]])
+        s2 = detector_axes @ matrices @ detector_axes.T
         shadow = np.stack([s2[:, 0, 0], s2[:, 0, 1], s2[:, 1, 1]], axis=1)
         strength = chord / np.sqrt(np.linalg.det(s2))
-        samples = _samples(np.sqrt(shadow[:, 0]), supersample, _SAMPLES_PER_SEMI_AXIS_PROJECTED)
-        middle = np.stack([u[view] + centre(geometry.n_u), v[view] + centre(geometry.n_v)], axis=1)
+        samples = _samples_per_pixel(np.sqrt(shadow[:, 0]), supersample, _SAMPLES_PER_SEMI_AXIS_PROJECTED)
+        centre_index_uv = np.stack([u[view] + centre(geometry.n_u), v[view] + centre(geometry.n_v)], axis=1)
         image = np.zeros((geometry.n_v, geometry.n_u))
-        project_view(image, middle, shadow, strength, samples)
+        project_view(image, centre_index_uv, shadow, strength, samples)
         images[view] = image
 
-    _for_each(project, geometry.n_views)
+    _run_in_threads(project, geometry.n_views)
     return images
 
 
-def _samples(semi_axis_px: NDArray[np.float64], supersample: int, per_semi_axis: int) -> NDArray[np.int64]:
+def _samples_per_pixel(semi_axis_px: NDArray[np.float64], supersample: int, per_semi_axis: int) -> NDArray[np.int64]:
     """Samples per pixel for each ellipsoid: at least `supersample`, and enough for the small ones."""
     if supersample < 1:
         raise OptionError(f"{supersample} samples per pixel", field="supersample", remedy="give at least 1")
@@ -125,7 +128,7 @@ def _samples(semi_axis_px: NDArray[np.float64], supersample: int, per_semi_axis:
     return np.clip(wanted, supersample, max(supersample, _MOST_SAMPLES)).astype(np.int64)
 
 
-def _for_each(work: Callable[[int], None], n: int) -> None:
+def _run_in_threads(work: Callable[[int], None], n: int) -> None:
     """Call `work` for 0 to n - 1, on as many threads as this process may use."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:

@@ -1,4 +1,4 @@
-"""A simulated tilt series with its truth."""
+"""Simulated tilt series and the true density behind them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tomokit.phantom.sampling import project_analytic, voxelize
 from tomokit.phantom.shells import random_shells
 
 DEFAULT_PIXEL_SIZE_ANGSTROM = 10.0
+"""Edge of a pixel of a simulated series, if none is asked for."""
 
 
 def simulate_series(
@@ -27,7 +28,7 @@ def simulate_series(
     pixel_size_angstrom: float = DEFAULT_PIXEL_SIZE_ANGSTROM,
     supersample: int = 3,
 ) -> tuple[TiltSeries, Volume]:
-    """Random ellipsoidal shells, their projections with Gaussian noise, and the true density.
+    """Simulate a tilt series of random ellipsoidal shells, with Gaussian noise, and its true density.
 
     The projections are line integrals in density x pixels, so that a reconstruction of them without a change of
     scale compares directly with the truth. The phantom and the noise come from independent random streams: the
@@ -40,14 +41,15 @@ def simulate_series(
     tilt_deg : array_like, shape (n_views,)
         Tilt angles in degrees. The publication's are -70 to 69.5 in steps of 1.5.
     noise : float
-        Standard deviation of the noise once the noise-free projections are scaled to a maximum of 1. The
-        publication's are 0.02 to 0.5.
+        Standard deviation of the noise relative to the maximum of the noise-free projections. The publication's
+        are 0.02 to 0.5.
     seed : int
         Seed of specimen and noise, at least 0.
     pixel_size_angstrom : float
         Edge of a pixel and of a voxel in ångström.
     supersample : int
-        As in :func:`~tomokit.phantom.project_analytic` and :func:`~tomokit.phantom.voxelize`.
+        Samples per pixel and voxel along an axis that is not integrated exactly, as in
+        :func:`~tomokit.phantom.project_analytic` and :func:`~tomokit.phantom.voxelize`.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def simulate_series(
         The views. Its provenance records under ``"simulation"`` version, seed, noise and the scale: the noise-free
         maximum in density x pixels.
     truth : Volume
-        The density, in [0, 1], with the same provenance.
+        The density ``[z, y, x]``, in [0, 1], with the same provenance.
 
     Raises
     ------
@@ -73,6 +75,7 @@ def simulate_series(
     scale = float(images.max())
     rng = np.random.default_rng(noise_stream)
     if noise > 0:
+        # View by view, so that a stack's worth of noise is never held.
         for image in images:
             image += np.float32(noise * scale) * rng.standard_normal(image.shape, dtype=np.float32)
     provenance: dict[str, Any] = {

@@ -11,13 +11,14 @@ import numpy as np
 from tomokit import __version__
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import TomokitError
+from tomokit.io.digest import file_digest
 from tomokit.methods.capabilities import ResolvesParameters
 from tomokit.methods.interface import Run
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints
 from tomokit.pipeline.fitting import fit
 from tomokit.pipeline.memory import check_disk, check_memory, peak_bytes
-from tomokit.pipeline.outputs import check_outputs, digest, input_paths, write_outputs
+from tomokit.pipeline.outputs import check_outputs, input_paths, write_outputs
 from tomokit.pipeline.prepare import Plan, Prepared, make_plan, prepare
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.provenance import make_provenance, plugins_used
@@ -89,7 +90,7 @@ def reconstruct(
 
     progress.stage(f"reading {request.stack.name}")
     prepared = prepare(request, plan, reader, backend)
-    inputs = prepared.series.provenance.get("sha256") or {path.name: digest(path) for path in input_paths(request)}
+    inputs = prepared.series.provenance.get("sha256") or {path.name: file_digest(path) for path in input_paths(request)}
     if resumed is not None:
         check_same_inputs(request, resumed, inputs)
     # Angles, transform and noise are known only now, and with them how far the volume extends and how fine it is.

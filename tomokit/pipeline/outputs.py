@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from contextlib import ExitStack
@@ -77,12 +76,6 @@ def _angles_beside(request: ReconstructionRequest) -> list[Path]:
         return [find_angles(request.stack)]
     except InputError:
         return []  # reading the series will say so, or its reader needs none
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_outputs(

@@ -177,8 +177,9 @@ def _turned(mask: Stack | None, views: NDArray[np.int_]) -> Stack | None:
 
 def _check_order(series: TiltSeries, request: ReconstructionRequest) -> None:
     """Unsorted angles are more often a file of another stack than an order of acquisition: the user has to say so."""
-    steps = np.diff(series.geometry.tilt_deg)
-    if not request.allow_unsorted and not ((steps > 0).all() or (steps < 0).all()):
+    from tomokit.io.angles import angles_are_sorted
+
+    if not request.allow_unsorted and not angles_are_sorted(series.geometry.tilt_deg):
         raise InputError(
             "the angles are not sorted",
             file=request.angles or series.provenance.get("angles", request.stack),

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tomokit.errors import InputError
+from tomokit.io.digest import stream_digest
 
 SEAL_BYTES = 512
 FORMAT_VERSION = 2
@@ -29,7 +30,6 @@ _WRITTEN_BY = {1: "tomokit 0.1", 2: "tomokit 0.2"}
 
 _MAGIC = b"tomokit state\n"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_BLOCK = 1 << 22
 
 
 class StateError(InputError):
@@ -103,11 +103,8 @@ def check_seal(stream: BinaryIO, path: Path) -> None:
 
 def digest_of_rest(stream: BinaryIO) -> str:
     """SHA-256 of everything after the seal, in hexadecimal."""
-    found = hashlib.sha256()
     stream.seek(SEAL_BYTES)
-    while block := stream.read(_BLOCK):
-        found.update(block)
-    return found.hexdigest()
+    return stream_digest(stream)
 
 
 def looks_like_state(path: Path) -> bool:

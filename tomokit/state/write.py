@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tomokit.io.output import NO_ROOM
+from tomokit.io.durable import NO_ROOM, sync_folder
 from tomokit.state.read import verify
 from tomokit.state.record import TEXTS, State, contiguous_bytes, previous_path
 from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, digest_of_rest, seal_of
@@ -58,8 +58,7 @@ def write_state(path: Path, state: State, predecessor: Predecessor = "new") -> N
         os.replace(temporary, target)
         if predecessor == "none":
             previous_path(target).unlink(missing_ok=True)
-        with suppress(OSError):  # some file systems cannot sync a folder; the file itself is safe
-            _sync(target.parent)
+        sync_folder(target.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -182,11 +181,3 @@ def _keep(target: Path, temporary: Path) -> None:
     finally:
         with suppress(OSError):
             link.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

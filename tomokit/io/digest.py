@@ -1,0 +1,44 @@
+"""SHA-256 digests of files, by which a later run knows whether its inputs are still the same."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import BinaryIO
+
+_BLOCK_BYTES = 1 << 22
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256 digest of a file, read block by block.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    with open(path, "rb") as stream:
+        return stream_digest(stream)
+
+
+def stream_digest(stream: BinaryIO) -> str:
+    """SHA-256 digest of the bytes of an open file, from its position to its end.
+
+    Parameters
+    ----------
+    stream : binary file
+        Opened for reading; left at its end.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    while block := stream.read(_BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
