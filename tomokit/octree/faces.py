@@ -8,12 +8,16 @@ rounding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import find_owner
+
+_faces_of_forest: WeakKeyDictionary[Forest, Faces] = WeakKeyDictionary()
+"""Found already, kept as long as the forest itself."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Faces:
 
 
 def shared_faces(forest: Forest) -> Faces:
-    """All pairs of leaves that share part of a face.
+    """All pairs of leaves that share part of a face, found once for each forest.
 
     Parameters
     ----------
@@ -83,7 +87,15 @@ def shared_faces(forest: Forest) -> Faces:
     Returns
     -------
     Faces
+        The same object at each call for one forest; its arrays are not to be written to.
     """
+    faces = _faces_of_forest.get(forest)
+    if faces is None:
+        faces = _faces_of_forest[forest] = _find_faces(forest)
+    return faces
+
+
+def _find_faces(forest: Forest) -> Faces:
     leaves = np.arange(forest.n_leaves)
     level = forest.level.astype(np.int64)
     index = forest.index.astype(np.int64)

@@ -10,21 +10,18 @@ along y lie together.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
 
-if TYPE_CHECKING:
-    from tomokit.octree.faces import Faces
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Forest:
-    """Leaves of a forest of octrees.
+    """Leaves of a forest of octrees; it never changes, and each is equal to itself alone.
+
+    So what is derived from a forest can be kept by the forest, as :func:`tomokit.octree.faces.shared_faces` does.
 
     Attributes
     ----------
@@ -85,13 +82,6 @@ class Forest:
     def corner_px(self) -> NDArray[np.float64]:
         """Lower corner ``(x, z, y)`` of each leaf, shape (n_leaves, 3)."""
         return np.asarray(self.origin_px) + self.index * self.size_px[:, None]
-
-    @cached_property
-    def faces(self) -> Faces:
-        """Pairs of leaves that share part of a face; found once."""
-        from tomokit.octree.faces import shared_faces
-
-        return shared_faces(self)
 
     @property
     def values_shape(self) -> tuple[int, int, int, int]:
