@@ -20,7 +20,7 @@ LEAST = -80.0
 _LN2_HIGH, _LN2_LOW = 0.693145751953125, 1.42860682030941723212e-6
 
 
-def power_of_two(k: np.floating, like: np.floating) -> Any:
+def power_of_two(k: float | np.floating, like: float | np.floating) -> Any:
     """The power ``2**k``, in compiled code made from the exponent's bits without any arithmetic.
 
     Parameters
