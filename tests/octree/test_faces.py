@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,6 +70,17 @@ def test_faces_of_a_leaf_are_those_that_name_it(grow, seed):
     for leaf in range(forest.n_leaves):
         named = np.flatnonzero((faces.below == leaf) | (faces.above == leaf))
         np.testing.assert_array_equal(face[start[leaf] : start[leaf + 1]], named)
+
+
+def test_faces_are_found_once_and_go_with_their_forest(grow):
+    forest = grow(0)
+    faces = shared_faces(forest)
+    assert shared_faces(forest) is faces
+    assert shared_faces(grow(0)) is not faces
+    gone = weakref.ref(faces)
+    del forest, faces
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_jump_of_two_levels_is_not_balanced():

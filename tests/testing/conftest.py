@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 from tomokit.octree import Forest
+from tomokit.octree.faces import shared_faces
 from tomokit.plugin.options import option
 from tomokit.pytest_plugin import tomokit_field, tomokit_forest, tomokit_specimen
 from tomokit.regularizers.interface import Field
@@ -30,7 +31,7 @@ class TermOptions:
 
 def boundary_terms(forest: Forest) -> sparse.csr_matrix:
     """Differences across shared faces, a row for each vertex of each finer side, the coarser one interpolated."""
-    n, faces = forest.n, forest.faces
+    n, faces = forest.n, shared_faces(forest)
     number = np.arange(forest.n_leaves * n**3).reshape(forest.values_shape)
     rows: list[dict[int, float]] = []
     for face in range(faces.n_faces):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from tomokit.octree.faces import shared_faces
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import option
 from tomokit.testing import CheckError, check_regularizer
@@ -26,7 +27,7 @@ def test_the_forest_has_every_place() -> None:
     forest = two_level_forest()
     assert len(set(forest.roots)) == 3
     assert set(np.unique(places(forest))) == set(range(len(PLACES)))
-    assert set(forest.faces.scale) == {1.0, 0.5}
+    assert set(shared_faces(forest).scale) == {1.0, 0.5}
 
 
 @pytest.mark.parametrize("inner", [False, True], ids=["boundary", "differences"])
@@ -62,7 +63,7 @@ def one_term(factor, jumps_only=False):
     def signs(self, forest, found):
         chosen = np.arange(len(found))
         if jumps_only:
-            chosen = chosen[np.repeat(forest.faces.scale < 1, forest.n**2)]
+            chosen = chosen[np.repeat(shared_faces(forest).scale < 1, forest.n**2)]
         signs = np.sign(found)
         if chosen.size:
             signs[chosen[type(self).seed * 7919 % chosen.size]] *= factor

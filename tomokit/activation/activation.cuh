@@ -6,8 +6,8 @@
 //     identity    rho = v
 //
 // fmaf by name, so that every kernel gives the same bits for the same value, whatever its compiler contracts. Densities
-// are taken to the last bit, as on the CPU: from a uniform start neighbours differ by rounding alone, and the sign of
-// that is what total variation pulls by. Slopes may be rough.
+// are rounded exactly, as on the CPU: from a uniform start neighbours differ by rounding alone, and the sign of that
+// difference is the gradient of the total variation. Slopes are computed by fast math (gpu/fast_math.cuh).
 //
 // After fast_math.cuh.
 

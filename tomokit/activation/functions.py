@@ -9,17 +9,18 @@ cache; `kind` is one of :data:`KINDS`.
 - ``softplus``: ``rho = ln(1 + e^(beta v)) / beta``, ``rho' = 1 / (1 + e^(-beta v))``; beta 2 in the publication.
 - ``identity``: ``rho = v``, for signed densities.
 
-No branch of any of them overflows, and none cancels: for negative v the squareplus is taken as
-``b / (2 (sqrt(v^2 + b) + |v|))``.
+No branch of any of them overflows, and none cancels: for negative v, where ``v + sqrt(v^2 + b)`` would, the squareplus
+is taken as ``b / (2 (sqrt(v^2 + b) + |v|))``, which is the same number. Kernels work in the type of their arrays, and
+all constants are converted to it: a number of Python's own would lift a loop over singles to double precision.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
 from tomokit.activation.exponential import exp_of, log_of_one_plus
 
@@ -30,8 +31,8 @@ DEFAULT_PARAMETER = {"squareplus": math.log(2.0) ** 2, "softplus": 2.0, "identit
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def activate_block(kind: int, parameter: float, values: Any, density: Any) -> None:
-    """``density = s(values)``.
+def activate_block(kind: int, parameter: float, values: NDArray[np.floating], density: NDArray[np.floating]) -> None:
+    """Densities of a block of stored values, ``density = s(values)``.
 
     Parameters
     ----------
@@ -40,8 +41,9 @@ def activate_block(kind: int, parameter: float, values: Any, density: Any) -> No
     parameter : float
         ``b > 0`` or ``beta > 0``; see :data:`DEFAULT_PARAMETER`.
     values : array of float32 or float64, shape (size,)
-    density : array like it, written
-        May be `values` itself.
+        Stored values v, C-contiguous.
+    density : array like `values`, written
+        Densities rho. May be `values` itself.
     """
     real = values.dtype.type
     half = real(0.5)
@@ -49,13 +51,15 @@ def activate_block(kind: int, parameter: float, values: Any, density: Any) -> No
         b = real(parameter)
         for i in range(values.size):
             v = values[i]
-            whole = abs(v) + np.sqrt(v * v + b)
-            density[i] = half * whole if v >= 0 else half * b / whole
+            # |v| + sqrt(v^2 + b) never cancels, and both branches are made of it: the loop selects and does not branch.
+            larger = abs(v) + np.sqrt(v * v + b)
+            density[i] = half * larger if v >= 0 else half * b / larger
     elif kind == SOFTPLUS:
         beta = real(parameter)
         unit = real(1.0 / parameter)
         for i in range(values.size):
             x = beta * values[i]
+            # ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|), whose exponential is at most 1.
             density[i] = (max(x, real(0)) + log_of_one_plus(exp_of(-abs(x), real), real)) * unit
     else:
         for i in range(values.size):
@@ -63,34 +67,37 @@ def activate_block(kind: int, parameter: float, values: Any, density: Any) -> No
 
 
 @njit(cache=True, error_model="numpy", parallel=True)
-def activate_leaves(kind: int, parameter: float, values: Any, density: Any) -> None:
-    """:func:`activate_block` of every leaf by itself, as a step of the fit does it.
+def activate_leaves(kind: int, parameter: float, values: NDArray[np.floating], density: NDArray[np.floating]) -> None:
+    """Densities of all leaves, each by :func:`activate_block` for itself, as a step of the fit has it.
 
-    Of all at once the last bits may differ: where a loop is not a whole number of vectors, its rest is computed
-    otherwise.
+    Of all leaves at once the last bits may differ: where a loop is not a whole number of vectors, what is left over is
+    computed otherwise.
 
     Parameters
     ----------
     kind, parameter
         See :func:`activate_block`.
     values : array of float32 or float64, shape (n_leaves, n, n, n)
-    density : array like it, written
-        May be `values` itself.
+        Stored values ``[leaf, x, z, y]``.
+    density : array like `values`, written
+        Densities. May be `values` itself.
     """
     for leaf in prange(values.shape[0]):
         activate_block(kind, parameter, values[leaf].reshape(-1), density[leaf].reshape(-1))
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def chain_block(kind: int, parameter: float, values: Any, gradient: Any) -> None:
-    """``gradient *= s'(values)``: from the gradient by density to the gradient by value, in place.
+def chain_block(kind: int, parameter: float, values: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
+    """Chain rule: turn a gradient by densities into one by stored values, ``gradient *= s'(values)``.
 
     Parameters
     ----------
     kind, parameter
         See :func:`activate_block`.
     values : array of float32 or float64, shape (size,)
-    gradient : array like it, changed
+        Stored values v, C-contiguous.
+    gradient : array like `values`, changed
+        By density before, by stored value after.
     """
     real = values.dtype.type
     half, one = real(0.5), real(1)
@@ -99,28 +106,32 @@ def chain_block(kind: int, parameter: float, values: Any, gradient: Any) -> None
         for i in range(values.size):
             v = values[i]
             root = np.sqrt(v * v + b)
-            whole = abs(v) + root
-            density = half * whole if v >= 0 else half * b / whole
+            larger = abs(v) + root
+            density = half * larger if v >= 0 else half * b / larger
             gradient[i] *= density / root
     elif kind == SOFTPLUS:
         beta = real(parameter)
         for i in range(values.size):
             x = beta * values[i]
+            # The logistic function by the exponential of -|x|, which does not overflow on either side.
             small = exp_of(-abs(x), real)
             gradient[i] *= (one if x >= 0 else small) / (one + small)
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def invert_block(kind: int, parameter: float, density: Any, values: Any, floor: float) -> None:
-    """``values = s^-1(max(density, floor))``; the identity has no floor.
+def invert_block(
+    kind: int, parameter: float, density: NDArray[np.floating], values: NDArray[np.floating], floor: float
+) -> None:
+    """Stored values that give a block of densities, ``values = s^-1(max(density, floor))``; the identity has no floor.
 
     Parameters
     ----------
     kind, parameter
         See :func:`activate_block`.
     density : array of float32 or float64, shape (size,)
-    values : array like it, written
-        May be `density` itself.
+        Densities rho, C-contiguous.
+    values : array like `density`, written
+        Stored values v. May be `density` itself.
     floor : float
         Least density, positive: zero would lie at minus infinity.
     """
@@ -135,6 +146,7 @@ def invert_block(kind: int, parameter: float, density: Any, values: Any, floor: 
         beta = real(parameter)
         for i in range(density.size):
             rho = max(density[i], least)
+            # ln(e^(beta rho) - 1) / beta, with e^(beta rho) taken out so that it does not overflow.
             values[i] = rho + np.log(-np.expm1(-beta * rho)) / beta
     else:
         for i in range(density.size):

@@ -1,5 +1,4 @@
-"""The CUDA backend: kernels, their loader, and the operators and the fit that launch them.
+"""Devices, arrays and kernels on a GPU: all that is known of CuPy and CUDA, and nothing of tomography.
 
-Nothing here but :mod:`tomokit.regularizers.cuda.cross_node` and :mod:`tomokit.octree.cuda.error_indicators` imports
-numba, and nothing imports cupy before a device is asked for.
+:mod:`tomokit.gpu.interchange` alone imports numba, and nothing imports cupy before a device is asked for.
 """

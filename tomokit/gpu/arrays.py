@@ -10,7 +10,8 @@ import numpy as np
 class DeviceArray(Protocol):
     """An array on a device: CuPy's ``ndarray``, or what the tests' device has in its place.
 
-    NumPy's functions do not take it. Element types and shapes are stated where it is used, such as
+    NumPy's functions do not take it, and arithmetic is between it, other arrays of its device and plain numbers: an
+    array of the host in such an expression is an error. Element types and shapes are stated where it is used, such as
     ``array of float32, shape (n_leaves, n, n, n)``; every launch checks them against the kernel's declaration
     (:mod:`tomokit.gpu.signature`).
 
@@ -22,6 +23,8 @@ class DeviceArray(Protocol):
         Type of the elements.
     size, ndim, nbytes : int
         Number of elements, of axes and of bytes.
+    flags : object
+        Memory layout; its ``c_contiguous`` says whether the elements lie in C's order without gaps.
     """
 
     @property
@@ -49,8 +52,21 @@ class DeviceArray(Protocol):
         """Number of bytes that the elements take."""
         ...
 
+    @property
+    def flags(self) -> Any:
+        """Memory layout of the array, as NumPy has it."""
+        ...
+
     def reshape(self, *shape: int) -> DeviceArray:
         """The same elements in another shape (see :func:`numpy.reshape`)."""
+        ...
+
+    def astype(self, dtype: Any) -> DeviceArray:
+        """A copy whose elements have another type (see :meth:`numpy.ndarray.astype`)."""
+        ...
+
+    def copy(self) -> DeviceArray:
+        """A copy in memory of its own on the same device (see :meth:`numpy.ndarray.copy`)."""
         ...
 
     def fill(self, value: float) -> None:
@@ -61,6 +77,14 @@ class DeviceArray(Protocol):
         """Sum over all elements or an axis, on the device (see :func:`numpy.sum`)."""
         ...
 
+    def max(self, *args: Any, **kwargs: Any) -> DeviceArray:
+        """Largest element of all or along an axis, on the device (see :func:`numpy.max`)."""
+        ...
+
+    def min(self, *args: Any, **kwargs: Any) -> DeviceArray:
+        """Least element of all or along an axis, on the device (see :func:`numpy.min`)."""
+        ...
+
     def __getitem__(self, index: Any) -> DeviceArray:
         """A view of some elements, by slices or by an array of indices on the same device."""
         ...
@@ -69,6 +93,26 @@ class DeviceArray(Protocol):
         """Write some elements."""
         ...
 
-    def __add__(self, other: Any) -> DeviceArray:
-        """The sum with a number or an array on the same device."""
+    def __add__(self, other: DeviceArray | float, /) -> DeviceArray:
+        """Sum of the elements with another array's of the device, or with a number."""
+        ...
+
+    def __radd__(self, other: DeviceArray | float, /) -> DeviceArray:
+        """Sum of a number with the elements."""
+        ...
+
+    def __sub__(self, other: DeviceArray | float, /) -> DeviceArray:
+        """Difference to another array's elements or to a number."""
+        ...
+
+    def __mul__(self, other: DeviceArray | float, /) -> DeviceArray:
+        """Product of the elements with another array's or with a number."""
+        ...
+
+    def __rmul__(self, other: DeviceArray | float, /) -> DeviceArray:
+        """Product of a number with the elements."""
+        ...
+
+    def __truediv__(self, other: DeviceArray | float, /) -> DeviceArray:
+        """Quotient of the elements by another array's or by a number."""
         ...

@@ -1,5 +1,5 @@
-// The sum of a block's values, known to its first thread: by halves, so always in the same order. `sums` is shared
-// memory for as many numbers as the block has threads, a power of two.
+// The sum of one value of each thread of a block, for its first thread: by halves, so always in the same order. `sums`
+// is shared memory for as many numbers as the block has threads, a power of two.
 
 template <typename Number>
 __device__ inline Number sum_of_block(Number value, Number* sums) {

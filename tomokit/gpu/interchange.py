@@ -1,4 +1,4 @@
-"""CuPy's arrays as Numba's kernels take them."""
+"""Arrays of a device as kernels written in Numba take them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,26 @@ from typing import Any
 
 from numba import cuda
 
-# Of a launch of fewer than 128 blocks, which a small forest is; for each number of them anew.
+from tomokit.gpu.arrays import DeviceArray
+
+# Numba warns of every launch of fewer than 128 blocks, once for each number of blocks; a small forest is such a launch.
 warnings.filterwarnings("ignore", message=".*Grid size .* under-utilization")
 
 
-def for_numba(array: Any) -> Any:
-    """The same memory, without waiting for it: CuPy and Numba both launch on the default stream, in turn.
+def for_numba(array: DeviceArray) -> Any:
+    """An array of a device as an argument for a kernel of Numba's: the same memory, not a copy.
+
+    The call does not wait until the array is computed: CuPy and Numba both launch on the default stream, in turn.
+
+    Parameters
+    ----------
+    array : DeviceArray
+        Of any type and shape.
+
+    Returns
+    -------
+    numba.cuda array
+        Of the same type and shape; to be given to a kernel and not kept.
 
     Raises
     ------

@@ -21,7 +21,8 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) add_total(
     if (threadIdx.x == 0) totals[slot] += factor * all;
 }
 
-// Sum of a whole array, by one block of partial sums for each `stride` values: to see whether all are finite numbers.
+// Sum of a whole array, one partial sum for each `stride` values and one block for each of these: a value that is not
+// finite makes the sum so. To be finished by add_total. Grid: pieces of `stride` values.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) sum_blocks(
     const float* __restrict__ values, float* __restrict__ partial, long long size, int stride) {
     __shared__ float sums[THREADS];

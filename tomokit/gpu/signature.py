@@ -29,14 +29,17 @@ _NULL = np.uintp(0)
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a kernel.
+    """One parameter of a kernel, as its declaration in the source has it.
 
     Attributes
     ----------
     name : str
+        As in the source, for messages.
     kind : str
-        Its type as in the source, without ``const`` and ``*``.
+        Its type as in the source, without ``const`` and ``*``: ``float``, ``double``, ``int``, ``long long`` or
+        ``float4``.
     is_array : bool
+        Whether it is a pointer.
     is_written : bool
         Whether it is an array that is not ``const``.
     """
@@ -53,19 +56,30 @@ class Parameter:
 
     @cached_property
     def elements(self) -> np.dtype[Any]:
-        """The same as arrays have it: there is one object of each."""
+        """The type of an array's elements; NumPy and CuPy have one object of each, so ``is`` compares them."""
         return np.dtype(self.dtype)
 
     @cached_property
     def limits(self) -> tuple[int, int] | None:
-        """The least and the largest whole number that fits; None for floats."""
+        """The least and the largest whole number that fits the type; None for floats."""
         if not issubclass(self.dtype, np.integer):
             return None
         found = np.iinfo(self.dtype)
         return int(found.min), int(found.max)
 
     def takes(self, value: Any) -> bool:
-        """Whether a number is one of Python's own that is plainly right."""
+        """Whether a value is a ``float`` or ``int`` of Python's own that fits without a question.
+
+        Parameters
+        ----------
+        value : object
+            What a launch was given for a parameter that is no array.
+
+        Returns
+        -------
+        bool
+            False also where it may be right but has to be looked at more closely, such as a NumPy scalar.
+        """
         limits = self.limits
         return type(value) is float if limits is None else type(value) is int and limits[0] <= value <= limits[1]
 
@@ -74,7 +88,17 @@ Signature = tuple[Parameter, ...]
 
 
 def signatures(source: str) -> dict[str, Signature]:
-    """The kernels that a source declares, by name.
+    """The kernels that a source declares, and the parameters of each.
+
+    Parameters
+    ----------
+    source : str
+        CUDA source; kernels are found by ``extern "C" __global__ void``.
+
+    Returns
+    -------
+    dict
+        Parameters in the order of the declaration, by the kernel's name.
 
     Raises
     ------
@@ -84,24 +108,25 @@ def signatures(source: str) -> dict[str, Signature]:
     found = {}
     for name, inside in _KERNEL.findall(_COMMENT.sub("", source)):
         parameters = []
-        for part in inside.split(","):
-            match = _PARAMETER.match(" ".join(part.split()))
+        for declaration in inside.split(","):
+            match = _PARAMETER.match(" ".join(declaration.split()))
             if match is None:
-                raise ValueError(f"kernel {name}: cannot read {part.strip()!r}")
-            const, kind, star, own = match.groups()
-            parameters.append(Parameter(own, kind, bool(star), bool(star) and not const))
+                raise ValueError(f"kernel {name}: cannot read {declaration.strip()!r}")
+            const, kind, star, parameter_name = match.groups()
+            parameters.append(Parameter(parameter_name, kind, bool(star), bool(star) and not const))
         found[name] = tuple(parameters)
     return found
 
 
 def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any]) -> list[Any]:
-    """The arguments as a launch takes them.
+    """Compare a launch's arguments with the kernel's declaration, and convert numbers to the declared types.
 
     Parameters
     ----------
     kernel : str
         Name, for messages.
     signature : tuple of Parameter
+        From :func:`signatures`.
     arguments : sequence
         Arrays, numbers, or None for an array that the kernel can do without.
 
@@ -121,7 +146,8 @@ def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any])
         raise TypeError(f"kernel {kernel} takes {len(signature)} arguments, not {len(arguments)}")
     checked = []
     for parameter, value in zip(signature, arguments, strict=True):
-        # A step has more than a hundred, nearly all of them plainly right: all the questions take many times as long.
+        # A step of a fit has more than a hundred launches' arguments, nearly all of them plainly right: the quick tests
+        # here let those pass, and only the rest is asked all the questions of _check_argument, which take far longer.
         if parameter.is_array:
             if value is None:
                 checked.append(_NULL)
@@ -132,15 +158,16 @@ def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any])
             ):
                 checked.append(value)
             else:
-                checked.append(_checked(kernel, parameter, value))
+                checked.append(_check_argument(kernel, parameter, value))
         elif parameter.takes(value):
             checked.append(parameter.dtype(value))
         else:
-            checked.append(_checked(kernel, parameter, value))
+            checked.append(_check_argument(kernel, parameter, value))
     return checked
 
 
-def _checked(kernel: str, parameter: Parameter, value: Any) -> Any:
+def _check_argument(kernel: str, parameter: Parameter, value: Any) -> Any:
+    """One argument as the launch takes it, or the error that says what is wrong with it."""
     where = f"kernel {kernel}, {parameter.name}"
     if parameter.is_array:
         if isinstance(value, np.ndarray):
@@ -153,6 +180,7 @@ def _checked(kernel: str, parameter: Parameter, value: Any) -> Any:
         if not value.flags.c_contiguous:
             raise TypeError(f"{where}: an array that is not C-contiguous")
         return value
+    # Python counts bool among int, yet a kernel that is given one for a number is not meant to be.
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{where}: {type(value).__name__} instead of {parameter.kind}")
     if parameter.limits is not None:

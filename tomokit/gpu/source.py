@@ -11,7 +11,12 @@ _INCLUDE = re.compile(r'^#include "([\w/]+\.cuh)"$')
 
 
 def kernel_files() -> list[Path]:
-    """Paths of every file of kernels in the package, sorted."""
+    """Paths of every ``.cu`` file in the package, sorted; plugins' are not among them.
+
+    Returns
+    -------
+    list of Path
+    """
     return sorted(_PACKAGE.rglob("*.cu"))
 
 
@@ -23,7 +28,7 @@ def source_text(path: Path, defines: Mapping[str, int]) -> str:
     path : Path
         A ``.cu`` file, the package's own or a plugin's.
     defines : mapping
-        Constants that the source expects, by name.
+        Whole-number constants that the source expects, by name; they become ``#define`` lines.
 
     Returns
     -------
@@ -41,12 +46,14 @@ def source_text(path: Path, defines: Mapping[str, int]) -> str:
 
 
 def _with_line_directives(path: Path) -> str:
+    """A file's text with its includes in place, and the compiler told where each line comes from."""
     parts = [f'#line 1 "{path.name}"\n']
     for number, line in enumerate(path.read_text(encoding="ascii").splitlines(), 1):
         included = _INCLUDE.match(line)
         if included is None:
             parts.append(f"{line}\n")
             continue
+        # A plugin's kernels may bring headers of their own: the file beside comes before the package's.
         beside = path.parent / included[1]
         parts.append(_with_line_directives(beside if beside.exists() else _PACKAGE / included[1]))
         parts.append(f'#line {number + 1} "{path.name}"\n')

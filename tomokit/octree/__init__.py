@@ -1,4 +1,4 @@
-"""The adaptive octree: leaves, neighbours, sampling, and changes of structure."""
+"""The adaptive octree: its leaves and their neighbours, sampling of the field on them, and changes of structure."""
 
 from tomokit.octree.forest import Forest
 

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from tomokit.errors import OptionError
 from tomokit.octree.forest import Forest
 
-SLACK = 1e-9  # how far sizes may be off a whole number of leaves
+SLACK = 1e-9  # by how much of a leaf an extent may exceed a whole number of leaves and still be covered by these
 
 
 class LeafBudgetError(OptionError):
-    """A ``max_leaves`` that is smaller than what the tree needs."""
+    """The option ``max_leaves`` is smaller than the number of leaves that the tree needs."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """The region of interest: a box centred at the origin.
+    """The region of interest: a box centred at the origin of the geometry.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Region:
 
     @property
     def extent_px(self) -> tuple[float, float, float]:
-        """Extents ``(x, z, y)``."""
+        """Extents ``(x, z, y)`` in detector pixels."""
         return (float(self.n_u), float(self.thickness_px), float(self.n_v))
 
 
@@ -69,12 +69,12 @@ class _Layout:
 def cover(
     region: Region, margin_px: float, n: int, leaf_px: float, coarser: int = 1, max_leaves: int | None = None
 ) -> Forest:
-    """Forest over the region of interest and a margin on both sides of it along x.
+    """Build the forest over the region of interest and a margin on both sides of it along x.
 
-    The region is covered by leaves of `leaf_px`, what they exceed it by split evenly between both ends. Beside it
-    leaves double in size, up to `coarser` times. Where the region's leaves do not come in whole larger cubes, larger
-    leaves stand out in z or y by part of one, and up to a few of the finest leaves stand beside the region; among
-    the placements of the roots the one with the fewest leaves is taken.
+    The region is covered by leaves of `leaf_px`; what they exceed it by is split evenly between both ends. Beside it
+    leaves double in size, up to `coarser` times. Where the region's leaves are not a whole number of larger cubes, the
+    larger leaves extend beyond it in z or y, by less than one of them, and a few more of the finest leaves lie beside
+    the region. Among all placements of the root cubes relative to the region, the one with the fewest leaves is taken.
 
     Parameters
     ----------
@@ -87,9 +87,13 @@ def cover(
     leaf_px : float
         Edge of the leaves in the region, in detector pixels. They have level `coarser`.
     coarser : int
-        Coarser levels; the roots' edge is ``leaf_px * 2**coarser``.
+        Number of coarser levels; the roots' edge is ``leaf_px * 2**coarser``.
     max_leaves : int, optional
         The most leaves allowed.
+
+    Returns
+    -------
+    Forest
 
     Raises
     ------
@@ -101,7 +105,7 @@ def cover(
     check_sizes(margin_px, n, coarser)
     if not leaf_px > 0:
         raise OptionError(f"{leaf_px} is not positive", field="leaf_px")
-    layout = _layout(region, margin_px, leaf_px, coarser)
+    layout = _best_layout(region, margin_px, leaf_px, coarser)
     if max_leaves is not None and layout.n_leaves > max_leaves:
         raise LeafBudgetError(
             f"leaves of {leaf_px:.4g} px take {layout.n_leaves} leaves, {max_leaves} are allowed",
@@ -113,8 +117,10 @@ def cover(
     left = -min(0, min(position for position, _ in layout.blocks) // root)
     level, index = [], []
     for position, edge in layout.blocks:
-        along = [_blocks(layout.start[axis], layout.cells[axis], edge) for axis in (1, 2)]
+        # Sizes depend on x alone: across x, blocks of one size fill the region's whole extent in z and y.
+        along = [_blocks_touching(layout.start[axis], layout.cells[axis], edge) for axis in (1, 2)]
         for k, j in itertools.product(*along):
+            # An edge of 2^k finest leaves is k levels above the finest; its index is counted in blocks of its own size.
             level.append(coarser - edge.bit_length() + 1)
             index.append(((position + left * root) // edge, k, j))
     last = [max(position + edge for position, edge in layout.blocks)]
@@ -133,7 +139,17 @@ def cover(
 
 
 def inside(forest: Forest, region: Region) -> NDArray[np.bool_]:
-    """Leaves that overlap the region of interest (touching it with a face is not enough), shape (n_leaves,)."""
+    """Which leaves overlap the region of interest; touching it with a face is not enough.
+
+    Parameters
+    ----------
+    forest : Forest
+    region : Region
+
+    Returns
+    -------
+    ndarray of bool, shape (n_leaves,)
+    """
     low = forest.corner_px
     high = low + forest.size_px[:, None]
     half = np.asarray(region.extent_px) / 2
@@ -142,17 +158,42 @@ def inside(forest: Forest, region: Region) -> NDArray[np.bool_]:
 
 
 def count_leaves(region: Region, margin_px: float, leaf_px: float, coarser: int) -> int:
-    """Leaves that :func:`cover` takes with leaves of `leaf_px` pixels; parameters as there."""
-    return _layout(region, margin_px, leaf_px, coarser).n_leaves
+    """How many leaves :func:`cover` makes, without making them.
+
+    Parameters
+    ----------
+    region : Region
+        The region of interest.
+    margin_px : float
+        What else is covered, on each side along x, in detector pixels.
+    leaf_px : float
+        Edge of the leaves in the region, in detector pixels.
+    coarser : int
+        Number of coarser levels.
+
+    Returns
+    -------
+    int
+    """
+    return _best_layout(region, margin_px, leaf_px, coarser).n_leaves
 
 
 def check_sizes(margin_px: float, n: int, coarser: int) -> None:
-    """Refuse what :func:`cover` cannot take.
+    """Make sure that :func:`cover` can take these sizes.
+
+    Parameters
+    ----------
+    margin_px : float
+        At least 0, in detector pixels.
+    n : int
+        Vertices along a leaf's edge, at least 2.
+    coarser : int
+        Number of coarser levels, from 0 to 10.
 
     Raises
     ------
     OptionError
-        Naming the option.
+        If one is out of its range; it names the option.
     """
     if not margin_px >= 0:
         raise OptionError(f"{margin_px} is negative", field="margin_px", remedy="give 0 or more")
@@ -162,26 +203,28 @@ def check_sizes(margin_px: float, n: int, coarser: int) -> None:
         raise OptionError(f"{coarser} coarser levels", field="coarser", remedy="give 0 to 10")
 
 
-def _blocks(start: int, cells: int, edge: int) -> range:
+def _blocks_touching(start: int, cells: int, edge: int) -> range:
     """Indices of the blocks of an edge that touch the positions ``start .. start + cells - 1``."""
     return range(start // edge, -(-(start + cells) // edge))
 
 
-def _layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _Layout:
+def _best_layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _Layout:
     """The cover with the fewest leaves over all placements of the roots; of equals, the first placement."""
     nx, nz, ny = (max(1, math.ceil(extent / leaf_px - SLACK)) for extent in region.extent_px)
+    # What is to be covered beyond the region's own leaves on each side, in finest leaves.
     extent = (region.n_u / 2 + margin_px) / leaf_px - nx / 2
     edges = [1 << up for up in range(coarser + 1)]
     placements = range(edges[-1])
     # Along z and y placements matter to the number of blocks of each edge alone, so that each is tried once.
     across: dict[tuple[int, ...], tuple[int, int]] = {}
     for z, y in itertools.product(placements, repeat=2):
-        counts = tuple(len(_blocks(z, nz, edge)) * len(_blocks(y, ny, edge)) for edge in edges)
+        counts = tuple(len(_blocks_touching(z, nz, edge)) * len(_blocks_touching(y, ny, edge)) for edge in edges)
         across.setdefault(counts, (z, y))
     best: _Layout | None = None
     for x in placements:
-        right = [(x + nx + at, edge) for at, edge in _side(x + nx, extent, edges[-1])]
-        left = [(x - at - edge, edge) for at, edge in _side(-x, extent, edges[-1])]
+        # On the left the axis is mirrored: positions change their signs, and a block's far end is its lower one.
+        right = [(x + nx + at, edge) for at, edge in _blocks_beside(x + nx, extent, edges[-1])]
+        left = [(x - at - edge, edge) for at, edge in _blocks_beside(-x, extent, edges[-1])]
         blocks = left[::-1] + [(x + i, 1) for i in range(nx)] + right
         for counts, (z, y) in across.items():
             total = sum(counts[edge.bit_length() - 1] for _, edge in blocks)
@@ -191,13 +234,14 @@ def _layout(region: Region, margin_px: float, leaf_px: float, coarser: int) -> _
     return best
 
 
-def _side(position: int, extent: float, largest: int) -> list[tuple[int, int]]:
+def _blocks_beside(position: int, extent: float, largest: int) -> list[tuple[int, int]]:
     """Blocks from the region's end outwards: distance and edge, each aligned and at most twice the one before."""
-    found, at, edge = [], 0, 1
-    while at < extent - SLACK:
+    blocks, distance, edge = [], 0, 1
+    while distance < extent - SLACK:
+        # Twice the one before, unless the place is none of a cube so large: then the largest that fits there.
         edge = min(2 * edge, largest)
-        while (position + at) % edge:
+        while (position + distance) % edge:
             edge //= 2
-        found.append((at, edge))
-        at += edge
-    return found
+        blocks.append((distance, edge))
+        distance += edge
+    return blocks

@@ -1,4 +1,4 @@
-"""What each leaf adds to the error that the structure update minimizes, and what is remembered of it."""
+"""How much each leaf contributes to the error that the structure update minimizes, and what earlier states measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tomokit.octree.lookup import cell_keys
 
 @dataclass(frozen=True)
 class ErrorIndicators:
-    """Error indicators of each leaf's vertices, shape (n_leaves,) each.
+    """How much the density varies in each leaf, and how large it is; arrays of shape (n_leaves,).
 
     Attributes
     ----------
@@ -31,17 +31,42 @@ class ErrorIndicators:
     density: NDArray[np.float64]
 
     def contribution(self, forest: Forest) -> NDArray[np.float64]:
-        """Error times density times the share of a root that the leaf fills, shape (n_leaves,).
+        """What each leaf contributes: error times density times the fraction of a root cube that the leaf fills.
 
         The volume makes contributions add up: without it, eight children that resolve nothing new would together
         count eight times their parent, and predictions for a split (0.75) and a merge (1.1) would contradict what is
         measured after it.
+
+        Parameters
+        ----------
+        forest : Forest
+            The leaves that were measured.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_leaves,)
+            In density squared.
         """
         return self.error * self.density * 0.125 ** forest.level.astype(np.float64)
 
 
 def measure_indicators(density: NDArray[np.floating]) -> ErrorIndicators:
-    """Error indicators of densities ``[leaf, x, z, y]``, shape (n_leaves, n, n, n); sums are in float64."""
+    """Measure the error indicators of every leaf; sums are in double precision.
+
+    Parameters
+    ----------
+    density : ndarray, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``.
+
+    Returns
+    -------
+    ErrorIndicators
+
+    Raises
+    ------
+    InputError
+        If the array has not four axes.
+    """
     if density.ndim != 4:
         raise InputError(f"densities of shape {density.shape} instead of [leaf, x, z, y]")
     error, largest = _indicators_of_leaves(np.ascontiguousarray(density).reshape(len(density), -1))
@@ -50,28 +75,52 @@ def measure_indicators(density: NDArray[np.floating]) -> ErrorIndicators:
 
 @dataclass
 class IndicatorHistory:
-    """Contributions of states the tree was in, by the key of the cube; they are preferred to predictions.
+    """Contributions measured in earlier states of the tree, by cube; they are preferred to predictions.
 
     Attributes
     ----------
     saved : dict
-        Contribution by key (:func:`tomokit.octree.lookup.cell_keys`).
+        Contribution (float) by the cube's key (:func:`tomokit.octree.lookup.cell_keys`).
     """
 
     saved: dict[int, float] = field(default_factory=dict)
 
     def record(self, forest: Forest, contribution: ArrayLike) -> None:
-        """Remember the contributions of a forest's leaves, the latest of each cube."""
+        """Remember the contributions of a forest's leaves, in place of what the same cubes had before.
+
+        Parameters
+        ----------
+        forest : Forest
+        contribution : array_like, shape (n_leaves,)
+            From :meth:`ErrorIndicators.contribution`.
+        """
         keys = cell_keys(forest.level, forest.index)
         self.saved.update(zip(keys.tolist(), np.asarray(contribution, float).tolist(), strict=True))
 
     def recall(self, keys: ArrayLike) -> NDArray[np.float64]:
-        """Contributions of cubes, NaN for those that never were leaves."""
+        """Look up the contributions of cubes.
+
+        Parameters
+        ----------
+        keys : array_like of int
+            Keys of the cubes (:func:`tomokit.octree.lookup.cell_keys`), of any shape.
+
+        Returns
+        -------
+        ndarray of float64
+            Of the same shape; NaN for cubes that never were leaves.
+        """
         wanted = np.asarray(keys, np.int64)
         return np.array([self.saved.get(int(key), np.nan) for key in wanted.ravel()]).reshape(wanted.shape)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays for the state file: ``indicator_key`` (int64, ascending) and ``indicator_contribution`` (float64)."""
+        """The history as named arrays for the state file.
+
+        Returns
+        -------
+        dict of ndarray
+            ``indicator_key`` (int64, ascending) and ``indicator_contribution`` (float64), shape (n_saved,) each.
+        """
         keys = sorted(self.saved)
         return {
             "indicator_key": np.array(keys, np.int64),
@@ -80,7 +129,22 @@ class IndicatorHistory:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> IndicatorHistory:
-        """What :meth:`to_arrays` was called on."""
+        """The history that :meth:`to_arrays` made arrays of.
+
+        Parameters
+        ----------
+        arrays : mapping of ndarray
+            Arrays by name; others than these two may be among them.
+
+        Returns
+        -------
+        IndicatorHistory
+
+        Raises
+        ------
+        InputError
+            If an array is missing, or the two do not match.
+        """
         for name in ("indicator_key", "indicator_contribution"):
             if name not in arrays:
                 raise InputError("missing", field=f"octree array {name}", remedy="use a state file that is complete")
@@ -91,7 +155,7 @@ class IndicatorHistory:
 
 
 @njit(cache=True, error_model="numpy", parallel=True)
-def _indicators_of_leaves(values: Any) -> Any:
+def _indicators_of_leaves(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Two passes a leaf, because a variance from sums of squares loses its digits where the mean is large."""
     leaves, size = values.shape
     error = np.zeros(leaves)
@@ -106,8 +170,8 @@ def _indicators_of_leaves(values: Any) -> Any:
         mean = total / size
         squares = 0.0
         for i in range(size):
-            away = np.float64(values[leaf, i]) - mean
-            squares += away * away
+            deviation = np.float64(values[leaf, i]) - mean
+            squares += deviation * deviation
         error[leaf] = np.sqrt(squares / size)
         largest[leaf] = top
     return error, largest

@@ -8,12 +8,16 @@ rounding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import find_owner
+
+_faces_of_forest: WeakKeyDictionary[Forest, Faces] = WeakKeyDictionary()
+"""Found already, kept as long as the forest itself."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Faces:
 
     @property
     def n_faces(self) -> int:
-        """Number of pairs."""
+        """Number of pairs of leaves that share part of a face."""
         return len(self.axis)
 
     @property
@@ -59,11 +63,17 @@ class Faces:
     def by_leaf(self, n_leaves: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The faces of each leaf, for kernels that write one leaf at a time.
 
+        Parameters
+        ----------
+        n_leaves : int
+            Leaves of the forest.
+
         Returns
         -------
         start : ndarray of int64, shape (n_leaves + 1,)
             The faces of leaf ``a`` are ``face[start[a]:start[a + 1]]``, in ascending order.
         face : ndarray of int64, shape (2 * n_faces,)
+            Numbers of faces, each of them once for either of its leaves.
         """
         leaf = np.concatenate([self.below, self.above])
         face = np.tile(np.arange(self.n_faces), 2)
@@ -73,7 +83,7 @@ class Faces:
 
 
 def shared_faces(forest: Forest) -> Faces:
-    """All pairs of leaves that share part of a face.
+    """All pairs of leaves that share part of a face, found once for each forest.
 
     Parameters
     ----------
@@ -83,7 +93,16 @@ def shared_faces(forest: Forest) -> Faces:
     Returns
     -------
     Faces
+        The same object at each call for one forest; its arrays are not to be written to.
     """
+    faces = _faces_of_forest.get(forest)
+    if faces is None:
+        faces = _faces_of_forest[forest] = _find_faces(forest)
+    return faces
+
+
+def _find_faces(forest: Forest) -> Faces:
+    """Search for the faces of a forest, from the finer side of each."""
     leaves = np.arange(forest.n_leaves)
     level = forest.level.astype(np.int64)
     index = forest.index.astype(np.int64)
@@ -92,15 +111,16 @@ def shared_faces(forest: Forest) -> Faces:
         for side in (0, 1):
             beyond = index.copy()
             beyond[:, axis] += 2 * side - 1
-            other = find_owner(forest, level, beyond)
-            met = other >= 0
+            neighbour = find_owner(forest, level, beyond)
+            met = neighbour >= 0
             if not side:
                 # A pair of equals is met from both sides; it is taken from the lower one.
-                met &= level[other] < level
-            parts.append((np.full(met.sum(), axis), leaves[met], other[met], np.full(met.sum(), side)))
+                met &= level[neighbour] < level
+            parts.append((np.full(met.sum(), axis), leaves[met], neighbour[met], np.full(met.sum(), side)))
     axis_of, fine, coarse, fine_is_below = (np.concatenate(column) for column in zip(*parts, strict=True))
     below = np.where(fine_is_below, fine, coarse)
     above = np.where(fine_is_below, coarse, fine)
+    # One order whatever the search came by first: kernels add over faces in it.
     order = np.lexsort((above, below, axis_of))
     axis_of, fine, coarse, below, above = (column[order] for column in (axis_of, fine, coarse, below, above))
 
@@ -122,5 +142,14 @@ def shared_faces(forest: Forest) -> Faces:
 
 
 def is_balanced(forest: Forest) -> bool:
-    """Whether no two leaves that share a face differ by more than one level."""
+    """Whether no two leaves that share a face differ by more than one level.
+
+    Parameters
+    ----------
+    forest : Forest
+
+    Returns
+    -------
+    bool
+    """
     return bool((shared_faces(forest).scale >= 0.5).all())

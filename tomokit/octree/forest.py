@@ -10,34 +10,32 @@ along y lie together.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
 
-if TYPE_CHECKING:
-    from tomokit.octree.faces import Faces
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Forest:
-    """Leaves of a forest of octrees.
+    """A forest of octrees: its box, and level and position of each leaf. It never changes.
+
+    A forest is equal to itself alone, so that what is derived from it can be kept under the forest as the key, as
+    :func:`tomokit.octree.faces.shared_faces` does.
 
     Attributes
     ----------
     origin_px : tuple of float
-        ``(x, z, y)`` of the box's lower corner, from the origin of the geometry.
+        ``(x, z, y)`` of the box's lower corner, from the origin of the geometry, in detector pixels.
     root_px : float
-        Edge of a root cube.
+        Edge of a root cube in detector pixels.
     roots : tuple of int
         Root cubes along x, z and y.
     n : int
         Vertices along a leaf's edge, at least 2.
     level : ndarray of int32, shape (n_leaves,)
-        0 for a root.
+        Level of each leaf, 0 for a root. Leaves are brought into canonical order when the forest is made.
     index : ndarray of int32, shape (n_leaves, 3)
         Position ``(x, z, y)`` of each leaf among the cubes of its own level, from 0.
 
@@ -62,36 +60,30 @@ class Forest:
         most = np.asarray(self.roots)[None, :] << level[:, None]
         if ((index < 0) | (index >= most) | (level[:, None] < 0)).any():
             raise InputError("a leaf lies outside the box")
+        # By level, then y, x, z: the last key of lexsort is the first to sort by.
         order = np.lexsort((index[:, 1], index[:, 0], index[:, 2], level))
         object.__setattr__(self, "level", np.ascontiguousarray(level[order]))
         object.__setattr__(self, "index", np.ascontiguousarray(index[order]))
 
     @property
     def n_leaves(self) -> int:
-        """Number of leaves."""
+        """Number of leaves of the forest."""
         return len(self.level)
 
     @property
     def size_px(self) -> NDArray[np.float64]:
-        """Edge of each leaf, shape (n_leaves,)."""
+        """Edge of each leaf in detector pixels, shape (n_leaves,)."""
         return self.root_px / (1 << self.level.astype(np.int64))
 
     @property
     def spacing_px(self) -> NDArray[np.float64]:
-        """Distance h between a leaf's vertices, shape (n_leaves,)."""
+        """Distance h between a leaf's vertices in detector pixels, shape (n_leaves,)."""
         return self.size_px / (self.n - 1)
 
     @property
     def corner_px(self) -> NDArray[np.float64]:
-        """Lower corner ``(x, z, y)`` of each leaf, shape (n_leaves, 3)."""
+        """Lower corner ``(x, z, y)`` of each leaf in detector pixels, shape (n_leaves, 3)."""
         return np.asarray(self.origin_px) + self.index * self.size_px[:, None]
-
-    @cached_property
-    def faces(self) -> Faces:
-        """Pairs of leaves that share part of a face; found once."""
-        from tomokit.octree.faces import shared_faces
-
-        return shared_faces(self)
 
     @property
     def values_shape(self) -> tuple[int, int, int, int]:
@@ -99,7 +91,11 @@ class Forest:
         return (self.n_leaves, self.n, self.n, self.n)
 
     def with_finest_merged(self) -> Forest:
-        """The forest with its finest leaves replaced by their parents, whole, also where some siblings are missing.
+        """The forest with its finest leaves replaced by their parents, also where some siblings are missing.
+
+        Returns
+        -------
+        Forest
 
         Raises
         ------
@@ -115,6 +111,16 @@ class Forest:
         return replace(self, level=level, index=np.concatenate([self.index[~down], parents]))
 
     def in_pixels(self, pixel: int) -> Forest:
-        """The same leaves with lengths in pixels of which one is `pixel` of the present ones."""
+        """The same leaves, with lengths counted in larger pixels, as on a coarse level of the projections' pyramid.
+
+        Parameters
+        ----------
+        pixel : int
+            Edge of the larger pixels in present ones.
+
+        Returns
+        -------
+        Forest
+        """
         x, z, y = self.origin_px
         return replace(self, origin_px=(x / pixel, z / pixel, y / pixel), root_px=self.root_px / pixel)

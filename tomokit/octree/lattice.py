@@ -23,16 +23,16 @@ _ON_FACE = 1e-6
 
 @dataclass(frozen=True)
 class Boxes:
-    """Points of each leaf; all arrays of shape (n_leaves, 3), axes in the order x, z, y.
+    """Which points of a lattice each leaf owns; all arrays of shape (n_leaves, 3), axes in the order x, z, y.
 
     Attributes
     ----------
     first, stop : ndarray of int64
         Points that the leaf owns, ``first <= i < stop``.
     closed : ndarray of int64
-        As `stop`, with the points on upper faces.
+        As `stop`, with the points on the leaf's upper faces included.
     base, rate : ndarray of float64
-        Point i lies at ``base + rate * i`` among the leaf's vertices.
+        Point i lies at ``base + rate * i``, counted in the leaf's vertices.
     """
 
     first: NDArray[np.int64]
@@ -43,14 +43,27 @@ class Boxes:
 
     @property
     def on_upper_faces(self) -> NDArray[np.int64]:
-        """Leaves that touch points on upper faces, ascending."""
+        """Leaves with lattice points on their upper faces, ascending."""
         return np.flatnonzero((self.closed > self.stop).any(axis=1))
 
 
 def lattice_boxes(
     forest: Forest, start: NDArray[np.float64], step: NDArray[np.float64], count: NDArray[np.int64]
 ) -> Boxes:
-    """The points ``start + i * step``, ``0 <= i < count``, of each leaf; arrays of shape (3,), in detector pixels."""
+    """Find the points ``start + i * step``, ``0 <= i < count``, that each leaf owns.
+
+    Parameters
+    ----------
+    forest : Forest
+    start, step : ndarray of float64, shape (3,)
+        First point and spacing ``(x, z, y)``, in detector pixels.
+    count : ndarray of int64, shape (3,)
+        Points along each axis.
+
+    Returns
+    -------
+    Boxes
+    """
     low, high = bounds(forest)
     return Boxes(
         first=np.clip(np.ceil((low - start) / step - _ON_FACE), 0, count).astype(np.int64),
@@ -62,9 +75,20 @@ def lattice_boxes(
 
 
 def bounds(forest: Forest) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower and upper corners; the same floating-point number for a face, whichever leaf it is computed from."""
+    """Lower and upper corners of all leaves, by the same floating-point number for a face from either of its leaves.
+
+    Parameters
+    ----------
+    forest : Forest
+
+    Returns
+    -------
+    low, high : ndarray of float64, shape (n_leaves, 3)
+        ``(x, z, y)`` in detector pixels.
+    """
     finest = int(forest.level.max(initial=0))
     edge = np.left_shift(1, finest - forest.level.astype(np.int64))[:, None]
+    # In whole numbers of the finest cubes until the last step, where all leaves are multiplied by the same unit.
     unit = forest.root_px / (1 << finest)
     low = forest.index.astype(np.int64) * edge
     origin = np.asarray(forest.origin_px)

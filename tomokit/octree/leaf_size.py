@@ -6,15 +6,15 @@ import math
 
 from tomokit.octree.cover import SLACK, LeafBudgetError, Region, check_sizes, count_leaves
 
-_NEARLY = 1.03
-_COMFORTABLE = 31  # spacings to a leaf's edge: its arrays stay in cache, and few vertices are stored twice
+_SIZE_TOLERANCE = 1.03  # a leaf larger by this much is as good as the smallest, where it takes fewer leaves
+_COMFORTABLE_SPACINGS = 31  # spacings to a leaf's edge: its arrays stay in cache, and few vertices are stored twice
 _MOST_VERTICES = 42
 
 
 def choose_leaf_px(
     region: Region, margin_px: float, n: int, max_leaves: int, coarser: int = 1, spacing_px: float = 1.0
 ) -> float:
-    """The smallest leaf of which a cover takes at most `max_leaves`, but for a few per cent.
+    """The edge of the smallest leaves of which a cover takes at most `max_leaves`, to within a few per cent.
 
     Numbers of leaves change only where an extent (of the region, or with its margin) is a whole number of leaves, so
     only those sizes are tried, from the smallest up. Of those within 3 % of the smallest that fits, the one with the
@@ -27,7 +27,8 @@ def choose_leaf_px(
     max_leaves : int
         The most leaves allowed.
     spacing_px : float
-        Vertices need not lie closer than this, so that leaves never get smaller than ``(n - 1) * spacing_px``.
+        Vertices need not lie closer than this, in detector pixels, so that leaves never get smaller than
+        ``(n - 1) * spacing_px``.
 
     Returns
     -------
@@ -43,13 +44,14 @@ def choose_leaf_px(
     longest = max(region.extent_px)
     smallest = min((n - 1) * spacing_px, longest)
     extents = (*region.extent_px, region.n_u + 2 * margin_px)
-    smallest = max(smallest, _least_size(region, max_leaves))
+    smallest = max(smallest, _least_leaf_px(region, max_leaves))
     sizes = {extent / k for extent in extents for k in range(1, int(extent / smallest + SLACK) + 1)}
     sizes = {size for size in sizes if size <= longest} | {smallest, longest}
+    # From small to large, so the first that fits is the smallest; for the error `needed` ends at the coarsest cover's.
     needed = 0
     fitting: list[tuple[int, float]] = []
     for size in sorted(sizes):
-        if fitting and size > _NEARLY * fitting[0][1]:
+        if fitting and size > _SIZE_TOLERANCE * fitting[0][1]:
             break
         needed = count_leaves(region, margin_px, size, coarser)
         if needed <= max_leaves:
@@ -66,7 +68,7 @@ def choose_leaf_px(
 def divide_thickness(
     region: Region, margin_px: float, max_leaves: int, coarser: int, spacing_px: float
 ) -> tuple[int, float]:
-    """Vertices and edge of leaves of which a whole number makes the thickness, so that no leaf reaches out of it.
+    """Vertices and edge of leaves of which a whole number makes the thickness, so that no leaf stands out of it.
 
     Density beyond the slab explains what views see as well as density in it does: a field that may lie there is worse
     in the slab.
@@ -78,7 +80,8 @@ def divide_thickness(
     max_leaves : int
         The most leaves allowed.
     spacing_px : float
-        Between vertices; more where `max_leaves` does not allow it with at most 42 vertices an edge.
+        Distance between vertices in detector pixels; more where `max_leaves` does not allow it with at most 42 vertices
+        an edge.
 
     Returns
     -------
@@ -93,16 +96,17 @@ def divide_thickness(
         If not even leaves as thick as the slab, or as the longest side of a deeper region, are few enough.
     """
     check_sizes(margin_px, 2, coarser)
-    smallest = max(_COMFORTABLE * spacing_px, _least_size(region, max_leaves))
+    smallest = max(_COMFORTABLE_SPACINGS * spacing_px, _least_leaf_px(region, max_leaves))
+    # k leaves make the thickness; from the most of them, which are the smallest, down to one.
     for k in range(max(1, round(region.thickness_px / smallest)), 0, -1):
         leaf = region.thickness_px / k
         if count_leaves(region, margin_px, leaf, coarser) <= max_leaves:
             return min(max(round(leaf / spacing_px) + 1, 4), _MOST_VERTICES), leaf
-    # A slab thinner than the leaves that are allowed: they reach out of it.
+    # A slab thinner than the leaves that are allowed: they stand out of it.
     return _MOST_VERTICES, choose_leaf_px(region, margin_px, _MOST_VERTICES, max_leaves, coarser, spacing_px)
 
 
-def _least_size(region: Region, max_leaves: int) -> float:
+def _least_leaf_px(region: Region, max_leaves: int) -> float:
     """A size, by bisection, below which the region alone takes more than `max_leaves` leaves."""
     # No cover has fewer leaves than its volume takes; a long thin region takes far more.
     low = (math.prod(region.extent_px) / max(max_leaves, 1)) ** (1 / 3) * (1 - SLACK)

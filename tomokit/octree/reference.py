@@ -19,11 +19,12 @@ def evaluate(values: ArrayLike, forest: Forest, points: ArrayLike, fill: float =
     Parameters
     ----------
     values : array_like, shape (n_leaves, n, n, n)
-        ``[leaf, x, z, y]``.
+        Densities ``[leaf, x, z, y]`` at the vertices.
     forest : Forest
     points : array_like, shape (n_points, 3)
         ``(x, z, y)`` in detector pixels.
     fill : float
+        Value outside all leaves.
 
     Returns
     -------
@@ -51,7 +52,17 @@ def evaluate(values: ArrayLike, forest: Forest, points: ArrayLike, fill: float =
 
 
 def vertices(forest: Forest) -> NDArray[np.float64]:
-    """Positions of all vertices ``(x, z, y)`` in detector pixels, shape (n_leaves, n, n, n, 3)."""
+    """Positions of the vertices of all leaves.
+
+    Parameters
+    ----------
+    forest : Forest
+
+    Returns
+    -------
+    ndarray of float64, shape (n_leaves, n, n, n, 3)
+        ``(x, z, y)`` in detector pixels, of vertex ``[leaf, x, z, y]``.
+    """
     steps = np.arange(forest.n)
     lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
     spacing = forest.spacing_px[:, None, None, None, None]
@@ -59,7 +70,20 @@ def vertices(forest: Forest) -> NDArray[np.float64]:
 
 
 def leaf_mass(values: ArrayLike, forest: Forest) -> NDArray[np.float64]:
-    """Integral of the trilinear field over each leaf, in density times cubic detector pixels, shape (n_leaves,)."""
+    """Integral of the trilinear field over each leaf.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_leaves, n, n, n)
+        Densities ``[leaf, x, z, y]`` at the vertices.
+    forest : Forest
+
+    Returns
+    -------
+    ndarray of float64, shape (n_leaves,)
+        In density times cubic detector pixels.
+    """
+    # The trapezoid rule along each axis, which is exact for a field that is linear between vertices.
     line = np.ones(forest.n)
     line[[0, -1]] = 0.5
     sums = np.einsum("lxzy,x,z,y->l", np.asarray(values, np.float64), line, line, line)

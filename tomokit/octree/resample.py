@@ -1,4 +1,4 @@
-"""The old field on a new forest.
+"""The field on an old forest resampled to a new one, after a change of structure.
 
 A leaf that is in both forests is copied, bit for bit. A leaf inside an old one (a split) takes the old leaf's trilinear
 field at its vertices, which is exact: every vertex plane of the old leaf is one of its own. A leaf that holds old ones
@@ -8,14 +8,12 @@ boundary term.
 
 Why a fit. Measured on octants of 42^3 vertices merged into one, as the relative error of the projection: plain sampling
 0.179 (white noise), 0.118 (blobs of sigma 1 vertex), 0.052 (sigma 2), 0.011 (a shell); full weighting (1/4, 1/2, 1/4)
-0.127, 0.134, 0.074, 0.018; the fit 0.123, 0.106, 0.043, 0.008. Only the fit keeps the mass exactly and linear fields
-too. Where it would undershoot the least of the old values it is cut off there and what lies above is scaled to the old
+0.127, 0.134, 0.074, 0.018; the fit 0.123, 0.106, 0.043, 0.008. Only the fit keeps the mass exactly, and linear fields
+too. Where it would undershoot the least of the old values it is cut off there, and what lies above is scaled to the old
 mass, which leaves densities non-negative (0.123, 0.116, 0.050, 0.008).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numba import njit, prange
@@ -29,7 +27,7 @@ from tomokit.octree.lookup import CHILDREN, cell_keys, find_owner
 def resample(
     values: NDArray[np.floating], old_forest: Forest, new_forest: Forest, fill: float = 0.0
 ) -> NDArray[np.floating]:
-    """The field on `old_forest` as a field on `new_forest`.
+    """Resample the field on one forest to another over the same root cubes.
 
     Parameters
     ----------
@@ -58,26 +56,28 @@ def resample(
             raise InputError("the forests differ", field=name)
     values = np.ascontiguousarray(values)
     out = np.empty(new_forest.values_shape, values.dtype)
+    # New leaves that are old ones, or lie in them: copied or interpolated.
     owner = find_owner(old_forest, new_forest.level, new_forest.index)
     owned = np.flatnonzero(owner >= 0)
     source = owner[owned]
     jump = new_forest.level[owned].astype(np.int64) - old_forest.level[source]
     position = new_forest.index[owned] - (old_forest.index[source].astype(np.int64) << jump[:, None])
     scale = 0.5**jump
-    _refine(values, source, position * (scale * (new_forest.n - 1))[:, None], scale, owned, out)
+    _interpolate_leaves(values, source, position * (scale * (new_forest.n - 1))[:, None], scale, owned, out)
 
+    # New leaves that old ones lie in, or that have nothing old in their place.
     deepest = int(old_forest.level.max(initial=0))
     known = {int(key): leaf for leaf, key in enumerate(cell_keys(old_forest.level, old_forest.index))}
-    held = _ancestors(old_forest)
+    held = _keys_of_ancestors(old_forest)
     for leaf in np.flatnonzero(owner < 0):
         level, index = int(new_forest.level[leaf]), new_forest.index[leaf].astype(np.int64)
-        block = _gather(values, known, held, level, index, deepest)
+        block = _merge_old_leaves(values, known, held, level, index, deepest)
         out[leaf] = fill if block is None else block
     return out
 
 
 def restrict(children: NDArray[np.floating], present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The best block of n^3 vertices for eight blocks of half its spacing.
+    """Fit one block of n^3 vertices to eight blocks of half its spacing, by least squares.
 
     Parameters
     ----------
@@ -92,6 +92,7 @@ def restrict(children: NDArray[np.floating], present: NDArray[np.bool_]) -> NDAr
         The trilinear field with the least squared distance to the children's (steps between them evened out first),
         not below their minimum, of the same mass.
     """
+    # On one lattice of 2 n - 1 vertices; where children meet, the mean of what they have there.
     n = children.shape[1]
     total = np.zeros((2 * n - 1,) * 3)
     count = np.zeros_like(total)
@@ -101,22 +102,24 @@ def restrict(children: NDArray[np.floating], present: NDArray[np.bool_]) -> NDAr
             block = np.asarray(children[child], np.float64)
             low = min(low, float(block.min()))
         else:
-            block = _continued(children, present, offset)
+            block = _continue_siblings(children, present, offset)
         place = tuple(slice(at * (n - 1), at * (n - 1) + n) for at in offset)
         total[place] += block
         count[place] += 1
     fine = total / count
     fitted = fine
+    # The trilinear basis and its mass matrix are products over axes, so the fit is one along each in turn.
     for axis in range(3):
-        fitted = np.moveaxis(_fit_line(np.moveaxis(fitted, axis, 0)), 0, axis)
+        fitted = np.moveaxis(_fit_first_axis(np.moveaxis(fitted, axis, 0)), 0, axis)
     if not fitted.min() < low:
         return fitted
     above = np.maximum(fitted - low, 0)
-    kept = 8 * _mass(above)
-    return low + above * (_mass(fine - low) / kept if kept > 0 else 0.0)
+    # A cell of the coarse block has the volume of eight fine ones.
+    kept = 8 * _block_mass(above)
+    return low + above * (_block_mass(fine - low) / kept if kept > 0 else 0.0)
 
 
-def _gather(
+def _merge_old_leaves(
     values: NDArray[np.floating],
     known: dict[int, int],
     held: set[int],
@@ -130,13 +133,13 @@ def _gather(
         return values[known[key]]
     if level >= deepest or key not in held:
         return None
-    found = [_gather(values, known, held, level + 1, 2 * index + offset, deepest) for offset in CHILDREN]
-    present = np.array([block is not None for block in found])
+    blocks = [_merge_old_leaves(values, known, held, level + 1, 2 * index + offset, deepest) for offset in CHILDREN]
+    present = np.array([block is not None for block in blocks])
     empty = np.zeros(values.shape[1:])
-    return restrict(np.stack([empty if block is None else block for block in found]), present)
+    return restrict(np.stack([empty if block is None else block for block in blocks]), present)
 
 
-def _ancestors(forest: Forest) -> set[int]:
+def _keys_of_ancestors(forest: Forest) -> set[int]:
     """Keys of all cubes that hold a leaf and are none."""
     keys: set[int] = set()
     for up in range(1, int(forest.level.max(initial=0)) + 1):
@@ -145,24 +148,25 @@ def _ancestors(forest: Forest) -> set[int]:
     return keys
 
 
-def _continued(
+def _continue_siblings(
     children: NDArray[np.floating], present: NDArray[np.bool_], offset: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """A missing block: the faces, edges or corners it shares with the nearest siblings, continued; their mean."""
     n = children.shape[1]
-    away = np.abs(CHILDREN - offset).sum(axis=1)
-    nearest = np.flatnonzero(present & (away == away[present].min()))
+    # 1 for siblings that share a face with the missing one, 2 for an edge, 3 for the corner.
+    distance = np.abs(CHILDREN - offset).sum(axis=1)
+    nearest = np.flatnonzero(present & (distance == distance[present].min()))
     block = np.zeros((n,) * 3)
     for sibling in nearest:
-        part = np.asarray(children[sibling], np.float64)
+        shared = np.asarray(children[sibling], np.float64)
         for axis in range(3):
             if CHILDREN[sibling, axis] != offset[axis]:
-                part = np.take(part, [n - 1 if offset[axis] else 0], axis=axis)
-        block += part
+                shared = np.take(shared, [n - 1 if offset[axis] else 0], axis=axis)
+        block += shared  # constant along the axes that were cut to one vertex
     return block / len(nearest)
 
 
-def _fit_line(fine: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fit_first_axis(fine: NDArray[np.float64]) -> NDArray[np.float64]:
     """Least-squares piecewise linear fit along the first axis, from ``2 n - 1`` vertices to ``n``.
 
     With the mass matrices M of linear elements (spacing 1 and 2) and the interpolation P it solves
@@ -170,6 +174,7 @@ def _fit_line(fine: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     from scipy.linalg import solve_banded
 
+    # load = M_fine f, right = P^T load, both without the common factor of a sixth.
     load = 4 * fine
     load[[0, -1]] /= 2
     load[1:] += fine[:-1]
@@ -184,7 +189,7 @@ def _fit_line(fine: NDArray[np.float64]) -> NDArray[np.float64]:
     return solve_banded((1, 1), bands, right.reshape(n, -1)).reshape(right.shape)
 
 
-def _mass(block: NDArray[np.float64]) -> float:
+def _block_mass(block: NDArray[np.float64]) -> float:
     """Integral of a block's trilinear field, in units of its own cells."""
     inner = block
     for _ in range(3):
@@ -193,9 +198,17 @@ def _mass(block: NDArray[np.float64]) -> float:
 
 
 @njit(cache=True, error_model="numpy", parallel=True)
-def _refine(values: Any, source: Any, offset: Any, scale: Any, target: Any, out: Any) -> None:
+def _interpolate_leaves(
+    values: NDArray[np.floating],
+    source: NDArray[np.int64],
+    offset: NDArray[np.floating],
+    scale: NDArray[np.floating],
+    target: NDArray[np.int64],
+    out: NDArray[np.floating],
+) -> None:
     """Each target leaf's vertices, at ``offset + scale * (i, k, j)`` among those of its source leaf."""
     n = values.shape[1]
+    # Each target is written by one thread; where a leaf is the same in both forests it is copied, bit for bit.
     for item in prange(source.size):
         block, into = values[source[item]], out[target[item]]
         if scale[item] == 1.0:
@@ -203,7 +216,7 @@ def _refine(values: Any, source: Any, offset: Any, scale: Any, target: Any, out:
             continue
         for i in range(n):
             x = offset[item, 0] + scale[item] * i
-            a = min(int(x), n - 2)
+            a = min(int(x), n - 2)  # on the upper face the last cell, with a weight of 1 on its end
             wx = x - a
             for k in range(n):
                 z = offset[item, 1] + scale[item] * k

@@ -9,7 +9,6 @@ the same result at any number of threads.
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 from numba import njit, prange
@@ -35,7 +34,7 @@ def sample(
     ny: int,
     fill: float = 0.0,
 ) -> NDArray[np.float32]:
-    """The field at the points ``(x0 + i dx, z0 + k dz, y0 + j dy)``.
+    """The field at the points ``(x0 + i dx, z0 + k dz, y0 + j dy)`` of a lattice.
 
     Parameters
     ----------
@@ -129,6 +128,15 @@ def sample_volume(
 ) -> NDArray[np.float32]:
     """The field's means over the voxels of a tomogram, one voxel a detector pixel.
 
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        Densities at the vertices, ``[leaf, x, z, y]``.
+    forest : Forest
+        Their leaves.
+    n_u, thickness_px, n_v : int
+        Voxels along x, z and y; the tomogram is centred at the origin of the geometry.
+
     Returns
     -------
     ndarray of float32, shape (n_u, thickness_px, n_v)
@@ -143,6 +151,7 @@ def locate(forest: Forest, points: ArrayLike) -> NDArray[np.int64]:
 
     Parameters
     ----------
+    forest : Forest
     points : array_like, shape (n_points, 3)
         Points ``(x, z, y)`` in detector pixels.
 
@@ -155,34 +164,45 @@ def locate(forest: Forest, points: ArrayLike) -> NDArray[np.int64]:
     owner = np.full(len(where), -1, np.int64)
     touched = np.full(len(where), forest.n_leaves, np.int64)
     for level in range(int(forest.level.max(initial=0)) + 1):
+        # The cube of this level that a point lies in; one on a face, but for rounding, in the upper of the two.
         cell = where / (forest.root_px / (1 << level))
         nearest = np.round(cell)
         on_face = np.abs(cell - nearest) < 1e-9 * np.maximum(1, np.abs(cell))
         index = np.where(on_face, nearest, np.floor(cell)).astype(np.int64)
         levels = np.full(len(where), level)
+        # A point on a face touches the cubes below it too, one on an edge or corner those of every combination of axes.
         for down in itertools.product((0, 1), repeat=3):
             shift = np.array(down)
-            found = find(forest, levels, index - shift)
-            found[~(on_face | (shift == 0)).all(axis=1)] = -1
+            leaf = find(forest, levels, index - shift)
+            leaf[~(on_face | (shift == 0)).all(axis=1)] = -1
             if not shift.any():
-                owner = np.maximum(owner, found)
+                owner = np.maximum(owner, leaf)
             else:
-                touched = np.where(found >= 0, np.minimum(touched, found), touched)
+                touched = np.where(leaf >= 0, np.minimum(touched, leaf), touched)
     return np.where((owner < 0) & (touched < forest.n_leaves), touched, owner)
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _fill_box(block: Any, first: Any, stop: Any, base: Any, rate: Any, out: Any) -> None:
+def _fill_box(
+    block: NDArray[np.floating],
+    first: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    base: NDArray[np.float64],
+    rate: NDArray[np.float64],
+    out: NDArray[np.float32],
+) -> None:
     """One leaf's values on part of the lattice: a row of vertices along y is mixed from four, then interpolated."""
     n = block.shape[0]
     ny = stop[2] - first[2]
     if ny <= 0:
         return
     one = np.float32(1)
+    # Cells and fractions along y are the same for all rows: found once, in double precision before they are split.
     cell = np.empty(ny, np.int32)
     part = np.empty(ny, np.float32)
     for j in range(ny):
         at = base[2] + rate[2] * (first[2] + j)
+        # The clamp keeps points on the upper face, and those off by rounding, in the last cell.
         below = min(max(int(at), 0), n - 2)
         cell[j] = below
         part[j] = at - below
@@ -198,6 +218,7 @@ def _fill_box(block: Any, first: Any, stop: Any, base: Any, rate: Any, out: Any)
             w00, w01 = (one - wx) * (one - wz), (one - wx) * wz
             w10, w11 = wx * (one - wz), wx * wz
             r00, r01, r10, r11 = block[a, c], block[a, c + 1], block[a + 1, c], block[a + 1, c + 1]
+            # All n vertices, needed or not: this loop vectorizes, and the gather below then reads from one short row.
             for j in range(n):
                 row[j] = w00 * r00[j] + w01 * r01[j] + w10 * r10[j] + w11 * r11[j]
             line = out[i, k, first[2] : stop[2]]
@@ -207,14 +228,29 @@ def _fill_box(block: Any, first: Any, stop: Any, base: Any, rate: Any, out: Any)
 
 
 @njit(cache=True, error_model="numpy", parallel=True)
-def _fill_leaves(values: Any, first: Any, stop: Any, base: Any, rate: Any, out: Any) -> None:
+def _fill_leaves(
+    values: NDArray[np.floating],
+    first: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    base: NDArray[np.float64],
+    rate: NDArray[np.float64],
+    out: NDArray[np.float32],
+) -> None:
+    """Every leaf's own points; no two leaves write the same one."""
     for leaf in prange(values.shape[0]):
         _fill_box(values[leaf], first[leaf], stop[leaf], base[leaf], rate[leaf], out)
 
 
 @njit(cache=True, error_model="numpy")
 def _fill_upper_faces(
-    values: Any, leaves: Any, first: Any, stop: Any, closed: Any, base: Any, rate: Any, out: Any
+    values: NDArray[np.floating],
+    leaves: NDArray[np.int64],
+    first: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    closed: NDArray[np.int64],
+    base: NDArray[np.float64],
+    rate: NDArray[np.float64],
+    out: NDArray[np.float32],
 ) -> None:
     """Points on upper faces. Owners are written later; of other leaves the lowest-numbered writes last."""
     for at in range(leaves.size - 1, -1, -1):

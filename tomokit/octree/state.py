@@ -12,11 +12,22 @@ from tomokit.errors import InputError
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import check_disjoint
 
-_NAMES = ("origin_px", "root_px", "roots", "n", "level", "index")
+_ARRAY_NAMES = ("origin_px", "root_px", "roots", "n", "level", "index")
 
 
 def to_arrays(forest: Forest) -> dict[str, NDArray[Any]]:
-    """Everything a forest is, as arrays by the names of its fields."""
+    """A forest as named arrays for the state file.
+
+    Parameters
+    ----------
+    forest : Forest
+
+    Returns
+    -------
+    dict of ndarray
+        By the names of the forest's fields: ``origin_px`` and ``root_px`` (float64), ``roots`` and ``n`` (int64),
+        ``level`` and ``index`` (int32).
+    """
     return {
         "origin_px": np.array(forest.origin_px, np.float64),
         "root_px": np.array(forest.root_px, np.float64),
@@ -28,34 +39,43 @@ def to_arrays(forest: Forest) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Forest:
-    """The forest that :func:`to_arrays` was given.
+    """The forest that :func:`to_arrays` made arrays of.
+
+    Parameters
+    ----------
+    arrays : mapping of ndarray
+        Arrays by name; others than the forest's may be among them.
+
+    Returns
+    -------
+    Forest
 
     Raises
     ------
     InputError
         If an array is missing or misshapen, or leaves overlap or lie outside the box.
     """
-    for name in _NAMES:
+    for name in _ARRAY_NAMES:
         if name not in arrays:
             raise InputError("missing", field=f"octree array {name}", remedy="use a state file that is complete")
-    given = {name: np.asarray(arrays[name]) for name in _NAMES}
+    fields = {name: np.asarray(arrays[name]) for name in _ARRAY_NAMES}
     for name in ("origin_px", "roots"):
-        if given[name].shape != (3,):
-            raise InputError(f"shape {given[name].shape} instead of (3,)", field=f"octree array {name}")
+        if fields[name].shape != (3,):
+            raise InputError(f"shape {fields[name].shape} instead of (3,)", field=f"octree array {name}")
     for name in ("root_px", "n"):
-        if given[name].shape != ():
-            raise InputError(f"shape {given[name].shape} instead of one number", field=f"octree array {name}")
-    if given["index"].ndim != 2 or given["index"].shape[1] != 3:
-        raise InputError(f"shape {given['index'].shape} instead of (leaves, 3)", field="octree array index")
-    x, z, y = (float(value) for value in given["origin_px"])
-    roots = tuple(int(value) for value in given["roots"])
+        if fields[name].shape != ():
+            raise InputError(f"shape {fields[name].shape} instead of one number", field=f"octree array {name}")
+    if fields["index"].ndim != 2 or fields["index"].shape[1] != 3:
+        raise InputError(f"shape {fields['index'].shape} instead of (leaves, 3)", field="octree array index")
+    x, z, y = (float(value) for value in fields["origin_px"])
+    roots = tuple(int(value) for value in fields["roots"])
     forest = Forest(
         origin_px=(x, z, y),
-        root_px=float(given["root_px"]),
+        root_px=float(fields["root_px"]),
         roots=(roots[0], roots[1], roots[2]),
-        n=int(given["n"]),
-        level=given["level"].astype(np.int32),
-        index=given["index"].astype(np.int32),
+        n=int(fields["n"]),
+        level=fields["level"].astype(np.int32),
+        index=fields["index"].astype(np.int32),
     )
     check_disjoint(forest)
     return forest

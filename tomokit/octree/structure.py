@@ -25,15 +25,17 @@ from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import CHILDREN, cell_keys
 
 SPLIT_FACTOR = 0.75
+"""Predicted contribution of a leaf's children over its own."""
 MERGE_FACTOR = 1.1
-_TIE = 1e-6
-_SCALE = 1e4
-_NODE_LIMIT = 20000
+"""Predicted contribution of a parent over the sum of its children's."""
+_TIE = 1e-6  # cost of a change, over the largest gain, so that of plans with equal sums the one that changes least wins
+_SCALE = 1e4  # of the objective: HiGHS stops within an absolute tolerance of the optimum
+_NODE_LIMIT = 20000  # of the branch-and-bound tree, which ends a search at the same place on any machine
 
 
 @dataclass(frozen=True)
 class Siblings:
-    """The sets of leaves that can merge.
+    """The sets of leaves that can merge into their parents.
 
     Attributes
     ----------
@@ -50,17 +52,39 @@ class Siblings:
     set_of: NDArray[np.int64]
 
     def sums(self, per_leaf: ArrayLike) -> NDArray[np.float64]:
-        """Sum over each set's leaves, shape (n_sets,)."""
+        """Sum a quantity over the leaves of each set.
+
+        Parameters
+        ----------
+        per_leaf : array_like, shape (n_leaves,)
+            The quantity of each leaf.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_sets,)
+        """
         chosen = self.set_of >= 0
         sums = np.bincount(self.set_of[chosen], np.asarray(per_leaf, float)[chosen], minlength=len(self.level))
         return sums.astype(np.float64)
 
 
 def siblings(forest: Forest, coarsest_level: int = 0) -> Siblings:
-    """Sets of siblings whose parent would be no coarser than `coarsest_level` and holds no deeper leaves."""
+    """Find the sets of siblings that can merge: their parent has no other leaves in it than they.
+
+    Parameters
+    ----------
+    forest : Forest
+    coarsest_level : int
+        Parents of a lower level than this are left out.
+
+    Returns
+    -------
+    Siblings
+    """
     level, index = forest.level.astype(np.int64), forest.index.astype(np.int64)
     child = np.flatnonzero(level > coarsest_level)
     parent = cell_keys(level[child] - 1, index[child] >> 1)
+    # Cubes that have leaves in them two levels down or more: as parents they are not free to become leaves.
     deeper: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     for up in range(2, int(level.max(initial=0)) + 1):
         deep = level >= up
@@ -85,13 +109,15 @@ def plan_update(
     push_roi: bool = False,
     time_limit_s: float = 20.0,
 ) -> Forest:
-    """The forest after one update; each leaf changes by one level at most.
+    """Plan one update of the forest and carry it out; each leaf changes by one level at most.
 
     Parameters
     ----------
     forest : Forest
+        The forest before the update.
     contribution : array_like, shape (n_leaves,)
-        Not negative; see :meth:`tomokit.octree.error_indicators.ErrorIndicators.contribution`.
+        What each leaf contributes to the error, not negative; see
+        :meth:`tomokit.octree.error_indicators.ErrorIndicators.contribution`.
     max_leaves : int
         The most leaves allowed after the update.
     finest_level, coarsest_level : int
@@ -103,8 +129,8 @@ def plan_update(
     push_roi : bool
         Put the number of leaves split in the region first, and merge none of it as long as that can be helped.
     time_limit_s : float
-        After which HiGHS is given up. The limit that is meant to hold is one on nodes, which gives the same answer
-        on any machine.
+        Seconds after which HiGHS is stopped. The limit that is meant to end a search is one on nodes, which gives the
+        same answer on any machine; this one is for emergencies.
 
     Returns
     -------
@@ -126,6 +152,7 @@ def plan_update(
     if not (np.isfinite(value) & (value >= 0)).all():
         raise InputError("a leaf's contribution is negative or not finite")
     sets = siblings(forest, coarsest_level)
+    # A set of s siblings becomes one leaf, so merging all sets is the least number of leaves that there can be.
     size = sets.sums(np.ones(forest.n_leaves)).astype(np.int64)
     least = forest.n_leaves - int((size - 1).sum())
     if least > max_leaves:
@@ -135,12 +162,15 @@ def plan_update(
             remedy=f"allow at least {least}",
         )
     candidates = np.flatnonzero(inside & (forest.level < finest_level))
-    after_split, after_merge = _predictions(forest, value, sets, candidates, indicator_history or IndicatorHistory())
+    after_split, after_merge = _predict_contributions(
+        forest, value, sets, candidates, indicator_history or IndicatorHistory()
+    )
     gain = np.concatenate([after_split - value[candidates], after_merge - sets.sums(value)])
-    program = _Program(forest, sets, candidates, size, max_leaves, time_limit_s)
+    program = _UpdateProgram(forest, sets, candidates, size, max_leaves, time_limit_s)
     # HiGHS stops within 1e-6 of the optimum; the scale lifts the steps between ties above that.
     largest = float(np.abs(gain).max(initial=0))
     objective = _SCALE * (gain / largest if largest > 0 else gain)
+    # Every change costs a little, later ones a little more: among equals, few changes and those of the first leaves.
     objective += _SCALE * _TIE * (1 + np.arange(objective.size) / max(1, objective.size))
     chosen = program.solve(objective)
     if push_roi and chosen is not None:
@@ -161,7 +191,22 @@ def plan_update(
 
 
 def apply(forest: Forest, sets: Siblings, split: ArrayLike, merge: ArrayLike) -> Forest:
-    """The forest with the leaves `split` split and the sets of siblings `merge` merged (both arrays of numbers)."""
+    """The forest after some leaves are split and some sets of siblings merged.
+
+    Parameters
+    ----------
+    forest : Forest
+    sets : Siblings
+        The sets of this forest, from :func:`siblings`.
+    split : array_like of int
+        Numbers of the leaves that are split into eight.
+    merge : array_like of int
+        Numbers of the sets that are merged into their parents.
+
+    Returns
+    -------
+    Forest
+    """
     split, merge = np.asarray(split, np.int64), np.asarray(merge, np.int64)
     keep = ~np.isin(sets.set_of, merge) | (sets.set_of < 0)
     keep[split] = False
@@ -171,7 +216,7 @@ def apply(forest: Forest, sets: Siblings, split: ArrayLike, merge: ArrayLike) ->
     return replace(forest, level=level.astype(np.int32), index=index.astype(np.int32))
 
 
-def _predictions(
+def _predict_contributions(
     forest: Forest,
     value: NDArray[np.float64],
     sets: Siblings,
@@ -188,8 +233,8 @@ def _predictions(
 
 
 @dataclass(frozen=True)
-class _Program:
-    """The constraints. Variables are binary, one a split and one a merge; keeping a leaf is neither."""
+class _UpdateProgram:
+    """The constraints of an update: binary variables, one for each split and each merge; 0 keeps the leaves."""
 
     forest: Forest
     sets: Siblings
@@ -205,9 +250,11 @@ class _Program:
         from scipy.optimize import Bounds, LinearConstraint, milp
         from scipy.sparse import coo_array
 
+        # Variables: first the candidates for a split, then the sets that may merge.
         n = objective.size
         if not n:
             return np.zeros(0, bool)
+        # A split makes seven leaves more, a merge of s siblings s - 1 less.
         budget = np.concatenate([np.full(self.candidates.size, 7.0), -(self.size - 1.0)])
         set_of = self.sets.set_of[self.candidates]
         # A leaf that is split cannot merge: one row for each leaf that could do either.
@@ -219,12 +266,13 @@ class _Program:
         if either.size:
             constraints.append(LinearConstraint(exclusive, -np.inf, np.ones(either.size)))
         if bound is not None:
+            # The bound is on a whole number; half of one is room for rounding.
             constraints.append(LinearConstraint(bound[None, :], -np.inf, at_most + 0.5))
-        found = milp(
+        solution = milp(
             objective,
             integrality=np.ones(n),
             bounds=Bounds(0, 1),
             constraints=constraints,
             options={"time_limit": self.time_limit_s, "node_limit": _NODE_LIMIT, "mip_rel_gap": 0.0},
         )
-        return None if found.x is None else np.round(found.x).astype(bool)
+        return None if solution.x is None else np.round(solution.x).astype(bool)

@@ -1,4 +1,4 @@
-"""Shifts along the tilt axis: the projector's part in y.
+"""Shifts of views along the tilt axis: what projection means in y.
 
 A voxel and a pixel are both one unit long in y, so a view that is shifted by ``dv`` shares each row between two
 detector rows, ``1 - f`` and ``f`` with ``f = dv - floor(dv)``. Applied to the stack, after the projection across it.
@@ -16,7 +16,7 @@ def shift_rows(stack: NDArray[np.floating], dv_px: NDArray[np.float64], n_out: i
     Parameters
     ----------
     stack : ndarray, shape (n_views, n_u, n_in)
-        Views whose rows are centred.
+        Views ``[tilt, u, y]`` whose rows are centred.
     dv_px : ndarray of float64, shape (n_views,)
         Shift of each view towards higher y in pixels.
     n_out : int
@@ -24,14 +24,17 @@ def shift_rows(stack: NDArray[np.floating], dv_px: NDArray[np.float64], n_out: i
 
     Returns
     -------
-    ndarray, shape (n_views, n_u, n_out)
+    ndarray like `stack`, shape (n_views, n_u, n_out)
+        ``[tilt, u, y]``; rows that nothing was moved to are 0.
     """
     n_views, n_u, n_in = stack.shape
     out = np.zeros((n_views, n_u, n_out), stack.dtype)
     for t in range(n_views):
+        # Both are centred: rows of the result lie half the difference in numbers of rows farther on.
         offset = float(dv_px[t]) + (n_out - n_in) / 2
         whole = int(np.floor(offset))
         fraction = offset - whole
+        # Each row is shared between the row `whole` on from it and the next.
         for shift, weight in ((whole, 1.0 - fraction), (whole + 1, fraction)):
             first, last = max(0, -shift), min(n_in, n_out - shift)
             if weight > 0 and last > first:

@@ -14,10 +14,10 @@ every term is bounded, so nothing cancels near 0 or 90 degrees.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 MAX_TAPS = 3
 """Most pixels that one voxel meets: its footprint and the pixel are ``c + s + 1 <= 2.42`` wide together."""
@@ -25,7 +25,7 @@ MAX_TAPS = 3
 
 @njit(cache=True, error_model="numpy")
 def box_profile(theta: float) -> tuple[float, float, float, float, float]:
-    """Constants of the trapezoid under a tilt.
+    """Constants of the trapezoid that a voxel is seen as under a tilt.
 
     Parameters
     ----------
@@ -40,21 +40,32 @@ def box_profile(theta: float) -> tuple[float, float, float, float, float]:
     """
     c, s = abs(math.cos(theta)), abs(math.sin(theta))
     ramp = min(c, s)
+    # Along an axis there is no ramp: q is 0 there, and curve must not be infinite, since 0 times infinity is NaN.
     curve = 0.5 / ramp if ramp > 1e-9 else 0.0
     return (1.0 + c + s) / 2.0, abs(c - s) / 2.0, ramp, curve, 1.0 / max(c, s)
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def _integral(d: Any, half_top: Any, ramp: Any, curve: Any, height: Any) -> Any:
-    a = abs(d)
-    q = min(max(a - half_top, np.float32(0)), ramp)
-    g = height * (min(a, half_top) + q - curve * q * q)
+def _footprint_integral(
+    d: np.float32, half_top: np.float32, ramp: np.float32, curve: np.float32, height: np.float32
+) -> np.float32:
+    """``G(d)``: the trapezoid's integral from its centre to `d`, with ``curve = 1 / (2 r)``."""
+    distance = abs(d)
+    q = min(max(distance - half_top, np.float32(0)), ramp)
+    g = height * (min(distance, half_top) + q - curve * q * q)
     return g if d >= 0 else -g
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def box_row_weights(start: float, step: float, n: int, profile: Any, first: Any, weight: Any) -> None:
-    """Pixels and weights of a row of voxels along x.
+def box_row_weights(
+    start: float,
+    step: float,
+    n: int,
+    profile: tuple[float, float, float, float, float],
+    first: NDArray[np.int32],
+    weight: NDArray[np.float32],
+) -> None:
+    """Detector pixels that a row of voxels along x meets, and with what weights.
 
     Parameters
     ----------
@@ -71,17 +82,20 @@ def box_row_weights(start: float, step: float, n: int, profile: Any, first: Any,
     """
     half_width, half_top, ramp, curve, height = profile
     b, r, k, h = np.float32(half_top), np.float32(ramp), np.float32(curve), np.float32(height)
+    # Typed constants: a Python number would lift the whole loop to double precision.
     one, two, three = np.float32(1), np.float32(2), np.float32(3)
     for i in range(n):
+        # The position in double precision, where the integer part of a column takes ten of a single's 24 bits.
         centre = start + step * i
         below = np.floor(centre - half_width)
         first[i] = np.int32(below) + np.int32(1)
         # Single precision is enough from here: the lower edge of the first pixel, relative to the voxel's centre.
         d = np.float32(below - centre + 0.5)
-        g0 = _integral(d, b, r, k, h)
-        g1 = _integral(d + one, b, r, k, h)
-        g2 = _integral(d + two, b, r, k, h)
-        g3 = _integral(d + three, b, r, k, h)
+        # Neighbouring pixels share an edge: four integrals make three weights.
+        g0 = _footprint_integral(d, b, r, k, h)
+        g1 = _footprint_integral(d + one, b, r, k, h)
+        g2 = _footprint_integral(d + two, b, r, k, h)
+        g3 = _footprint_integral(d + three, b, r, k, h)
         weight[0, i] = g1 - g0
         weight[1, i] = g2 - g1
         weight[2, i] = g3 - g2

@@ -15,7 +15,7 @@ from tomokit.geometry import TiltGeometry, centre
 
 
 def footprint_integral(d: NDArray[np.float64], theta: float) -> NDArray[np.float64]:
-    """Mass of a unit voxel's footprint left of `d`.
+    """How much of a unit voxel's footprint lies to the left of `d`.
 
     Parameters
     ----------
@@ -33,12 +33,13 @@ def footprint_integral(d: NDArray[np.float64], theta: float) -> NDArray[np.float
     if min(c, s) < 1e-7:
         return np.clip(d / max(c, s) + 0.5, 0.0, 1.0)
     a, b = (c + s) / 2, abs(c - s) / 2
+    # The quotient below cancels near an axis, which is why it is taken from the limit there.
     square = sum(sign * np.maximum(d + edge, 0.0) ** 2 for sign, edge in ((1, a), (-1, b), (-1, -b), (1, -a)))
     return np.asarray(square / (2 * c * s))
 
 
 def view_matrix(geometry: TiltGeometry, view: int, n_x: int, n_z: int) -> csr_array:
-    """Weights of one view as a sparse matrix.
+    """Weights of all voxel columns in all detector columns of one view, as a sparse matrix.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ def view_matrix(geometry: TiltGeometry, view: int, n_x: int, n_z: int) -> csr_ar
     position = x * np.cos(theta) - z * np.sin(theta) + geometry.shift_u_px[view] + centre(geometry.n_u)
     position = position.ravel()
     columns, rows, weights = [], [], []
+    # A footprint is at most 2.42 px wide with its pixel: two columns on either side of the nearest one hold it.
     for offset in range(-2, 3):
         pixel = np.rint(position).astype(int) + offset
         weight = footprint_integral(pixel + 0.5 - position, theta) - footprint_integral(pixel - 0.5 - position, theta)
@@ -72,14 +74,42 @@ def view_matrix(geometry: TiltGeometry, view: int, n_x: int, n_z: int) -> csr_ar
 
 
 def forward(volume: NDArray[np.floating], geometry: TiltGeometry) -> NDArray[np.float64]:
-    """Line integrals ``[tilt, u, y]`` in pixels of a volume ``[x, z, y]``, without shifts along the axis."""
+    """Line integrals of a volume, without shifts along the axis.
+
+    Parameters
+    ----------
+    volume : ndarray, shape (n_x, n_z, n_y)
+        Density ``[x, z, y]``.
+    geometry : TiltGeometry
+        Angles, shifts across the axis and detector width.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_views, n_u, n_y)
+        ``[tilt, u, y]``, in pixels times density.
+    """
     n_x, n_z, n_y = volume.shape
     columns = np.asarray(volume, np.float64).reshape(n_x * n_z, n_y)
     return np.stack([view_matrix(geometry, t, n_x, n_z) @ columns for t in range(geometry.n_views)])
 
 
 def adjoint(stack: NDArray[np.floating], geometry: TiltGeometry, n_x: int, n_z: int) -> NDArray[np.float64]:
-    """Back-projection ``[x, z, y]`` of a stack ``[tilt, u, y]``: the transpose of :func:`forward`."""
+    """Back-project a stack: the transpose of :func:`forward`.
+
+    Parameters
+    ----------
+    stack : ndarray, shape (n_views, n_u, n_y)
+        ``[tilt, u, y]``.
+    geometry : TiltGeometry
+        Angles, shifts across the axis and detector width.
+    n_x, n_z : int
+        Voxel columns.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_x, n_z, n_y)
+        ``[x, z, y]``.
+    """
     volume = np.zeros((n_x * n_z, stack.shape[2]))
     for t in range(geometry.n_views):
         volume += view_matrix(geometry, t, n_x, n_z).T @ np.asarray(stack[t], np.float64)

@@ -16,13 +16,15 @@ from tomokit.projector.vertex_footprint import footprint, footprint_half_width
 
 
 def view_matrix(forest: Forest, geometry: TiltGeometry, view: int) -> csr_array:
-    """Weights of one view.
+    """Weights of all vertices in all detector pixels of one view, as a sparse matrix.
 
     Parameters
     ----------
     forest : Forest
     geometry : TiltGeometry
+        Angles, shifts and detector.
     view : int
+        Index of the view.
 
     Returns
     -------
@@ -35,18 +37,19 @@ def view_matrix(forest: Forest, geometry: TiltGeometry, view: int) -> csr_array:
     side[0], side[-1] = 0, 2
     rows, columns, weights = [], [], []
     for leaf, (corner, h) in enumerate(zip(forest.corner_px, forest.spacing_px, strict=True)):
-        across = _across(geometry, view, corner, h, n, theta, side)
-        along = _along(geometry, view, corner[2], h, n)
-        for u, vertex, weight in across:
-            for v, j, share in along:
+        # A vertex's weight in a pixel is a product: one factor across the tilt axis, one along it.
+        across = _weights_across(geometry, view, corner, h, n, theta, side)
+        along = _weights_along(geometry, view, corner[2], h, n)
+        for u, vertex, weight_across in across:
+            for v, j, weight_along in along:
                 rows.append(u * geometry.n_v + v)
                 columns.append(leaf * n**3 + vertex * n + j)
-                weights.append(weight * share)
+                weights.append(weight_across * weight_along)
     shape = (geometry.n_u * geometry.n_v, forest.n_leaves * n**3)
     return csr_array((weights, (rows, columns)), shape=shape)
 
 
-def _across(
+def _weights_across(
     geometry: TiltGeometry,
     view: int,
     corner: NDArray[np.float64],
@@ -56,7 +59,7 @@ def _across(
     side: NDArray[np.int_],
 ) -> list[tuple[int, int, float]]:
     """Detector column, vertex column ``i * n + k`` and weight."""
-    found = []
+    entries = []
     half_width = footprint_half_width(theta, h)
     for i in range(n):
         for k in range(n):
@@ -68,40 +71,66 @@ def _across(
             if u.size == 0:
                 continue
             weight = footprint(u - position, theta, h, int(side[i]), int(side[k]))
-            found += [(int(at), i * n + k, float(w)) for at, w in zip(u, weight, strict=True) if w != 0]
-    return found
+            entries += [(int(at), i * n + k, float(w)) for at, w in zip(u, weight, strict=True) if w != 0]
+    return entries
 
 
-def _along(geometry: TiltGeometry, view: int, lower: float, h: float, n: int) -> list[tuple[int, int, float]]:
-    """Detector row, vertex and share of the row's mean.
+def _weights_along(geometry: TiltGeometry, view: int, lower: float, h: float, n: int) -> list[tuple[int, int, float]]:
+    """Detector row, vertex along y and its weight in the row's mean.
 
     A leaf owns the rows whose centres lie from its lower end up to, not including, its upper one, and gives the mean
     over what of a row lies in it. The field is linear between vertices and ends: there the trapezoid rule is exact.
     """
-    found = []
+    entries = []
     for v in range(geometry.n_v):
         middle = (v - centre(geometry.n_v) - geometry.shift_v_px[view] - lower) / h
         if not 0 <= middle < n - 1:
             continue
         low, high = max(middle - 0.5 / h, 0.0), min(middle + 0.5 / h, n - 1.0)
         knots = np.unique([low, *(j for j in range(n) if low < j < high), high])
-        share = np.zeros(n)
+        weight = np.zeros(n)
         for j in range(n):
             hat = np.maximum(0.0, 1 - np.abs(knots - j))
-            share[j] = np.diff(knots) @ (hat[1:] + hat[:-1]) / 2 / (high - low)
-        found += [(v, int(j), float(share[j])) for j in np.flatnonzero(share)]
-    return found
+            weight[j] = np.diff(knots) @ (hat[1:] + hat[:-1]) / 2 / (high - low)
+        entries += [(v, int(j), float(weight[j])) for j in np.flatnonzero(weight)]
+    return entries
 
 
 def forward(rho: NDArray[np.floating], forest: Forest, geometry: TiltGeometry) -> NDArray[np.float64]:
-    """Line integrals ``[tilt, u, y]`` in pixels of densities ``[leaf, x, z, y]``."""
+    """Line integrals of a density on leaves.
+
+    Parameters
+    ----------
+    rho : ndarray, shape (n_leaves, n, n, n)
+        Density ``[leaf, x, z, y]`` at the vertices.
+    forest : Forest
+    geometry : TiltGeometry
+
+    Returns
+    -------
+    ndarray of float64, shape (n_views, n_u, n_v)
+        ``[tilt, u, y]``, in pixels times density.
+    """
     flat = np.asarray(rho, np.float64).ravel()
     views = [view_matrix(forest, geometry, t) @ flat for t in range(geometry.n_views)]
     return np.stack(views).reshape(geometry.n_views, geometry.n_u, geometry.n_v)
 
 
 def adjoint(stack: NDArray[np.floating], forest: Forest, geometry: TiltGeometry) -> NDArray[np.float64]:
-    """Back-projection ``[leaf, x, z, y]`` of a stack ``[tilt, u, y]``: the transpose of :func:`forward`."""
+    """Back-project a stack onto leaves: the transpose of :func:`forward`.
+
+    Parameters
+    ----------
+    stack : ndarray, shape (n_views, n_u, n_v)
+        ``[tilt, u, y]``.
+    forest : Forest
+    geometry : TiltGeometry
+
+    Returns
+    -------
+    ndarray of float64, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``.
+    """
     flat = np.zeros(int(np.prod(forest.values_shape)))
     for t in range(geometry.n_views):
         flat += view_matrix(forest, geometry, t).T @ np.asarray(stack[t], np.float64).ravel()

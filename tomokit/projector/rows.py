@@ -8,13 +8,21 @@ multiply-adds and the loop is bound by arithmetic, not by stores.
 
 from __future__ import annotations
 
-from typing import Any
-
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 
 @njit(cache=True, fastmath={"contract"}, error_model="numpy")
-def add_weighted_rows(dst: Any, src: Any, row: Any, weight: Any, n: int, y0: int, y1: int) -> None:
+def add_weighted_rows(
+    dst: NDArray[np.float32],
+    src: NDArray[np.float32],
+    row: NDArray[np.int32],
+    weight: NDArray[np.float32],
+    n: int,
+    y0: int,
+    y1: int,
+) -> None:
     """Add weighted rows of `src` to `dst` over ``y0 <= y < y1``, in the order given.
 
     Parameters
@@ -35,12 +43,14 @@ def add_weighted_rows(dst: Any, src: Any, row: Any, weight: Any, n: int, y0: int
     out = dst[y0:y1]
     m = y1 - y0
     e = 0
+    # Written out by hand: an inner loop over rows would load and store `out` once for each of them.
     while n - e >= 8:
         a0, a1, a2, a3 = src[row[e], y0:y1], src[row[e + 1], y0:y1], src[row[e + 2], y0:y1], src[row[e + 3], y0:y1]
         a4, a5, a6, a7 = src[row[e + 4], y0:y1], src[row[e + 5], y0:y1], src[row[e + 6], y0:y1], src[row[e + 7], y0:y1]
         w0, w1, w2, w3 = weight[e], weight[e + 1], weight[e + 2], weight[e + 3]
         w4, w5, w6, w7 = weight[e + 4], weight[e + 5], weight[e + 6], weight[e + 7]
         for y in range(m):
+            # One sum after the other, not a tree: the order in which rows are listed is the order of addition.
             s = out[y] + w0 * a0[y]
             s += w1 * a1[y]
             s += w2 * a2[y]
@@ -51,6 +61,7 @@ def add_weighted_rows(dst: Any, src: Any, row: Any, weight: Any, n: int, y0: int
             s += w7 * a7[y]
             out[y] = s
         e += 8
+    # What is left is 0 to 7 rows: four, two and one of them.
     if n - e >= 4:
         a0, a1, a2, a3 = src[row[e], y0:y1], src[row[e + 1], y0:y1], src[row[e + 2], y0:y1], src[row[e + 3], y0:y1]
         w0, w1, w2, w3 = weight[e], weight[e + 1], weight[e + 2], weight[e + 3]

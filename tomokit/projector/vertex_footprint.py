@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 KNOTS = 64
-"""Table rows per pixel of fraction."""
+"""Steps per pixel in which tables have the fraction of a position; a table has one row more."""
 
-_LOWER, _INTERIOR, _UPPER = 0, 1, 2
-_SMALLEST = 1e-3
+_LOWER, _INTERIOR, _UPPER = 0, 1, 2  # where a vertex lies along one axis of its leaf
+_SMALLEST = 1e-3  # |cos| or |sin| below which a triangle counts as a delta function
 
 
 def _triangle_terms(side: int, width: float, mass: float) -> list[tuple[float, float, int]]:
@@ -36,8 +36,8 @@ def _triangle_terms(side: int, width: float, mass: float) -> list[tuple[float, f
     """
     # A half triangle has half the mass and its centroid at a third.
     if width < _SMALLEST * mass:
-        share, centroid = (1.0, 0.0) if side == _INTERIOR else (0.5, (1 - side) * width / 3)
-        return [(centroid, share * mass, 2)]
+        fraction, centroid = (1.0, 0.0) if side == _INTERIOR else (0.5, (1 - side) * width / 3)
+        return [(centroid, fraction * mass, 2)]
     peak = mass / width
     slope = peak / width
     if side == _INTERIOR:
@@ -71,26 +71,42 @@ def footprint(
     cos, sin = math.cos(theta), math.sin(theta)
     c, s = abs(cos), abs(sin)
     # x moves along u with the cosine, z against it with the sine; a negative factor mirrors the one-sided triangles.
-    first = _triangle_terms(side_x if cos >= 0 else 2 - side_x, h * c, h)
-    second = _triangle_terms(side_z if sin < 0 else 2 - side_z, h * s, h)
+    x_terms = _triangle_terms(side_x if cos >= 0 else 2 - side_x, h * c, h)
+    z_terms = _triangle_terms(side_z if sin < 0 else 2 - side_z, h * s, h)
     total = np.zeros_like(d)
-    for a, wa, pa in first:
-        for b, wb, pb in second:
+    for a, wa, pa in x_terms:
+        for b, wb, pb in z_terms:
+            # Two second derivatives and the box's first are to be integrated five times, which makes a delta a power
+            # of 4; a delta that is itself differentiated once or twice takes as much off.
             power = 4 - pa - pb
             scale = wa * wb / math.factorial(power)
             for edge, sign in ((-0.5, 1.0), (0.5, -1.0)):
                 total += sign * scale * np.maximum(d - (a + b + edge), 0.0) ** power
+    # Beyond the footprint all powers cancel but for rounding, which is not to widen it.
     half_width = footprint_half_width(theta, h)
     return np.where(np.abs(d) < half_width, total, 0.0)
 
 
 def footprint_half_width(theta: float, h: float) -> float:
-    """Half width in pixels of footprint and pixel together."""
+    """Distance on the detector beyond which a vertex has no weight: half the footprint and half a pixel.
+
+    Parameters
+    ----------
+    theta : float
+        Tilt in radians.
+    h : float
+        Vertex spacing in pixels.
+
+    Returns
+    -------
+    float
+        In pixels.
+    """
     return h * (abs(math.cos(theta)) + abs(math.sin(theta))) + 0.5
 
 
 def footprint_table(theta: float, h: float, taps: int) -> NDArray[np.float32]:
-    """All classes of a view and level as a table for the kernels.
+    """Tabulate the footprints of all classes of vertices of one view and level, for the kernels.
 
     Parameters
     ----------
@@ -108,11 +124,24 @@ def footprint_table(theta: float, h: float, taps: int) -> NDArray[np.float32]:
         ``floor(q) + 1``, ``floor(q) + 2``, ... for the fraction ``q - floor(q) = j / KNOTS``.
     """
     fraction = np.arange(KNOTS + 1)[:, None] / KNOTS
+    # Pixel floor(q) + 1 lies 1 - fraction right of q, and q half a footprint left of the vertex.
     d = 1.0 + np.arange(taps)[None, :] - fraction - footprint_half_width(theta, h)
     classes = [footprint(d, theta, h, side_x, side_z) for side_x in range(3) for side_z in range(3)]
     return np.stack(classes).astype(np.float32)
 
 
 def footprint_taps(theta: float, h: float) -> int:
-    """Most pixels that one vertex meets."""
+    """How many detector columns one vertex meets at most.
+
+    Parameters
+    ----------
+    theta : float
+        Tilt in radians.
+    h : float
+        Vertex spacing in pixels.
+
+    Returns
+    -------
+    int
+    """
     return math.floor(2 * footprint_half_width(theta, h)) + 1

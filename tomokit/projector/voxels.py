@@ -1,4 +1,4 @@
-"""The dense projector as an operator: ``A(volume)``, ``A.T(stack)``, ``A.views(indices)``."""
+"""The projector over voxels as a linear operator: ``A(volume)``, ``A.T(stack)``, ``A.views(indices)``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tomokit.projector import along_axis
 if TYPE_CHECKING:
     from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs
 
-_ROWS_PER_ITEM = 512
+_ROWS_PER_ITEM = 512  # rows along y of a work item on the CPU: a tile's rows of this length stay in cache
 
 
 class DenseProjector:
@@ -35,6 +35,13 @@ class DenseProjector:
         Voxels across and along the tilt axis; the detector's columns and rows if not given.
     backend : str
         ``"cpu"``, ``"cuda"`` or ``"reference"``.
+
+    Attributes
+    ----------
+    volume_shape, stack_shape : tuple of int
+        ``(n_x, n_z, n_y)`` and ``(n_views, n_u, n_v)``.
+    dtype : type
+        Of volumes and stacks: float32, or float64 on the reference backend.
 
     Raises
     ------
@@ -68,8 +75,19 @@ class DenseProjector:
         self._aligned_y = not geometry.shift_v_px.any() and self.volume_shape[2] == geometry.n_v
 
     def __call__(self, volume: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Line integrals ``[tilt, u, y]`` of a volume ``[x, z, y]``."""
-        volume = self._checked(volume, self.volume_shape, "volume")
+        """Line integrals of a volume.
+
+        Parameters
+        ----------
+        volume : ndarray, shape (n_x, n_z, n_y)
+            Density ``[x, z, y]``.
+
+        Returns
+        -------
+        ndarray, shape (n_views, n_u, n_v)
+            ``[tilt, u, y]``, in pixels times density.
+        """
+        volume = self._check_array(volume, self.volume_shape, "volume")
         if self.backend == "cuda":
             return self._on_devices.forward(volume)
         if self.backend == "reference":
@@ -80,17 +98,29 @@ class DenseProjector:
             from tomokit.projector.voxels_cpu import forward
 
             stack = np.zeros((*self.stack_shape[:2], self.volume_shape[2]), np.float32)
-            forward(volume, self.geometry.tilt_rad, self.geometry.shift_u_px, stack, self._slabs())
+            forward(volume, self.geometry.tilt_rad, self.geometry.shift_u_px, stack, self._n_slabs())
         if self._aligned_y:
             return stack
         return along_axis.shift_rows(stack, self.geometry.shift_v_px, self.stack_shape[2])
 
     def T(self, stack: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Back-projection ``[x, z, y]`` of a stack ``[tilt, u, y]``: the transpose, not the inverse."""
-        stack = self._checked(stack, self.stack_shape, "stack")
+        """Back-project a stack: the transpose of the projection, not its inverse.
+
+        Parameters
+        ----------
+        stack : ndarray, shape (n_views, n_u, n_v)
+            ``[tilt, u, y]``.
+
+        Returns
+        -------
+        ndarray, shape (n_x, n_z, n_y)
+            ``[x, z, y]``.
+        """
+        stack = self._check_array(stack, self.stack_shape, "stack")
         if self.backend == "cuda":
             return self._on_devices.adjoint(stack)
         if not self._aligned_y:
+            # The transpose of a shift is the shift back, rows shared in the same way.
             stack = along_axis.shift_rows(stack, -self.geometry.shift_v_px, self.volume_shape[2])
         if self.backend == "reference":
             from tomokit.projector import reference
@@ -103,7 +133,17 @@ class DenseProjector:
         return volume
 
     def views(self, index: ArrayLike) -> DenseProjector:
-        """The same volume seen by only some views (integer indices or a boolean mask)."""
+        """The projector of the same volume for only some of the views.
+
+        Parameters
+        ----------
+        index : array_like
+            Integer indices of views, or a boolean mask of shape (n_views,).
+
+        Returns
+        -------
+        DenseProjector
+        """
         n_x, n_z, n_y = self.volume_shape
         return DenseProjector(self.geometry.select(index), n_z, n_x, n_y, self.backend)
 
@@ -111,6 +151,16 @@ class DenseProjector:
         """An upper bound of ``||A||^2`` (with weights ``||W^(1/2) A||^2``) to rounding.
 
         All weights are non-negative, so the largest of ``A^T W A 1`` bounds the largest eigenvalue (Perron-Frobenius).
+
+        Parameters
+        ----------
+        weights : callable, optional
+            Multiplies a stack ``[tilt, u, y]`` by W, element by element; none if not given.
+
+        Returns
+        -------
+        float
+            In pixels squared, times the weights.
         """
         rays = self(np.ones(self.volume_shape, self.dtype))
         return float(self.T(rays if weights is None else weights(rays)).max())
@@ -123,7 +173,7 @@ class DenseProjector:
 
         return VoxelProjectorInSlabs(devices(), self.geometry, self.volume_shape)
 
-    def _slabs(self) -> int:
+    def _n_slabs(self) -> int:
         """Work items along y: one per 512 rows, more where a few views would leave threads idle."""
         import numba
 
@@ -134,7 +184,7 @@ class DenseProjector:
         wanted = -(-2 * numba.get_num_threads() // groups)
         return int(min(max(1, n_y // 32), max(wanted, -(-n_y // _ROWS_PER_ITEM))))
 
-    def _checked(self, array: NDArray[np.floating], shape: tuple[int, ...], name: str) -> NDArray[np.floating]:
+    def _check_array(self, array: NDArray[np.floating], shape: tuple[int, ...], name: str) -> NDArray[np.floating]:
         if array.shape != shape:
             raise InputError(f"{name} of shape {array.shape}, expected {shape}")
         return np.ascontiguousarray(array, self.dtype)

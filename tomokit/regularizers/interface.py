@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
-from tomokit.octree.faces import Faces
+from tomokit.octree.faces import Faces, shared_faces
 
 if TYPE_CHECKING:
     from tomokit.gpu.device import Device
@@ -52,7 +52,7 @@ class Field:
     @property
     def faces(self) -> Faces:
         """The neighbours: all pairs of leaves that share part of a face, found once for each forest."""
-        return self.forest.faces
+        return shared_faces(self.forest)
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
+from tomokit.octree.faces import shared_faces
 from tomokit.octree.lookup import CHILDREN
 from tomokit.regularizers.interface import Field
 
@@ -96,7 +97,7 @@ def places(forest: Forest) -> NDArray[np.int64]:
     for axis in range(3):
         for vertex in (0, n - 1):
             place[(slice(None), *[vertex if a == axis else slice(None) for a in range(3)])] = PLACES.index(OUTER)
-    faces = forest.faces
+    faces = shared_faces(forest)
     for face in range(faces.n_faces):
         axis, below, above = int(faces.axis[face]), int(faces.below[face]), int(faces.above[face])
         for leaf, vertex in ((below, n - 1), (above, 0)):

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from numba import cuda, float32
+from numpy.typing import NDArray
 
+from tomokit.gpu.arrays import DeviceArray
 from tomokit.gpu.device import Device
 from tomokit.gpu.interchange import for_numba
 from tomokit.octree.error_indicators import ErrorIndicators
@@ -16,12 +18,19 @@ from tomokit.octree.error_indicators import ErrorIndicators
 MOST_THREADS = 256
 
 
-def measure_leaf(values: Any, error: Any, largest: Any) -> None:
-    """Standard deviation and largest magnitude of one leaf's values; one block a leaf, threads a power of two.
+def measure_leaf(values: NDArray[np.float32], error: NDArray[np.float32], largest: NDArray[np.float32]) -> None:
+    """Kernel: standard deviation and largest magnitude of the densities of one leaf.
 
-    ``values[leaf, P]`` float32; written: ``error[leaf]`` and ``largest[leaf]``, float32. Two passes, because a variance
-    from sums of squares loses its digits where the mean is large. Sums are of threads, then by halves: their rounding
-    grows with the logarithm of their length only.
+    A block of threads, their number a power of two up to :data:`MOST_THREADS`, takes one leaf. Two passes, because a
+    variance from sums of squares loses its digits where the mean is large. Each thread sums every so many values, and
+    threads are summed by halves: in single precision the rounding of such sums grows slowly with their length.
+
+    Parameters
+    ----------
+    values : array of float32, shape (n_leaves, n**3)
+        Densities.
+    error, largest : array of float32, shape (n_leaves,), written
+        Standard deviation and largest absolute value.
     """
     sums = cuda.shared.array(MOST_THREADS, float32)
     tops = cuda.shared.array(MOST_THREADS, float32)
@@ -29,11 +38,12 @@ def measure_leaf(values: Any, error: Any, largest: Any) -> None:
     size = values.shape[1]
     mean = float32(0)
     top = float32(0)
+    # The first pass sums the values themselves, since the mean is still 0; the second their squared deviations from it.
     for pass_ in range(2):
         part = float32(0)
         for i in range(tid, size, threads):
-            away = values[leaf, i] - mean
-            part += away * away if pass_ else away
+            deviation = values[leaf, i] - mean
+            part += deviation * deviation if pass_ else deviation
             top = max(top, abs(values[leaf, i]))
         sums[tid], tops[tid] = part, top
         half = threads // 2
@@ -45,18 +55,31 @@ def measure_leaf(values: Any, error: Any, largest: Any) -> None:
             half //= 2
         cuda.syncthreads()
         mean = sums[0] / float32(size)
-        cuda.syncthreads()
+        cuda.syncthreads()  # all have read sums[0] before the next pass writes it
     if tid == 0:
         error[leaf], largest[leaf] = math.sqrt(mean), tops[0]
 
 
 @cache
 def _compiled() -> Any:
+    """The kernel, compiled when it is first asked for: importing this module needs no GPU."""
     return cuda.jit(measure_leaf)
 
 
-def measure_indicators(device: Device, density: Any) -> ErrorIndicators:
-    """ErrorIndicators of densities ``[leaf, x, z, y]`` on the device."""
+def measure_indicators(device: Device, density: DeviceArray) -> ErrorIndicators:
+    """Measure the error indicators of every leaf on a device; sums are in single precision.
+
+    Parameters
+    ----------
+    device : Device
+    density : array of float32, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``, on the device.
+
+    Returns
+    -------
+    ErrorIndicators
+        On the host.
+    """
     n_leaves = density.shape[0]
     with device:
         xp = device.xp
@@ -64,5 +87,5 @@ def measure_indicators(device: Device, density: Any) -> ErrorIndicators:
         _compiled()[n_leaves, device.block_threads](
             for_numba(density.reshape(n_leaves, -1)), for_numba(error), for_numba(largest)
         )
-        found = device.to_host(error).astype(np.float64), device.to_host(largest).astype(np.float64)
-    return ErrorIndicators(*found)
+        on_host = device.to_host(error).astype(np.float64), device.to_host(largest).astype(np.float64)
+    return ErrorIndicators(*on_host)

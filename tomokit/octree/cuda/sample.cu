@@ -1,12 +1,13 @@
 // The trilinear field of leaves on a regular lattice (tomokit/octree/sampling.py).
 //
-// Lattice point p of an axis lies at base + rate p among the vertices of a leaf. With a the vertex below and w the
-// rest,
+// Lattice point p of an axis lies at base + rate p, counted in the vertices of a leaf. With a, c and b the vertices
+// below it along x, z and y, and w what is left on each axis,
 //
 //     out[x, z, y] = sum over the eight corners of prod(1 - w or w) * values[leaf, a (+ 1), c (+ 1), b (+ 1)].
 //
-// Each leaf fills a box of points of its own, [first, stop) along the axes, so nothing is written twice; points on
-// faces beyond which there is no leaf belong to several and are filled by launches before, one box after the other.
+// Each leaf fills a box of points of its own, [first, stop) along the axes, so no two blocks write the same place.
+// Points on upper faces beyond which there is no leaf may belong to several; they are filled by launches of their own
+// before, one box after the other, so that the order decides.
 //
 // Defines: N. boxes [box, (first x, z, y, stop x, z, y)], places [box, (base x, z, y, rate x, z, y)]. A block's
 // threads run along y. Grid: blocks of (x, z) rows, boxes.
@@ -23,6 +24,7 @@ extern "C" __global__ void __launch_bounds__(LANES* ROWS_PER_BLOCK, 4) sample_bo
     const int depth = box[4] - box[1], rows = (box[3] - box[0]) * depth;
     for (int row = blockIdx.x * ROWS_PER_BLOCK + threadIdx.y; row < rows; row += gridDim.x * ROWS_PER_BLOCK) {
         const int x = box[0] + row / depth, z = box[1] + row % depth;
+        // Places in double precision: in single, those a thousand vertices from the base would be off by 1e-4.
         const double at_x = place[0] + place[3] * x, at_z = place[1] + place[4] * z;
         const int a = min(max((int)at_x, 0), N - 2), c = min(max((int)at_z, 0), N - 2);
         const float wx = (float)(at_x - a), wz = (float)(at_z - c);

@@ -1,1 +1,1 @@
-"""The projectors on a GPU: kernels, and what launches them."""
+"""The projectors on a GPU: CUDA kernels, and the classes that launch them."""

@@ -1,6 +1,7 @@
 // Weight of a cubic voxel on a detector pixel.
 //
-// Under a tilt the unit square is seen as a trapezoid of unit mass: half top b = |c - s| / 2, ramp r = min(c, s),
+// Under a tilt the unit square is seen as a trapezoid of unit mass (Long, Fessler and Balter, IEEE TMI 29, 1839, 2010;
+// derived in tomokit/projector/footprint.py): half top b = |c - s| / 2, ramp r = min(c, s),
 // height h = 1 / max(c, s), with c = |cos|, s = |sin|. Its integral from 0 to d is
 //
 //     G(d) = h (m + q - q |q| / (2 r)),    m = clip(d, -b, b),    q = clip(d - m, -r, r),
@@ -25,7 +26,7 @@ __device__ inline float box_integral(float d, Box box) {
     return middle + q - box.curve * fabsf(q) * q;
 }
 
-// The weight of a voxel that counts, 0 of one that does not.
+// The weight of a voxel that counts; 0 of one that does not, such as one beyond the volume's end.
 __device__ inline float box_weight(float d, Box box, bool counts) {
     return (counts ? box.height : 0.0f) * (box_integral(d + 0.5f, box) - box_integral(d - 0.5f, box));
 }

@@ -13,7 +13,7 @@
 
 __device__ inline int side_of(int i) { return i == 0 ? 0 : (i == N - 1 ? 2 : 1); }
 
-// The nine of a view and level, and where among them that of a vertex is.
+// The nine tables of a view and level; table_at says where among them that of a vertex begins.
 __device__ inline const float* tables_of(const float* __restrict__ tables, int t, int level, int levels) {
     return tables + ((long long)t * levels + level) * (9 * (KNOTS + 1) * PAD);
 }
@@ -22,6 +22,7 @@ __device__ inline int table_at(int side_x, int side_z) { return (3 * side_x + si
 
 __device__ inline float table_weight(const float* __restrict__ table, float fraction, int tap) {
     const float scaled = fraction * KNOTS;
+    // A fraction just below 1 may round up to KNOTS, and the last row has none after it.
     const int row = min((int)scaled, KNOTS - 1);
     table += row * PAD + tap;
     const float low = table[0], high = table[PAD];

@@ -1,4 +1,4 @@
-// Line integrals of leaf grids, gathered in the y-vertices of each slab.
+// Line integrals of the density on leaves, gathered in the y-vertices of each slab.
 //
 // Leaves of one level and one place along y, a slab, share their lattice along y. With rho [leaf, i, k, j] and the
 // weights of footprint.cuh,
@@ -7,17 +7,18 @@
 //     u_t = (x_leaf + i h) cos - (z_leaf + k h) sin + offset.
 //
 // A block owns a slab, a view and UNITS detector columns; a thread owns one (u, j). Its threads run along j first, so
-// that rows of rho are read whole, each of them by neighbouring u soon after. A block passes over leaves that none of
-// its columns meets; for the others it loops over the axis that rays cross slowly (k below 45 degrees, i above). On
-// the other one the vertices within half_width are at u-distances of h max(|cos|, |sin|): at most MOST of them.
+// that rows of rho are read whole, each of them by neighbouring u soon after. A block skips leaves that none of its
+// columns meets; for the others it loops over the axis along which a vertex's u changes slowly (k below 45 degrees, i
+// above). Along the other one vertices follow each other at u-distances of h max(|cos|, |sin|), so that at most MOST of
+// them lie within half_width of a column.
 //
 // A weight is the same for all j. Each thread computes those of one (u, step of the loop), and all read them from
 // shared memory.
 //
 // A value is written by one thread, which adds in the order of leaves: the same bits at each run.
 //
-// The window of MOST vertices is kept within the leaf, so that none has to be compared with its ends: those beyond the
-// half_width have the weight zero.
+// The window of MOST vertices is kept within the leaf, so that none has to be compared with its ends: those farther
+// than half_width have the weight zero.
 //
 // Defines: N, KNOTS, PAD (footprint.cuh); UNITS; MOST, at most N. A block is N x UNITS threads.
 
@@ -26,8 +27,8 @@
 
 #include "projector/cuda/footprint.cuh"
 
-// Over one leaf; vertices follow each other ROW_IN apart within a window, and firsts [out] are the windows' places in
-// `block`.
+// Sum over one leaf, added to `sum`. In memory the vertices of a window are ROW_IN apart, and firsts [out] says where
+// in `block` a window begins.
 template <int ROW_IN>
 __device__ inline float sum_of_leaf(
     float sum, const float* __restrict__ block, const float (*weights)[KEPT], const int* firsts) {
@@ -66,14 +67,16 @@ extern "C" __global__ void __launch_bounds__(N* UNITS, 4) leaf_project(
     for (int leaf = slab_first[slab]; leaf < slab_first[slab + 1]; ++leaf) {
         const double base = corner[2 * leaf] * cosine - corner[2 * leaf + 1] * sine + offset;
         if (base + right < u0 || base + left > u0 + UNITS - 1) continue;  // the same in the whole block
-        __syncthreads();
+        __syncthreads();  // weights of the leaf before may still be read
         {
+            // A thread's j is free here: threadIdx.x numbers the steps of the outer loop instead.
             const int out = threadIdx.x, side_out = side_of(out);
             const float middle = (float)(base - u) + out * step_out;
             const int first = min(max((int)ceilf(-middle * inverse - half_width_in), 0), N - MOST);
             firsts[threadIdx.y][out] = along_x ? first * (N * N) + out * N : first * N + out * (N * N);
             for (int m = 0; m < MOST; ++m) {
                 const int in = first + m, side_in = side_of(in);
+                // Vertex and footprint relative to column u, which is pixel 0: tap 0 is pixel floor(q) + 1.
                 const float q = middle + in * step_in - half_width, below = floorf(q);
                 const int tap = -1 - (int)below;
                 float weight = 0.0f;

@@ -1,22 +1,23 @@
 // Between y-vertices of slabs and detector rows: the prediction with its residual, and the transpose.
 //
-// In each level a detector row v of a view lies in at most one slab s and is the mean of the field along y over it,
-// with weights w on the vertices j, j + 1, ...; row_slab (-1: none), row_vertex [t, level, v] and row_weight
-// [t, level, v, tap] say so (tomokit/projector/leaf_rows.py). The prediction is
+// At each level a detector row v of a view belongs to at most one slab s, and is the mean of the field along y over
+// what of the row lies in it, with weights w on the vertices j, j + 1, ...; row_slab (-1: none) and row_vertex
+// [t, level, v] and row_weight [t, level, v, tap] say which (tomokit/projector/leaf_rows.py). The prediction is
 //
 //     P[t, u, v] = kappa sum_level sum_tap w[tap] A[s, t, u, j + tap],
 //
-// and r = P + b - d the residual to the data d with the offsets b as it was last. The offsets that fits best is b'
-// = b - c, c = (sum m r) / (sum m) over the view, and what is left is sum m (r - c)^2 = sum m r^2 - c sum m r; taking
-// the last b off first keeps this difference from cancelling. Sums go from threads to warps to blocks in single
-// precision and over blocks in double, always in the same order.
+// and r = P + b - d the residual to the data d, b the view's offset as it was last. The offset that fits best is
+// b' = b - c with c = (sum m r) / (sum m) over the view, m the mask, and what is left is
+// sum m (r - c)^2 = sum m r^2 - c sum m r. With the last b in r, c is small, which keeps this difference from
+// cancelling. Sums go from threads to warps to blocks in single precision and over blocks in double, always in the same
+// order.
 //
 // The transpose of the means, with the residual's mask and factor applied on the way,
 //
 //     B[s, t, u, j] = factor sum_v m (r - c) w[j - row_vertex],
 //
 // is a gather too: a thread owns (s, t, u, j) and reads the rows that come within one spacing of its vertex. There are
-// `pad` more columns u on either side, of zeros, for footprints that half_width out of the detector.
+// `pad` more columns u on either side, of zeros, for footprints that stand out of the detector.
 //
 // `chosen` lists the views of the step. Data and mask are of all views or, where `gathered` is not 0, of those of the
 // step alone, in its order.
@@ -25,10 +26,12 @@
 
 #define THREADS 256
 
+// For all threads of the block, which have to call it together.
 __device__ inline float sum_of_block(float value) {
     __shared__ float of_warp[THREADS / 32];
+    // Within a warp by shuffles, without shared memory; then each thread adds the warps' sums, in the same order.
     for (int step = 16; step > 0; step /= 2) value += __shfl_down_sync(0xffffffffu, value, step);
-    __syncthreads();
+    __syncthreads();  // a sum before this one may still be read
     if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
     __syncthreads();
     float total = 0.0f;
@@ -45,6 +48,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
     const int t = chosen[blockIdx.y];
     const long long pixel = (long long)blockIdx.x * THREADS + threadIdx.x, pixels = (long long)n_u * n_v;
     float weighted = 0.0f, square = 0.0f;
+    // Threads beyond the last pixel go on with zeros: all have to meet at the sums.
     if (pixel < pixels) {
         const int u = (int)(pixel / n_v), v = (int)(pixel - (long long)u * n_v);
         float sum = 0.0f;
@@ -75,8 +79,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_residual(
     }
 }
 
-// Sums of the views of a step: `offset` [step] is c, `offsets` the new b, `totals` += (sum m (r - c)^2, sum m). One
-// block.
+// Sums over the views of a step: `offset` [step] becomes c, `offsets` [t] the new b, `totals` += (sum m (r - c)^2,
+// sum m). One block.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_offsets(
     const float* __restrict__ partial, const int* __restrict__ chosen, const double* __restrict__ mask_sum,
     double* __restrict__ offsets, float* __restrict__ offset, double* __restrict__ totals, int n_chosen, int blocks,
@@ -100,6 +104,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) leaf_offsets(
         }
         if (threadIdx.x == 0) {
             const int t = chosen[step];
+            // A view that is masked whole has nothing to say about its offset.
             const bool fitted = fit_offsets && mask_sum[t] > 0.0;
             const double c = fitted ? weighted_of[0] / mask_sum[t] : 0.0;
             offset[step] = (float)c;

@@ -1,9 +1,10 @@
-// The ROWS = 4 values of a row along y that a lane has.
+// How a warp reads and writes rows along y: each lane has ROWS = 4 values of a row.
 //
-// Where rows are a multiple of four values long they are neighbours, read at once, otherwise LANES apart. Places beyond
-// the end are those of the last ones: they are read and not written.
+// Where all rows are a multiple of four values long (WIDE), a lane's values are neighbours and are read at once;
+// otherwise they lie LANES apart, so that the lanes of a warp read neighbours. Lanes beyond the end of a row read its
+// last values and write nothing, which spares a comparison at every read.
 //
-// Defines: LANES; WIDE, whether rows are such. Blocks along y are the grid's third axis.
+// Defines: LANES; WIDE. Blocks along y are the grid's third axis.
 
 #define ROWS 4
 
@@ -13,7 +14,7 @@ __device__ inline int place_of(int r) {
 }
 
 struct Places {
-    int first, next[ROWS];  // the others so far on from it
+    int first, next[ROWS];  // where the lane's first value lies in a row, and how far on from it each one
 };
 
 __device__ inline Places places_of(int n_y) {
@@ -24,7 +25,7 @@ __device__ inline Places places_of(int n_y) {
     return places;
 }
 
-// `row` at the first place.
+// `row` points to the lane's first value.
 __device__ inline void load_row(float value[ROWS], const float* __restrict__ row, const Places& places) {
     if (WIDE) {
         const float4 found = *(const float4*)row;
@@ -50,7 +51,7 @@ __device__ inline void add_row(float sum[ROWS], float weight, const float value[
     for (int r = 0; r < ROWS; ++r) sum[r] += weight * value[r];
 }
 
-// A row by its number, of so many bytes.
+// A row by its number; rows have so many bytes, counted in 64 bits since a volume may have more than 4 GiB.
 __device__ inline const float* row_at(const float* __restrict__ first, unsigned number, unsigned bytes) {
     return (const float*)((const char*)first + (unsigned long long)number * bytes);
 }

@@ -10,17 +10,17 @@
 // CHUNK steps of its loop at a time, one lane each, and reads them from shared memory. Positions are taken in double
 // precision, since in single a pixel a thousand columns out would be off by 1e-4.
 //
-// What limits both is reading rows, from the cache beside the multiprocessor and from the one behind it. So a warp
-// multiplies each row that it has read by the weights of all of a tile's results that it may meet, and the tiles of a
-// block lie side by side and read nearly the same rows.
+// What limits both directions is reading rows, from L1 and from L2. So a warp owns a tile of neighbouring results and
+// multiplies each row that it has read by the weights of all of them that the row may meet, and the tiles of a block
+// lie side by side and read nearly the same rows.
 //
 // Forward. A warp owns TILE neighbouring detector columns of one view, 32 ROWS values along y. The loop runs over the
-// axis that the ray crosses slowly (z below 45 degrees, x above). On the other one voxels follow each other at
-// u-distances of m = max(c, s), between 0.7 and 1: counted in the direction of u from the first that column 0 meets,
-// column i meets none before i, and none from i / m + (1 + c + s) / m on. So voxels i, ..., i + 4 hold all of column i,
-// and SLOTS = 8 voxels those of four columns; steeper or flatter views need fewer of them, (4 + c + s) / m and one at
-// most. Steps at which a tile's rays are outside of the volume are left out. A block has U_WARPS such tiles of each of
-// VIEW_WARPS views.
+// outer axis, along which a voxel's u changes slowly (z below 45 degrees, x above). Along the inner axis voxels follow
+// each other at u-distances of m = max(c, s), between 0.7 and 1: counted in the direction of u from the first that
+// column 0 meets, column i meets none before i, and none from i / m + (1 + c + s) / m on. So voxels i, ..., i + 4, a
+// band of BAND, hold all of column i, and SLOTS = 8 voxels those of four columns; views nearer to an axis need fewer of
+// them, at most (4 + c + s) / m + 1. Steps at which a tile's rays are outside of the volume are left out. A block has
+// U_WARPS such tiles of each of VIEW_WARPS views.
 //
 // Adjoint. A warp owns 2 x 2 voxel columns. The loop runs over views; each meets at most floor(1 + 2 (c + s)) + 1 = 4
 // detector columns. A block has SIDE x SIDE such tiles.
@@ -43,7 +43,9 @@
 #include "projector/cuda/box.cuh"
 #include "projector/cuda/voxel_rows.cuh"
 
-// What is the same at all steps of a warp's loop.
+// How a tile's rays run through the volume: what is the same at all steps of a warp's loop. n_in and row_in are the
+// inner axis' length and its voxels' distance in rows, begin and end the steps along the outer one, turn the sign of
+// step_in, and lengths are in pixels on the detector but span, in voxels.
 struct Course {
     double start, step_in, step_out, inverse, span;
     Box box;
@@ -51,7 +53,8 @@ struct Course {
     int begin, end, row_in, row_out, turn;
 };
 
-// Of voxel k and column i, of those that may meet: voxel after voxel, without gaps.
+// Where the weight of slot k and column i is kept, of those pairs that may meet: slot after slot, without gaps. The
+// constant holds, four bits a slot, where its weights begin less its first column.
 __device__ inline int weight_at(int k, int i) { return (int)(0xfeb96310u >> 4 * k & 15u) + i; }
 
 struct Forward {
@@ -104,7 +107,7 @@ extern "C" __global__ void __launch_bounds__(LANES* U_WARPS* VIEW_WARPS, 1) voxe
     const float* rows = volume + places.first;
     float sum[TILE][ROWS] = {};
     for (int begin = 0; begin < max(n_x, n_z); begin += CHUNK) {
-        // Whoever reads the same rows is to do it soon after.
+        // Keeps the warps of a block together: they read the same rows, which are to be in L1 still.
         __syncthreads();
         if (begin < end_out && begin + CHUNK > first_out) {
             const int step = lane / TILE, own = lane % TILE, out = begin + step;
@@ -137,6 +140,7 @@ extern "C" __global__ void __launch_bounds__(LANES* U_WARPS* VIEW_WARPS, 1) voxe
                 load_row(value, row_at(rows, shared.row[warp][step][k], 4 * n_y), places);
 #pragma unroll
                 for (int i = 0; i < TILE; ++i) {
+                    // Known when compiled, so that only the products of the band are left.
                     if (k >= i && k < i + (i < 2 ? BAND - 1 : BAND)) {
                         add_row(sum[i], shared.weight[warp][step][weight_at(k, i)], value);
                     }
@@ -186,7 +190,7 @@ extern "C" __global__ void __launch_bounds__(LANES* SIDE* SIDE, 2) voxel_backpro
                 shared.weight[warp][step][k][own] = height * (above - below);
                 below = above;
             }
-            // More than a third of the tiles meet no fourth column.
+            // More than a third of the tiles meet no fourth column: its row, marked NONE, is not even read.
             const double last = corner + fmax(cosine, 0.0) + fmax(-sine, 0.0) + view[3];
             const bool met = own < 3 || last > first + 3;
             shared.row[warp][step][own] = met ? t * n_u + min(max(first + own, 0), n_u - 1) : NONE;

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
+from tomokit.octree.faces import shared_faces
 
 _CORNERS = torch.tensor([(x, z, y) for x in (0, 1) for z in (0, 1) for y in (0, 1)])
 
@@ -103,7 +104,7 @@ class Seams:
     @classmethod
     def of(cls, forest: Forest) -> Seams:
         """Find them for a forest."""
-        n, faces = forest.n, forest.faces
+        n, faces = forest.n, shared_faces(forest)
         number = np.arange(forest.n_leaves * n**3).reshape(forest.values_shape)
         fine, coarse, weight = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.int64)], [np.zeros((0, 4), np.float32)]
         for face in range(faces.n_faces):

@@ -1,4 +1,4 @@
-"""Arrays that a device works on beside the host's."""
+"""Arrays that exist on the host and on a device: what is copied when, and what is given back."""
 
 from __future__ import annotations
 

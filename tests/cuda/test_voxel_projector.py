@@ -1,4 +1,4 @@
-"""The dense kernels, run by g++, against the float64 reference; and slabs against the whole."""
+"""The voxel kernels, run by g++, against the float64 reference; and slabs against all rows at once."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_both_directions_agree_with_the_reference(case: str) -> None:
     volume = rng.random(shape, dtype=np.float32)
     stack = rng.random((views.n_views, views.n_u, views.n_v), dtype=np.float32)
     exact = DenseProjector(views, shape[1], shape[0], shape[2], "reference")
-    dense = VoxelProjectorInSlabs([CpuDevice(1)], views, shape)
-    for found, expected in ((dense.forward(volume), exact(volume)), (dense.adjoint(stack), exact.T(stack))):
+    projector = VoxelProjectorInSlabs([CpuDevice(1)], views, shape)
+    for found, expected in ((projector.forward(volume), exact(volume)), (projector.adjoint(stack), exact.T(stack))):
         assert np.linalg.norm(found - expected) < 1e-6 * np.linalg.norm(expected)
         np.testing.assert_allclose(found, expected, atol=2e-5 * expected.max())
 
@@ -71,10 +71,10 @@ def test_adjoint_identity_without_leaving_the_device() -> None:
     views = TiltGeometry(np.array([-61.0, -7.0, 44.0, 90.0]), 21, 33, np.array([0.3, -1.2, 0.0, 2.0]))
     rng = np.random.default_rng(3)
     device = CpuDevice(4)
-    dense = VoxelProjectorOnDevice(device, views, 27, 12)
+    projector = VoxelProjectorOnDevice(device, views, 27, 12)
     volume = rng.normal(size=(27, 12, 33)).astype(np.float32)
     stack = rng.normal(size=(4, 21, 33)).astype(np.float32)
-    forward, back = dense.forward(device.xp.asarray(volume)), dense.adjoint(device.xp.asarray(stack))
+    forward, back = projector.forward(device.xp.asarray(volume)), projector.adjoint(device.xp.asarray(stack))
     forward, back = device.to_host(forward), device.to_host(back)
     scale = np.linalg.norm(forward) * np.linalg.norm(stack)
     assert abs(np.vdot(forward.astype(float), stack) - np.vdot(volume.astype(float), back)) < 1e-6 * scale
