@@ -46,6 +46,12 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def pinned(session: nox.Session) -> None:
+    """Small runs compared bit for bit with recorded digests; arguments after -- go to the script."""
+    session.run(sys.executable, "tests/pinned/digests.py", *session.posargs)
+
+
+@nox.session
 def sanitize(session: nox.Session) -> None:
     """The CUDA kernels on the CPU under AddressSanitizer and UndefinedBehaviorSanitizer."""
     runtime = session.run("g++", "-print-file-name=libasan.so", external=True, silent=True)

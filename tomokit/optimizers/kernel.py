@@ -15,33 +15,40 @@ These are PyTorch's formulas (``torch.optim``), without weight decay; its RMSpro
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
+# Kinds, also in tomokit.optimizers.rules and optimizer.cuh.
 SGD, RMSPROP, ADAM = 0, 1, 2
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-def optimizer_block(kind: int, hyper: Any, count: int, values: Any, gradient: Any, first: Any, second: Any) -> None:
-    """One step on one block, in place.
+def optimizer_block(
+    kind: int, hyper: NDArray[np.float64], count: int, values: NDArray[np.floating], gradient: NDArray[np.floating],
+    first: NDArray[np.floating], second: NDArray[np.floating],
+) -> None:  # fmt: skip
+    """Take one optimizer step on one contiguous block of values, in place.
 
     Parameters
     ----------
     kind : int
         ``SGD``, ``RMSPROP`` or ``ADAM``.
-    hyper : float64 array, shape (4,)
-        ``[learning rate, momentum or beta 1, alpha or beta 2, eps]``.
+    hyper : ndarray of float64, shape (4,)
+        ``[learning rate, momentum or beta 1, alpha or beta 2, eps]``; the learning rate in units of the values, for SGD
+        of values over gradient.
     count : int
-        1 at the first step; only Adam asks.
-    values, gradient : arrays of float32 or float64, shape (size,)
-    first : array like them, changed
+        Number of the step since the state was zero, 1 at the first; only Adam asks.
+    values : ndarray of float32 or float64, shape (size,), changed
+    gradient : ndarray like `values`
+        Gradient of the loss by the values.
+    first : ndarray like `values`, changed
         Momentum of SGD and Adam; of size 0 for RMSprop, and for SGD if its momentum is 0.
-    second : array like them, changed
+    second : ndarray like `values`, changed
         Mean square of RMSprop and Adam; of size 0 for SGD.
     """
     real = values.dtype.type
+    # Everything in the values' type, so that the loops are vectorized in it.
     one = real(1)
     lr, eps = real(hyper[0]), real(hyper[3])
     keep_first, keep_second = real(hyper[1]), real(hyper[2])
@@ -62,6 +69,7 @@ def optimizer_block(kind: int, hyper: Any, count: int, values: Any, gradient: An
             second[i] = square
             values[i] -= lr * g / (np.sqrt(square) + eps)
     else:
+        # Corrections of the bias from the zeros that momentum and mean square began with (Kingma and Ba, 2015).
         lr = real(hyper[0] / (1.0 - hyper[1] ** count))
         unbias = real(1.0 / (1.0 - hyper[2] ** count))
         for i in range(values.size):
@@ -74,11 +82,27 @@ def optimizer_block(kind: int, hyper: Any, count: int, values: Any, gradient: An
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def optimizer_step(kind: int, hyper: Any, count: int, values: Any, gradient: Any, first: Any, second: Any) -> None:
-    """:func:`optimizer_block` on all values, cut into blocks that fit a cache."""
+def optimizer_step(
+    kind: int, hyper: NDArray[np.float64], count: int, values: NDArray[np.floating], gradient: NDArray[np.floating],
+    first: NDArray[np.floating], second: NDArray[np.floating],
+) -> None:  # fmt: skip
+    """Take one optimizer step on all values, in place, cut into blocks that fit a cache and go to all threads.
+
+    Parameters
+    ----------
+    kind, hyper, count : int, ndarray of float64, int
+        As for :func:`optimizer_block`.
+    values : ndarray of float32 or float64, shape (size,), changed
+    gradient : ndarray like `values`
+        Gradient of the loss by the values.
+    first, second : ndarrays like `values`, changed
+        Momentum and mean square, of size 0 where the rule has none.
+    """
+    # With gradient and two arrays of state half a megabyte in single precision, which a core's second cache holds.
     block = 1 << 15
     for i in prange((values.size + block - 1) // block):
         low, high = i * block, min((i + 1) * block, values.size)
+        # Slices of a state of size 0 have size 0 too.
         optimizer_block(
             kind,
             hyper,

@@ -7,6 +7,9 @@
 //
 // hyper: l (of Adam l'), m or b1, 1 - b1, a or b2, 1 - a or 1 - b2, eps, unbias; rounded once, from double precision.
 //
+// first and second are u and q of all values, [at] of this one; null where a rule has none. A value's thread alone
+// reads and writes them.
+//
 // After fast_math.cuh.
 
 #define SGD 0
@@ -16,6 +19,7 @@
 __device__ inline float optimize(
     int kind, const float* __restrict__ hyper, float x, float g, float* __restrict__ first, float* __restrict__ second,
     int at) {
+    // The same for all threads of a launch, so that no warp takes two branches.
     if (kind == SGD) {
         float u = g;
         if (first != nullptr) {

@@ -18,7 +18,7 @@ _ALMOST_ONE = 1.0 - 1e-9
 
 @dataclass(frozen=True)
 class RmspropOptions:
-    """Options of :class:`Rmsprop`."""
+    """Options of the RMSprop optimizer, :class:`Rmsprop`."""
 
     lr: float = option(0.01, "Learning rate.", minimum=0.0)
     alpha: float = option(0.99, "How much of the mean square is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
@@ -26,7 +26,14 @@ class RmspropOptions:
 
 
 class Rmsprop(BlockOptimizer):
-    """RMSprop: the gradient over the root of its running mean square."""
+    """RMSprop: each step is the gradient over the root of its running mean square (Tieleman and Hinton, 2012).
+
+    The formula is at the head of :mod:`tomokit.optimizers.kernel`.
+
+    Parameters
+    ----------
+    options : RmspropOptions
+    """
 
     name: ClassVar[str] = "rmsprop"
     summary: ClassVar[str] = "gradient over the root of its running mean square"
@@ -38,13 +45,24 @@ class Rmsprop(BlockOptimizer):
         self.options = options
 
     def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
-        """Learning rate, nothing, alpha, eps."""
+        """Lay out the hyper-parameters of RMSprop for :func:`tomokit.optimizers.kernel.optimizer_block`.
+
+        Parameters
+        ----------
+        rate : float
+            Factor on the learning rate.
+
+        Returns
+        -------
+        ndarray of float64, shape (4,)
+            ``[learning rate, 0, alpha, eps]``.
+        """
         return np.array([self.options.lr * rate, 0.0, self.options.alpha, self.options.eps])
 
 
 @dataclass(frozen=True)
 class AdamOptions:
-    """Options of :class:`Adam`."""
+    """Options of the Adam optimizer, :class:`Adam`."""
 
     lr: float = option(0.01, "Learning rate.", minimum=0.0)
     beta1: float = option(0.9, "How much of the momentum is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
@@ -53,7 +71,14 @@ class AdamOptions:
 
 
 class Adam(BlockOptimizer):
-    """Adam: momentum over the root of the mean square, both freed of their bias towards zero."""
+    """Adam: momentum over the root of the mean square, both freed of their bias towards zero (Kingma and Ba, 2015).
+
+    The formula is at the head of :mod:`tomokit.optimizers.kernel`.
+
+    Parameters
+    ----------
+    options : AdamOptions
+    """
 
     name: ClassVar[str] = "adam"
     summary: ClassVar[str] = "momentum over the root of the running mean square, both bias-corrected"
@@ -66,20 +91,38 @@ class Adam(BlockOptimizer):
         self.options = options
 
     def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
-        """Learning rate, beta 1, beta 2, eps."""
+        """Lay out the hyper-parameters of Adam for :func:`tomokit.optimizers.kernel.optimizer_block`.
+
+        Parameters
+        ----------
+        rate : float
+            Factor on the learning rate.
+
+        Returns
+        -------
+        ndarray of float64, shape (4,)
+            ``[learning rate, beta 1, beta 2, eps]``.
+        """
         return np.array([self.options.lr * rate, self.options.beta1, self.options.beta2, self.options.eps])
 
 
 @dataclass(frozen=True)
 class SgdOptions:
-    """Options of :class:`Sgd`."""
+    """Options of stochastic gradient descent with momentum, :class:`Sgd`."""
 
     lr: float = option(1.0, "Learning rate; in units of value over gradient, unlike that of the others.", minimum=0.0)
     momentum: float = option(0.9, "How much of the momentum is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
 
 
 class Sgd(BlockOptimizer):
-    """Stochastic gradient descent with momentum."""
+    """Stochastic gradient descent with momentum: each step is a decaying sum of gradients.
+
+    The formula is at the head of :mod:`tomokit.optimizers.kernel`.
+
+    Parameters
+    ----------
+    options : SgdOptions
+    """
 
     name: ClassVar[str] = "sgd"
     summary: ClassVar[str] = "stochastic gradient descent with momentum"
@@ -91,5 +134,16 @@ class Sgd(BlockOptimizer):
         self.first = "momentum" if options.momentum > 0 else None
 
     def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
-        """Learning rate, momentum, nothing, nothing."""
+        """Lay out the hyper-parameters of SGD for :func:`tomokit.optimizers.kernel.optimizer_block`.
+
+        Parameters
+        ----------
+        rate : float
+            Factor on the learning rate.
+
+        Returns
+        -------
+        ndarray of float64, shape (4,)
+            ``[learning rate, momentum, 0, 0]``.
+        """
         return np.array([self.options.lr * rate, self.options.momentum, 0.0, 0.0])

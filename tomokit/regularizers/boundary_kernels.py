@@ -1,4 +1,4 @@
-"""Boundary consistency, leaf by leaf: copy the six sides, compare them, put their gradient back.
+"""Boundary consistency, leaf by leaf: copy the six sides, compare them, add their gradient to the leaf's.
 
 The sides of all leaves, ``sides[leaf, 2 * axis + upper, i, j]`` with i and j along the other two axes in the order
 x, z, y, are a seventh of the values at n = 42. They are compared away from the leaves, each leaf gathering from its
@@ -13,19 +13,23 @@ from typing import Any
 
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
 
 @njit(cache=True, error_model="numpy")
-def copy_sides(block: Any, sides: Any) -> None:
-    """The six sides of one leaf.
+def copy_sides(block: NDArray[np.floating], sides: NDArray[np.floating]) -> None:
+    """Copy the vertices on the six sides of one leaf.
 
     Parameters
     ----------
-    block : array, shape (n, n, n)
-    sides : array, shape (6, n, n), written
-        Lower and upper side along x, z and y.
+    block : ndarray of float32 or float64, shape (n, n, n)
+        Densities or raw values ``[x, z, y]``.
+    sides : ndarray like `block`, shape (6, n, n), written
+        Lower and upper side along x, then along z, then along y; ``[side, i, j]`` with i and j along the other two
+        axes in the order x, z, y.
     """
     last = block.shape[0] - 1
+    # All sides have the same shape, so that one pair of indices runs over the two axes of each.
     for i in range(last + 1):
         for j in range(last + 1):
             sides[0, i, j] = block[0, i, j]
@@ -37,13 +41,15 @@ def copy_sides(block: Any, sides: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def add_sides(sides: Any, gradient: Any) -> None:
-    """Add the gradient by the six sides to the gradient by the block; edges and corners get several.
+def add_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
+    """Add the gradient by a leaf's six sides to the gradient by its vertices; edges and corners get several.
 
     Parameters
     ----------
-    sides : array, shape (6, n, n)
-    gradient : array, shape (n, n, n), changed
+    sides : ndarray of float32 or float64, shape (6, n, n)
+        Gradient by the sides, laid out as by :func:`copy_sides`.
+    gradient : ndarray like `sides`, shape (n, n, n), changed
+        Gradient by the leaf's vertices ``[x, z, y]``.
     """
     last = gradient.shape[0] - 1
     for i in range(last + 1):
@@ -57,40 +63,62 @@ def add_sides(sides: Any, gradient: Any) -> None:
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def copy_all_sides(values: Any, sides: Any) -> None:
-    """:func:`copy_sides` of every leaf; `values` of shape (n_leaves, n, n, n), `sides` (n_leaves, 6, n, n)."""
+def copy_all_sides(values: NDArray[np.floating], sides: NDArray[np.floating]) -> None:
+    """Copy the six sides of every leaf, as :func:`copy_sides` does for one.
+
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        Densities or raw values ``[leaf, x, z, y]``.
+    sides : ndarray like `values`, shape (n_leaves, 6, n, n), written
+    """
     for leaf in prange(values.shape[0]):
         copy_sides(values[leaf], sides[leaf])
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def add_all_sides(sides: Any, gradient: Any) -> None:
-    """:func:`add_sides` of every leaf; `sides` of shape (n_leaves, 6, n, n), `gradient` (n_leaves, n, n, n)."""
+def add_all_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
+    """Add the gradient by the sides of every leaf to that by its vertices, as :func:`add_sides` does for one.
+
+    Parameters
+    ----------
+    sides : ndarray of float32 or float64, shape (n_leaves, 6, n, n)
+        Gradient by the sides.
+    gradient : ndarray like `sides`, shape (n_leaves, n, n, n), changed
+        Gradient by the vertices ``[leaf, x, z, y]``.
+    """
     for leaf in prange(gradient.shape[0]):
         add_sides(sides[leaf], gradient[leaf])
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def _compare_equals(own: Any, other: Any, step: Any, side_gradient: Any) -> Any:
-    """Sum of ``|own - other|``; `step` times its gradient by `own` is added to `side_gradient`."""
+def _compare_equals(
+    own: NDArray[Any], opposite: NDArray[Any], step: np.floating, side_gradient: NDArray[Any]
+) -> np.floating:  # fmt: skip
+    """Sum of ``|own - opposite|``; `step` times its gradient by `own` is added to `side_gradient`."""
+    # A zero of the values' type, in which the sum is vectorized; the caller adds faces in double precision.
     total = step * 0
     for i in range(own.shape[0]):
         for j in range(own.shape[1]):
-            d = own[i, j] - other[i, j]
+            d = own[i, j] - opposite[i, j]
             total += abs(d)
+            # The slope at a difference of zero is zero: leaves that agree are left alone.
             side_gradient[i, j] += step if d > 0 else (-step if d < 0 else step * 0)
     return total
 
 
 @njit(cache=True, error_model="numpy")
 def _compare_jump(
-    fine: Any, coarse: Any, offset: Any, scale: float, step: Any, by_fine: bool, side_gradient: Any
-) -> Any:
+    fine: NDArray[Any], coarse: NDArray[Any], offset: NDArray[np.float64], scale: float, step: np.floating,
+    by_fine: bool, side_gradient: NDArray[Any],
+) -> float:  # fmt: skip
     """Sum of ``|fine - coarse interpolated|``; `step` times its gradient by one of them is added to `side_gradient`."""
     n = fine.shape[0]
     real = fine.dtype.type
     one = real(1)
     total = 0.0
+    # (i, j) runs over the finer side's lattice points; (p, q) is the cell of the coarser side that the point lies in,
+    # and (s, t) its place in the cell. The last point lies on a vertex that begins no cell: it takes the one before.
     for i in range(n):
         at = offset[0] + scale * i
         p = min(int(at), n - 2)
@@ -107,6 +135,7 @@ def _compare_jump(
             if by_fine:
                 side_gradient[i, j] += signed_step
             else:
+                # The transpose of the interpolation: several fine points meet in a coarse vertex.
                 side_gradient[p, q] -= signed_step * (one - s) * (one - t)
                 side_gradient[p, q + 1] -= signed_step * (one - s) * t
                 side_gradient[p + 1, q] -= signed_step * s * (one - t)
@@ -116,46 +145,61 @@ def _compare_jump(
 
 @njit(cache=True, parallel=True, error_model="numpy")
 def compare_sides(
-    sides: Any, start: Any, face: Any, axis: Any, below: Any, fine: Any, coarse: Any, offset: Any, scale: Any,
-    step: float, side_gradient: Any, out: Any,
+    sides: NDArray[np.floating], start: NDArray[np.int64], face: NDArray[np.int64], axis: NDArray[np.int32],
+    below: NDArray[np.int32], fine: NDArray[np.int32], coarse: NDArray[np.int32], offset: NDArray[np.float64],
+    scale: NDArray[np.float64], step: float, side_gradient: NDArray[np.floating], out: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Sum of the differences on the faces of each leaf, with the gradient by its sides.
+    """Sum the absolute differences on the faces of each leaf, and compute the gradient by the leaf's sides.
 
     Parameters
     ----------
-    sides : array of float32 or float64, shape (n_leaves, 6, n, n)
-    start, face : int64 arrays
-        Faces of each leaf (:meth:`tomokit.octree.faces.Faces.by_leaf`).
-    axis, below, fine, coarse, offset, scale : arrays
-        Of :class:`tomokit.octree.faces.Faces`.
+    sides : ndarray of float32 or float64, shape (n_leaves, 6, n, n)
+        From :func:`copy_all_sides`, all of one moment.
+    start : ndarray of int64, shape (n_leaves + 1,)
+        Faces of leaf i are ``face[start[i]:start[i + 1]]`` (:meth:`tomokit.octree.faces.Faces.by_leaf`).
+    face : ndarray of int64
+        Numbers of the faces, leaf after leaf.
+    axis, below, fine, coarse : ndarrays of int32, shape (n_faces,)
+        Axis across each face and the leaves on it (:class:`tomokit.octree.faces.Faces`).
+    offset : ndarray of float64, shape (n_faces, 2)
+        Where the finer side's first point lies on the coarser side, in vertices.
+    scale : ndarray of float64, shape (n_faces,)
+        Spacing of the finer side over that of the coarser one; 1 between equals.
     step : float
         Factor of the gradient.
-    side_gradient : array like `sides`, written
+    side_gradient : ndarray like `sides`, written
         Gradient of the sum by the sides, times `step`.
-    out : float64 array, shape (n_leaves,), written
+    out : ndarray of float64, shape (n_leaves,), written
         Sum of ``|difference|`` over the points of the faces whose finer side the leaf is: each face counts once.
     """
+    # Every face is compared twice, once by each of its leaves: each then writes to its own sides only.
     for leaf in prange(sides.shape[0]):
-        mine = side_gradient[leaf]
-        mine[:] = 0
+        own_gradient = side_gradient[leaf]
+        own_gradient[:] = 0
         total = 0.0
-        typed = sides.dtype.type(step)
+        typed_step = sides.dtype.type(step)
         for entry in range(start[leaf], start[leaf + 1]):
             f = face[entry]
+            # The leaf that lies below meets the face with its upper side.
             side = 2 * axis[f] + (1 if below[f] == leaf else 0)
             opposite = side + 1 if side % 2 == 0 else side - 1
             is_fine = fine[f] == leaf
-            other = coarse[f] if is_fine else fine[f]
+            neighbour = coarse[f] if is_fine else fine[f]
+            face_sum: float
             if scale[f] == 1.0:
-                part = np.float64(_compare_equals(sides[leaf, side], sides[other, opposite], typed, mine[side]))
+                face_sum = np.float64(
+                    _compare_equals(sides[leaf, side], sides[neighbour, opposite], typed_step, own_gradient[side])
+                )
             elif is_fine:
-                part = _compare_jump(
-                    sides[leaf, side], sides[other, opposite], offset[f], scale[f], typed, True, mine[side]
-                )
+                face_sum = _compare_jump(
+                    sides[leaf, side], sides[neighbour, opposite], offset[f], scale[f], typed_step, True,
+                    own_gradient[side],
+                )  # fmt: skip
             else:
-                part = _compare_jump(
-                    sides[other, opposite], sides[leaf, side], offset[f], scale[f], typed, False, mine[side]
-                )
+                face_sum = _compare_jump(
+                    sides[neighbour, opposite], sides[leaf, side], offset[f], scale[f], typed_step, False,
+                    own_gradient[side],
+                )  # fmt: skip
             if is_fine:
-                total += part
+                total += face_sum
         out[leaf] = total

@@ -22,12 +22,14 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from tomokit.regularizers.cross_node_scalars import (
     FINE,
     HUGE,
     ONE_SHIFT,
     PLACES,
+    Real,
     bends,
     hermite,
     lower_share,
@@ -35,14 +37,26 @@ from tomokit.regularizers.cross_node_scalars import (
 )
 
 _ONE = 1 << ONE_SHIFT
+# Values that are taken through a loop at a time: what each loop leaves for the next stays in the nearest cache.
 _CHUNK = 512
+# Running extremes side by side: as many as the widest vectors hold of singles.
 _LANES = 16
 _FLAGS = {"contract", "reassoc", "nsz"}
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def all_finite(values: Any) -> bool:
-    """Whether no value is infinite or not a number; `values` flat. Places of such values could not be found."""
+def all_finite(values: NDArray[np.floating]) -> bool:
+    """Tell whether no value is infinite or not a number: the place of such a value on a grid could not be found.
+
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (size,)
+
+    Returns
+    -------
+    bool
+    """
+    # Zero times a finite value is zero, and else not a number, which a sum keeps: no branch, and vectorized.
     total = values.dtype.type(0)
     for i in range(values.size):
         total += values[i] * values.dtype.type(0)
@@ -50,16 +64,31 @@ def all_finite(values: Any) -> bool:
 
 
 @njit(cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
-def grid_of(values: Any, nodes: int) -> tuple[float, float]:
-    """Lowest node and spacing of a grid over the range of `values` (flat, finite), never zero."""
+def grid_of(values: NDArray[np.floating], nodes: int) -> tuple[float, float]:
+    """Lay a grid of evenly spaced nodes over the range of some values.
+
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (size,)
+        Finite.
+    nodes : int
+        K, at least 2.
+
+    Returns
+    -------
+    low : float
+        The lowest node: the least value.
+    spacing : float
+        Distance of the nodes, never zero; the last node is the largest value.
+    """
     # Several running extremes side by side, since one alone would wait for itself.
     low, high = np.full(_LANES, values[0]), np.full(_LANES, values[0])
-    whole = values.size - values.size % _LANES
-    for i in range(0, whole, _LANES):
+    end_of_lanes = values.size - values.size % _LANES
+    for i in range(0, end_of_lanes, _LANES):
         for j in range(_LANES):
             low[j] = min(low[j], values[i + j])
             high[j] = max(high[j], values[i + j])
-    for i in range(whole, values.size):
+    for i in range(end_of_lanes, values.size):
         low[0] = min(low[0], values[i])
         high[0] = max(high[0], values[i])
     lowest = np.float64(low.min())
@@ -69,9 +98,14 @@ def grid_of(values: Any, nodes: int) -> tuple[float, float]:
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def _fine_places(values: Any, low: Any, inverse: Any, last: Any, cell: Any, packed: Any) -> None:
+def _fine_places(
+    values: NDArray[Any], low: Real, inverse: Real, last: np.int32, cell: NDArray[np.int32], packed: NDArray[np.int32]
+) -> None:
+    """Fine cell of each value, and its place there in units of ``1 / PLACES``."""
     real = values.dtype.type
     half = real(0.5)
+    # Places fit 32 bits (FINE PLACES K is at most 2^29), which are vectorized twice as wide as 64. The
+    # largest value, at the grid's end, begins a cell that is not there: it goes to the end of the last one.
     for i in range(values.size):
         place = np.int32((values[i] - low) * inverse + half)
         k = min(place // np.int32(PLACES), last)
@@ -80,39 +114,40 @@ def _fine_places(values: Any, low: Any, inverse: Any, last: Any, cell: Any, pack
 
 
 @njit(cache=True, error_model="numpy")
-def count(values: Any, low: float, spacing: float, cells: Any) -> None:
-    """Count values in fine cells.
+def count(values: NDArray[np.floating], low: float, spacing: float, cells: NDArray[np.int64]) -> None:
+    """Count values in fine cells, and sum up their places inside the cells.
 
     Parameters
     ----------
-    values : array of float32 or float64, shape (size,)
+    values : ndarray of float32 or float64, shape (size,)
         Finite.
     low, spacing : float
         From :func:`grid_of`.
-    cells : int64 array, shape (FINE * (K - 1),), written
+    cells : ndarray of int64, shape (FINE * (K - 1),), written
         ``2**40`` for each value in the cell, plus its place there in 4096ths.
     """
     real = values.dtype.type
     inverse = FINE * PLACES / spacing
     last = np.int32(cells.size - 1)
     # Neighbouring values are alike; by turns in two histograms they do not wait for one another.
-    other = np.zeros(cells.size, np.int64)
+    second_cells = np.zeros(cells.size, np.int64)
     cells[:] = 0
     cell, packed = np.empty(_CHUNK, np.int32), np.empty(_CHUNK, np.int32)
     for first in range(0, values.size, _CHUNK):
-        part = values[first : min(first + _CHUNK, values.size)]
-        _fine_places(part, real(low), real(inverse), last, cell, packed)
-        for i in range(0, part.size - 1, 2):
+        chunk = values[first : min(first + _CHUNK, values.size)]
+        _fine_places(chunk, real(low), real(inverse), last, cell, packed)
+        for i in range(0, chunk.size - 1, 2):
             cells[cell[i]] += _ONE + packed[i]
-            other[cell[i + 1]] += _ONE + packed[i + 1]
-        if part.size % 2:
-            cells[cell[part.size - 1]] += _ONE + packed[part.size - 1]
-    cells += other
+            second_cells[cell[i + 1]] += _ONE + packed[i + 1]
+        if chunk.size % 2:
+            cells[cell[chunk.size - 1]] += _ONE + packed[chunk.size - 1]
+    cells += second_cells
 
 
 @njit(cache=True, error_model="numpy")
-def _add(at: float, weight: float, counts: Any) -> None:
-    """Deposit `weight` at node `at` (fractional)."""
+def _deposit_at(at: float, weight: float, counts: NDArray[np.float64]) -> None:
+    """Deposit `weight` at the place `at`, in nodes, on the nodes on either side."""
+    # The last node begins no interval; a value on it is at t = 1 of the interval before.
     k = min(int(at), counts.shape[0] - 2)
     h01, h10, h11 = hermite(at - k, np.float64)
     counts[k, 0] += weight * (1 - h01)
@@ -122,75 +157,85 @@ def _add(at: float, weight: float, counts: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _pair_of(cell: int, packed: int, top: float) -> tuple[float, float, float]:
-    """Half the number in a fine cell, and the two places, in nodes, at which it stands."""
+def _unpack_cell(cell: int, packed: int, top: float) -> tuple[float, float, float]:
+    """Half the number in a fine cell, and the two places, in nodes, that stand for it (:func:`pair_of`)."""
     number = packed // _ONE
     places = packed - number * _ONE
     return pair_of(np.float64(cell), np.float64(number), np.float64(places), np.float64(top), np.float64)
 
 
 @njit(cache=True, error_model="numpy")
-def deposit(cells: Any, counts: Any) -> None:
-    """Deposit all values of a leaf.
+def deposit(cells: NDArray[np.int64], counts: NDArray[np.float64]) -> None:
+    """Deposit all values of a leaf on the nodes, from their counts in fine cells.
 
     Parameters
     ----------
-    cells : int64 array, shape (FINE * (K - 1),)
+    cells : ndarray of int64, shape (FINE * (K - 1),)
         From :func:`count`.
-    counts : float64 array, shape (K, 2), written
+    counts : ndarray of float64, shape (K, 2), written
         Weights for a function and for its derivative times the spacing.
     """
     counts[:] = 0
     for cell in range(cells.size):
         if cells[cell]:
-            weight, lower, upper = _pair_of(cell, cells[cell], counts.shape[0] - 1.0)
-            _add(lower, weight, counts)
-            _add(upper, weight, counts)
+            weight, lower, upper = _unpack_cell(cell, cells[cell], counts.shape[0] - 1.0)
+            _deposit_at(lower, weight, counts)
+            _deposit_at(upper, weight, counts)
 
 
 @njit(cache=True, error_model="numpy")
-def _cubic_at(cubic: Any, at: float) -> float:
+def _cubic_at(cubic: NDArray[np.float64], at: float) -> float:
+    """The function that `cubic` has the coefficients of, at the place `at` in nodes."""
     k = min(int(at), cubic.shape[0] - 2)
     t = at - k
     return cubic[k, 0] + t * (cubic[k, 1] + t * (cubic[k, 2] + t * cubic[k, 3]))
 
 
 @njit(cache=True, error_model="numpy")
-def deposit_signs(cells: Any, cubic: Any, counts: Any) -> float:
-    """Deposit all values of a leaf, each with weight ``sign(e)``; the sum of ``|e|``.
+def deposit_signs(cells: NDArray[np.int64], cubic: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
+    """Deposit all values of a leaf on the nodes, each weighted with the sign of the error e there.
 
     Parameters
     ----------
-    cells : int64 array, shape (FINE * (K - 1),)
+    cells : ndarray of int64, shape (FINE * (K - 1),)
         From :func:`count`.
-    cubic : float64 array, shape (K, 4)
-        e, as :func:`to_cubic` writes it.
-    counts : float64 array, shape (K, 2), written
+    cubic : ndarray of float64, shape (K, 4)
+        The error e as a function of the value, as :func:`to_cubic` writes it.
+    counts : ndarray of float64, shape (K, 2), written
+        As in :func:`deposit`.
+
+    Returns
+    -------
+    float
+        Sum of ``|e|`` over all values.
     """
     counts[:] = 0
     total = 0.0
     for cell in range(cells.size):
         if cells[cell]:
-            weight, lower, upper = _pair_of(cell, cells[cell], counts.shape[0] - 1.0)
+            weight, lower, upper = _unpack_cell(cell, cells[cell], counts.shape[0] - 1.0)
             e_lower, e_upper = _cubic_at(cubic, lower), _cubic_at(cubic, upper)
             total += weight * (abs(e_lower) + abs(e_upper))
-            share = lower_share(e_lower, e_upper, np.float64)
-            _add(lower, 2 * weight * share * np.sign(e_lower), counts)
-            _add(upper, 2 * weight * (1 - share) * np.sign(e_upper), counts)
+            fraction = lower_share(e_lower, e_upper, np.float64)
+            # `weight` is half the cell's number, hence the 2.
+            _deposit_at(lower, 2 * weight * fraction * np.sign(e_lower), counts)
+            _deposit_at(upper, 2 * weight * (1 - fraction) * np.sign(e_upper), counts)
     return total
 
 
 @njit(cache=True, error_model="numpy")
-def to_cubic(f: Any, slope: Any, factor: float, cubic: Any) -> None:
-    """Coefficients of ``c0 + c1 t + c2 t^2 + c3 t^3`` between each node and the next.
+def to_cubic(
+    f: NDArray[np.float64], slope: NDArray[np.float64], factor: float, cubic: NDArray[np.floating]
+) -> None:  # fmt: skip
+    """Compute the coefficients of ``c0 + c1 t + c2 t^2 + c3 t^3`` between each node and the next.
 
     Parameters
     ----------
-    f, slope : float64 arrays, shape (K,)
+    f, slope : ndarrays of float64, shape (K,)
         Function, and derivative times the spacing, at the nodes.
     factor : float
         What all of it is multiplied by.
-    cubic : array, shape (K, 4), written
+    cubic : ndarray of float32 or float64, shape (K, 4), written
         The last row, which no value is in, is zero.
     """
     last = f.size - 1
@@ -204,9 +249,13 @@ def to_cubic(f: Any, slope: Any, factor: float, cubic: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def _places(values: Any, low: Any, inverse: Any, last: Any, node: Any, t: Any) -> None:
+def _places_on_grid(
+    values: NDArray[Any], low: Real, inverse: Real, last: np.int32, node: NDArray[np.int32], t: NDArray[Any]
+) -> None:
+    """Node below each value, and how far beyond it the value lies, in spacings from 0 to 1."""
     real = values.dtype.type
     zero, one = real(0), real(1)
+    # Rounding may put the extremes a little beyond the grid; the clamps keep their tables' rows and places inside.
     for i in range(values.size):
         at = max((values[i] - low) * inverse, zero)
         k = min(np.int32(at), last)
@@ -215,29 +264,35 @@ def _places(values: Any, low: Any, inverse: Any, last: Any, node: Any, t: Any) -
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def add_slopes(values: Any, low: Any, inverse: Any, table: Any, scale: Any, gradient: Any) -> None:
-    """Add ``scale * (sign(e) de/dv / P + G)`` at each value: what the constraint asks of a leaf, from its tables.
+def add_slopes(
+    values: NDArray[np.floating], low: Real, inverse: Real, table: NDArray[np.floating], scale: Real,
+    gradient: NDArray[np.floating],
+) -> None:  # fmt: skip
+    """Add the constraint's gradient by each value of a leaf, ``scale * (sign(e) de/dv / P + G)``, from its tables.
 
     Parameters
     ----------
-    values : array of float32 or float64, shape (P,)
+    values : ndarray of float32 or float64, shape (P,)
+        All values of the leaf.
     low, inverse : of the values' type
         Lowest node and inverse of the spacing.
-    table : array like `values`, shape (K, 8)
+    table : ndarray like `values`, shape (K, 8)
         Cubics of e, the leaf as the one that asks, then those of G, the leaf as the partner that is asked; side by
         side, since they are looked up together.
     scale : of the values' type
-    gradient : array like `values`, shape (P,), changed
+        Factor of the gradient.
+    gradient : ndarray like `values`, shape (P,), changed
     """
     real = values.dtype.type
     one, two, three, huge = real(1), real(2), real(3), real(HUGE)
     step = scale * inverse / real(values.size)
     last = np.int32(table.shape[0] - 2)
     node, t, added = np.empty(_CHUNK, np.int32), np.empty(_CHUNK, real), np.empty(_CHUNK, real)
+    # Three loops over each chunk: in one, the look-ups between them would keep the others from being vectorized.
     for first in range(0, values.size, _CHUNK):
-        part = values[first : min(first + _CHUNK, values.size)]
-        _places(part, low, inverse, last, node, t)
-        for i in range(part.size):
+        chunk = values[first : min(first + _CHUNK, values.size)]
+        _places_on_grid(chunk, low, inverse, last, node, t)
+        for i in range(chunk.size):
             s = t[i]
             c = table[node[i]]
             e = c[0] + s * (c[1] + s * (c[2] + s * c[3]))
@@ -246,6 +301,6 @@ def add_slopes(values: Any, low: Any, inverse: Any, table: Any, scale: Any, grad
             # The sign as a clipped product: a branch on it would be mispredicted every other time.
             sign = min(max(e * huge, -one), one)
             added[i] = partner_gradient + slope * sign
-        out = gradient[first : first + part.size]
-        for i in range(part.size):
+        out = gradient[first : first + chunk.size]
+        for i in range(chunk.size):
             out[i] += added[i]

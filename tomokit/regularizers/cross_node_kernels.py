@@ -2,19 +2,18 @@
 
 1. Each leaf: range, grid and counts of its values.
 2. Each pair, from the counts alone: answers tabulated on the asking leaf's grid, its signs deposited, and from these
-   the pull on the partner.
+   the gradient by the partner.
 3. Each leaf: gradient by its values, from a table. A fused pass may do this while it has the leaf in cache
    (:func:`cross_node_leaf`); the other two must be done before any leaf changes.
 
-Nothing is written by two, so results do not depend on the number of threads.
+Nothing is written by two threads, so results do not depend on the number of threads.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit, prange
+from numpy.typing import NDArray
 
 from tomokit.regularizers.cross_node_grid import (
     add_slopes,
@@ -29,18 +28,22 @@ from tomokit.regularizers.cross_node_tables import GAUSSIAN, answer_table, partn
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def count_leaves(values: Any, leaves: Any, grid: Any, cells: Any, counts: Any) -> bool:
-    """First pass.
+def count_leaves(
+    values: NDArray[np.floating], leaves: NDArray[np.int64], grid: NDArray[np.float64], cells: NDArray[np.int64],
+    counts: NDArray[np.float64],
+) -> bool:  # fmt: skip
+    """Lay a grid over the values of each leaf that takes part and count them on it: the first pass.
 
     Parameters
     ----------
-    values : array of float32 or float64, shape (n_leaves, n, n, n)
-    leaves : int64 array, shape (n_pairs,)
-        Leaves that take part.
-    grid : float64 array, shape (n_pairs, 2), written
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        Densities or raw values ``[leaf, x, z, y]``, C-contiguous.
+    leaves : ndarray of int64, shape (n_pairs,)
+        Leaves that take part; each asks one partner, so that there are as many pairs.
+    grid : ndarray of float64, shape (n_pairs, 2), written
         Lowest node and spacing.
-    cells : int64 array, shape (n_pairs, FINE * (K - 1)), written
-    counts : float64 array, shape (n_pairs, K, 2), written
+    cells : ndarray of int64, shape (n_pairs, FINE * (K - 1)), written
+    counts : ndarray of float64, shape (n_pairs, K, 2), written
         See :func:`tomokit.regularizers.cross_node_grid.count` and ``deposit``.
 
     Returns
@@ -61,28 +64,29 @@ def count_leaves(values: Any, leaves: Any, grid: Any, cells: Any, counts: Any) -
 
 @njit(cache=True, parallel=True, error_model="numpy")
 def tabulate_pairs(
-    size: int, partner: Any, grid: Any, cells: Any, counts: Any, kernel: int, spread: float, workers: int,
-    table: Any,
-    out: Any,
+    size: int, partner: NDArray[np.int64], grid: NDArray[np.float64], cells: NDArray[np.int64],
+    counts: NDArray[np.float64], kernel: int, spread: float, workers: int, table: NDArray[np.floating],
+    out: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Second pass.
+    """Tabulate each pair's error and the gradient by its partner from their counts: the second pass.
 
     Parameters
     ----------
     size : int
-        Values of a leaf.
-    partner : int64 array, shape (n_pairs,)
+        Values of a leaf, ``P = n^3``.
+    partner : ndarray of int64, shape (n_pairs,)
         A permutation: pair i asks ``partner[i]``, by position among the leaves that take part.
-    grid, cells, counts
+    grid, cells, counts : ndarrays
         From :func:`count_leaves`.
     kernel : int
+        One of :data:`tomokit.regularizers.cross_node_tables.KERNELS`.
     spread : float
         Temperature of the dot kernel; bandwidth of the Gaussian, held to at least one spacing of the partner's grid.
     workers : int
         Pairs are dealt to so many, each with its own space to work in.
-    table : array of the values' type, shape (n_pairs, K, 8), written
+    table : ndarray of float32 or float64, shape (n_pairs, K, 8), written
         Cubics for :func:`tomokit.regularizers.cross_node_grid.add_slopes`.
-    out : float64 array, shape (n_pairs,), written
+    out : ndarray of float64, shape (n_pairs,), written
         Mean ``|f(a) - a|`` of each pair.
     """
     nodes = counts.shape[1]
@@ -95,8 +99,10 @@ def tabulate_pairs(
             low_a, spacing_a, low_b, spacing_b = grid[i, 0], grid[i, 1], grid[j, 0], grid[j, 1]
             temperature = spread
             if kernel == GAUSSIAN:
+                # Narrower than its grid, the kernel would find no node near a value that lies between two.
                 temperature = max(spread, spacing_b) ** 2
             answer_table(low_a, spacing_a, low_b, spacing_b, counts[j], kernel, temperature, f, slope, weight)
+            # From here on g is the error f(a) - a, and afterwards the gradient by the partner.
             for k in range(nodes):
                 g[k] = f[k] - (low_a + spacing_a * k)
                 g_slope[k] = slope[k] - spacing_a
@@ -107,31 +113,52 @@ def tabulate_pairs(
                 low_a, spacing_a, low_b, spacing_b, signs, kernel, temperature, f, slope, weight, g, g_slope
             )
             to_cubic(g, g_slope, 1.0 / size, cubic)
+            # `partner` is a permutation, so that no other pair writes into row j.
             table[j, :, 4:] = cubic
 
 
 @njit(cache=True, error_model="numpy")
-def cross_node_leaf(block: Any, gradient: Any, low: float, spacing: float, table: Any, scale: float) -> None:
-    """Third pass for one leaf: the gradient by its values, times `scale`, is added.
+def cross_node_leaf(
+    block: NDArray[np.floating], gradient: NDArray[np.floating], low: float, spacing: float,
+    table: NDArray[np.floating], scale: float,
+) -> None:  # fmt: skip
+    """Add `scale` times the constraint's gradient by the values of one leaf: the third pass.
 
     Parameters
     ----------
-    block : array of float32 or float64, shape (n, n, n)
-        The values that the table was made from.
-    gradient : array like it, changed
+    block : ndarray of float32 or float64, shape (n, n, n)
+        The values that the table was made from, C-contiguous.
+    gradient : ndarray like `block`, changed
     low, spacing : float
-        The leaf's ``grid``.
-    table : array, shape (K, 8)
-        The leaf's own.
+        The leaf's row of ``grid``.
+    table : ndarray like `block`, shape (K, 8)
+        The leaf's own, from :func:`tabulate_pairs`.
     scale : float
+        Factor of the gradient.
     """
     real = block.dtype.type
     add_slopes(block.reshape(-1), real(low), real(1.0 / spacing), table, real(scale), gradient.reshape(-1))
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def add_leaves(values: Any, leaves: Any, grid: Any, table: Any, scale: float, gradient: Any) -> None:
-    """:func:`cross_node_leaf` of every leaf that takes part; arguments as from the other passes."""
+def add_leaves(
+    values: NDArray[np.floating], leaves: NDArray[np.int64], grid: NDArray[np.float64], table: NDArray[np.floating],
+    scale: float, gradient: NDArray[np.floating],
+) -> None:  # fmt: skip
+    """Add `scale` times the constraint's gradient to every leaf that takes part: the third pass for all of them.
+
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        The values that were counted.
+    leaves, grid : ndarrays
+        As for and from :func:`count_leaves`.
+    table : ndarray like `values`, shape (n_pairs, K, 8)
+        From :func:`tabulate_pairs`.
+    scale : float
+        Factor of the gradient.
+    gradient : ndarray like `values`, changed
+    """
     for i in prange(leaves.size):
         leaf = leaves[i]
         cross_node_leaf(values[leaf], gradient[leaf], grid[i, 0], grid[i, 1], table[i], scale)

@@ -1,4 +1,4 @@
-"""The non-local constraint of one pair of leaves, tabulated: what the attention answers, and how it pulls.
+"""The non-local constraint of one pair of leaves, tabulated: what the attention answers, and the gradient by both.
 
 A value a of the asking leaf is answered ``f(a) = sum_j w_j b_j`` by the partner's values b_j, weights
 ``w_j ~ exp(k(a, b_j))``, ``k = a b / T`` (dot) or ``-(a - b)^2 / 2T`` (Gaussian, ``T = h^2``). With
@@ -25,10 +25,9 @@ one spacing.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from tomokit.activation.exponential import exp_of
 from tomokit.regularizers.cross_node_scalars import STEEPEST, partner_gradient_terms
@@ -36,12 +35,13 @@ from tomokit.regularizers.cross_node_scalars import STEEPEST, partner_gradient_t
 DOT, GAUSSIAN = 0, 1
 KERNELS = {"dot": DOT, "gaussian": GAUSSIAN}
 
+# Counts were taken of finite values only, so that nothing here is not a number.
 _FLAGS = {"contract", "reassoc", "nsz", "nnan"}
 
 
 @njit(cache=True, error_model="numpy")
-def _nearest_held(counts: Any, below: Any, above: Any) -> None:
-    """For each node the next one that holds values, downwards and upwards; the ends always hold some."""
+def _nearest_occupied(counts: NDArray[np.float64], below: NDArray[np.int64], above: NDArray[np.int64]) -> None:
+    """For each node the nearest one that holds values, downwards and upwards; the ends always hold some."""
     last = counts.shape[0] - 1
     for m in range(last + 1):
         below[m] = m if m == 0 or counts[m, 0] > 0 else below[m - 1]
@@ -50,12 +50,15 @@ def _nearest_held(counts: Any, below: Any, above: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
-def _weights(
-    a: float, kernel: int, temperature: float, low: float, spacing: float, below: Any, above: Any, w: Any
-) -> None:
+def _attention_weights(
+    a: float, kernel: int, temperature: float, low: float, spacing: float, below: NDArray[np.int64],
+    above: NDArray[np.int64], w: NDArray[np.float64],
+) -> None:  # fmt: skip
     """``exp(k(a, b) - peak)`` at the partner's nodes, the peak among those that hold values."""
     last = w.size - 1
     if kernel == DOT:
+        # Linear in b, so that its peak is at one end of the nodes that hold values. What `low` adds is the same for all
+        # b and cancels.
         x = a / temperature * spacing
         top = x * (above[0] if x < 0 else below[last])
         for m in range(w.size):
@@ -63,6 +66,8 @@ def _weights(
         return
     half = -0.5 / temperature
     at = int(min(max((a - low) / spacing, 0.0), 1.0 * last))
+    # The peak is at the node nearest to a, on either side. Nodes that hold nothing may lie nearer: their exponents are
+    # cut at zero, and their weight in the sums is zero.
     gap_below = a - (low + spacing * below[at])
     gap_above = a - (low + spacing * above[min(at + 1, last)])
     top = half * min(gap_below * gap_below, gap_above * gap_above)
@@ -73,53 +78,57 @@ def _weights(
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
 def answer_table(
-    low_a: float, spacing_a: float, low_b: float, spacing_b: float, counts: Any, kernel: int, temperature: float,
-    f: Any, slope: Any, weight: Any,
+    low_a: float, spacing_a: float, low_b: float, spacing_b: float, counts: NDArray[np.float64], kernel: int,
+    temperature: float, f: NDArray[np.float64], slope: NDArray[np.float64], weight: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """``f`` and its derivative at the asking leaf's nodes, and the normalized weights.
+    """Tabulate the attention's answer f(a) at the asking leaf's nodes, with its derivative and its weights.
 
     Parameters
     ----------
     low_a, spacing_a, low_b, spacing_b : float
-        Grids of the asking leaf and of its partner.
-    counts : float64 array, shape (K, 2)
-        Deposit of the partner's values.
+        Lowest node and spacing of the asking leaf's grid and of its partner's, in units of the values.
+    counts : ndarray of float64, shape (K, 2)
+        Deposit of the partner's values (:func:`tomokit.regularizers.cross_node_grid.deposit`).
     kernel : int
         One of :data:`KERNELS`.
     temperature : float
         T: of the Gaussian, its bandwidth squared.
-    f, slope : float64 arrays, shape (K,), written
-        Function, and derivative by a times the spacing.
-    weight : float64 array, shape (K, K), written
-        ``w(a_k, b_m)``.
+    f, slope : ndarrays of float64, shape (K,), written
+        Answer, and its derivative by a times the spacing.
+    weight : ndarray of float64, shape (K, K), written
+        ``w(a_k, b_m)``, normalized such that the partner's values have the sum 1.
     """
     nodes = f.size
     below, above = np.empty(nodes, np.int64), np.empty(nodes, np.int64)
-    _nearest_held(counts, below, above)
+    _nearest_occupied(counts, below, above)
+    # Columns of their own, which the inner loop reads one after the other.
     c0, c1 = counts[:, 0].copy(), counts[:, 1].copy()
     inverse = spacing_b / temperature
     for k in range(nodes):
         a = low_a + spacing_a * k
         w = weight[k]
-        _weights(a, kernel, temperature, low_b, spacing_b, below, above, w)
+        _attention_weights(a, kernel, temperature, low_b, spacing_b, below, above, w)
+        # Sums over the partner's values of w, w b and w b^2, with b in spacings from its lowest node. A deposit is
+        # contracted with the summand and with its derivative: by b, w has the logarithmic slope y.
         z = mean = square = 0.0
         constant = a if kernel == DOT else a - low_b
         linear = 0.0 if kernel == DOT else spacing_b
         for m in range(nodes):
             y = min(max((constant - linear * m) * inverse, -STEEPEST), STEEPEST)
-            held = c0[m] + c1[m] * y
-            z += w[m] * held
-            mean += w[m] * (held * m + c1[m])
-            square += w[m] * (held * m + 2.0 * c1[m]) * m
+            node_sum = c0[m] + c1[m] * y
+            z += w[m] * node_sum
+            mean += w[m] * (node_sum * m + c1[m])
+            square += w[m] * (node_sum * m + 2.0 * c1[m]) * m
         mean /= z
         f[k] = low_b + spacing_b * mean
+        # df/da = Var(b) / T; in double precision the difference of two sums has digits enough for it.
         slope[k] = spacing_b * spacing_b * max(square / z - mean * mean, 0.0) / temperature * spacing_a
         w /= z
     _hold_monotone(f, slope)
 
 
 @njit(cache=True, error_model="numpy")
-def _hold_monotone(f: Any, slope: Any) -> None:
+def _hold_monotone(f: NDArray[np.float64], slope: NDArray[np.float64]) -> None:
     """Limit slopes to three times the rise on either side (Fritsch and Carlson, SIAM J. Numer. Anal. 17, 238, 1980).
 
     f never falls; only where its steps are narrower than the grid does this change anything.
@@ -134,19 +143,26 @@ def _hold_monotone(f: Any, slope: Any) -> None:
 
 @njit(cache=True, error_model="numpy", fastmath=_FLAGS)
 def partner_gradient_table(
-    low_a: float, spacing_a: float, low_b: float, spacing_b: float, signs: Any, kernel: int, temperature: float,
-    f: Any, slope: Any, weight: Any, partner_gradient: Any, partner_gradient_slope: Any,
+    low_a: float, spacing_a: float, low_b: float, spacing_b: float, signs: NDArray[np.float64], kernel: int,
+    temperature: float, f: NDArray[np.float64], slope: NDArray[np.float64], weight: NDArray[np.float64],
+    partner_gradient: NDArray[np.float64], partner_gradient_slope: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """``G`` and its derivative at the partner's nodes.
+    """Tabulate the gradient G(b) by the partner's values at the partner's nodes, with its derivative.
 
     Parameters
     ----------
-    low_a, spacing_a, low_b, spacing_b, kernel, temperature, f, slope, weight
-        As in, and from, :func:`answer_table`.
-    signs : float64 array, shape (K, 2)
-        Deposit of the asking leaf's signs.
-    partner_gradient, partner_gradient_slope : float64 arrays, shape (K,), written
-        Function, and derivative by b times the spacing.
+    low_a, spacing_a, low_b, spacing_b : float
+        As for :func:`answer_table`.
+    signs : ndarray of float64, shape (K, 2)
+        Deposit of the signs of the asking leaf's errors
+        (:func:`tomokit.regularizers.cross_node_grid.deposit_signs`).
+    kernel, temperature : int, float
+        As for :func:`answer_table`.
+    f, slope, weight : ndarrays of float64
+        From :func:`answer_table`.
+    partner_gradient, partner_gradient_slope : ndarrays of float64, shape (K,), written
+        G, summed over the asking leaf's values and not divided by their number, and its derivative by b times the
+        spacing.
     """
     nodes = f.size
     inverse = 1.0 / temperature
@@ -154,6 +170,8 @@ def partner_gradient_table(
     steep_a, steep_b = STEEPEST / spacing_a, STEEPEST / spacing_b
     partner_gradient[:] = 0
     partner_gradient_slope[:] = 0
+    # k runs over the asking leaf's nodes, whose deposits weigh the summand and its derivative by a; m over the
+    # partner's, at which the sum and its derivative by b are wanted.
     for k in range(nodes):
         s0, s1 = signs[k, 0], signs[k, 1] * spacing_a
         if s0 == 0.0 and s1 == 0.0:

@@ -12,9 +12,9 @@
 // in single precision. Each face counts once, where its finer side is.
 //
 // Sides are 2 axis + upper, a and b the other two axes in the order x, z, y. faces_of [6 leaf + side (+ 1)] bounds the
-// entries of a side: other leaf, offset [2], scale, and whether this side is the finer one. Leaves from `n_own` on
-// belong to other parts of the fit (tomokit/methods/octree/cuda/partition.py): only their layer at the cut is here,
-// in `beyond` [leaf - n_own, a, b].
+// entries of a side: neighbour, offset [2], scale, and whether this side is the finer one. Leaves from `n_own` on
+// belong to other subdomains of the fit (tomokit/methods/octree/cuda/partition.py): only their layer at the cut is
+// here, in `beyond` [leaf - n_own, a, b].
 //
 // Defines: N. A block is THREADS threads.
 
@@ -22,9 +22,10 @@
 
 #include "gpu/block_sums.cuh"
 
+// One side of a leaf where it lies, in a block [x, z, y] or as a layer: no side is copied, as the CPU does.
 struct Side {
     const float* first;
-    int by_a, by_b;
+    int by_a, by_b;  // steps in memory to the next vertex along a and b
 };
 
 __device__ inline float side_value(const Side& side, int a, int b) {
@@ -38,6 +39,7 @@ __device__ inline Side side_of(const float* block, int side) {
     return {block + fixed, N * N, N};
 }
 
+// The coarser side at a place between its vertices. The last vertex begins no cell: it is in the one before.
 __device__ inline float coarse_value(const Side& side, float at_a, float at_b) {
     const int p = min((int)at_a, N - 2), q = min((int)at_b, N - 2);
     const float s = at_a - p, t = at_b - q;
@@ -49,31 +51,32 @@ __device__ inline float coarse_value(const Side& side, float at_a, float at_b) {
 
 __device__ inline float sign_of(float d) { return d > 0.0f ? 1.0f : (d < 0.0f ? -1.0f : 0.0f); }
 
-// Weight of vertex `own` when the point `at` is interpolated.
-__device__ inline float share_of(int own, float at) {
+// Weight of vertex `own` along one axis when the point `at` is interpolated.
+__device__ inline float interpolation_weight(int own, float at) {
     const int p = min((int)at, N - 2);
-    const float part = at - p;
-    return own == p ? 1.0f - part : (own == p + 1 ? part : 0.0f);
+    const float s = at - p;
+    return own == p ? 1.0f - s : (own == p + 1 ? s : 0.0f);
 }
 
-// pull [leaf, side, a, b], written; partial [leaf, side, block], sums of |difference|. Grid: blocks of (a, b), sides,
-// leaves.
+// side_gradient [leaf, side, a, b], written; partial [leaf, side, block], sums of |difference|. Grid: blocks of (a, b),
+// sides, leaves.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) boundary_gradient(
     const float* __restrict__ field, const float* __restrict__ beyond, const int* __restrict__ faces_of,
-    const int* __restrict__ other,
-    const float* __restrict__ offset, const float* __restrict__ scales, const int* __restrict__ is_fine,
-    float* __restrict__ pull, float* __restrict__ partial, float step, int n_own) {
+    const int* __restrict__ neighbour, const float* __restrict__ offset, const float* __restrict__ scales,
+    const int* __restrict__ is_fine, float* __restrict__ side_gradient, float* __restrict__ partial, float step,
+    int n_own) {
     __shared__ float sums[THREADS];
     const int leaf = blockIdx.z, side = blockIdx.y, opposite = side ^ 1;
     const int vertex = blockIdx.x * THREADS + threadIdx.x, a = vertex / N, b = vertex % N;
     const long long size = N * N * N;
     float total = 0.0f;
+    // No early return: all threads have to meet at the barriers of the sum below.
     if (vertex < N * N) {
         const Side here = side_of(field + leaf * size, side);
         const float own = side_value(here, a, b);
         float gradient = 0.0f;
         for (int f = faces_of[6 * leaf + side]; f < faces_of[6 * leaf + side + 1]; ++f) {
-            const int from = other[f];
+            const int from = neighbour[f];
             const Side there = from < n_own ? side_of(field + from * size, opposite)
                                             : Side{beyond + (long long)(from - n_own) * (N * N), N, 1};
             const float scale = scales[f], from_a = offset[2 * f], from_b = offset[2 * f + 1];
@@ -84,21 +87,23 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) boundary_gradient(
                 if (is_fine[f]) total += fabsf(d);
                 continue;
             }
+            // The finer side lies beyond: its points within one spacing of this vertex, in the finer side's numbers.
             const int begin_a = max(0, (int)ceilf((a - 1 - from_a) / scale));
             const int end_a = min(N - 1, (int)floorf((a + 1 - from_a) / scale));
             const int begin_b = max(0, (int)ceilf((b - 1 - from_b) / scale));
             const int end_b = min(N - 1, (int)floorf((b + 1 - from_b) / scale));
             for (int fine_a = begin_a; fine_a <= end_a; ++fine_a) {
-                const float at_a = from_a + scale * fine_a, share = share_of(a, at_a);
+                const float at_a = from_a + scale * fine_a, weight_a = interpolation_weight(a, at_a);
                 for (int fine_b = begin_b; fine_b <= end_b; ++fine_b) {
-                    const float at_b = from_b + scale * fine_b, weight = share * share_of(b, at_b);
+                    const float at_b = from_b + scale * fine_b, weight = weight_a * interpolation_weight(b, at_b);
                     if (weight == 0.0f) continue;
+                    // The coarse vertices around the point compute this difference each for itself.
                     const float d = side_value(there, fine_a, fine_b) - coarse_value(here, at_a, at_b);
                     gradient -= weight * sign_of(d);
                 }
             }
         }
-        pull[((long long)leaf * 6 + side) * (N * N) + vertex] = step * gradient;
+        side_gradient[((long long)leaf * 6 + side) * (N * N) + vertex] = step * gradient;
     }
     const float all = sum_of_block(total, sums);
     if (threadIdx.x == 0) partial[((long long)leaf * 6 + side) * gridDim.x + blockIdx.x] = all;

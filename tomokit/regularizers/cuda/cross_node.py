@@ -1,4 +1,4 @@
-"""The cross-node constraint on a device: partners, and the launches that tabulate it."""
+"""The cross-node constraint on a device: drawing partners, and the launches that count and tabulate."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from tomokit.regularizers.cuda.interface import GradientsOnGpu, LeavesOnGpu, Ste
 
 
 @cache
-def _compiled(bins: int) -> tuple[Any, Any]:
+def _compiled_kernels(bins: int) -> tuple[Any, Any]:
+    """``count_leaf`` and ``tabulate_pair`` as Numba's dispatchers, compiled once for so many nodes."""
     count_leaf, tabulate_pair = make_kernels(bins)
     return cuda.jit(count_leaf), cuda.jit(tabulate_pair)
 
 
 class PairTables:
-    """What :class:`tomokit.regularizers.cross_node.CrossNode` tabulates, in arrays that ``leaf_update.cu`` reads.
+    """The tables of :class:`tomokit.regularizers.cross_node.CrossNode` on one device, as ``leaf_update.cu`` reads them.
 
-    Each partition's leaves are counted on its device; counts are then shared, and every device tabulates all
-    pairs.
+    Each partition's leaves are counted on its device; counts are then shared, and every device tabulates all pairs,
+    since any leaf may be the partner of any other.
 
     Parameters
     ----------
     device : Device
+        Where the arrays lie.
     bins : int
         Nodes over the range of a leaf's values.
     kernel : int
@@ -42,21 +44,30 @@ class PairTables:
     spread : float
         Temperature of the product, or the Gaussian's standard deviation in units of the values.
     partitions : sequence of Partition
+        The subdomains that the forest is cut into, on all devices.
     here : sequence of int
-        Those of them that are on this device; they follow each other.
+        Numbers of those on this device; they follow each other.
     inside : ndarray of bool, shape (n_leaves,)
         Leaves of the whole forest that take part.
 
     Attributes
     ----------
     rows : list of slice
-        Of each part's leaves in the tables, in their order.
+        Rows of each subdomain's leaves in the tables, in the order of the leaves.
     leaves : list of ndarray of int64
-        The leaves of each part that take part, by their number in it.
-    grid, table : array of float32, shapes (n_pairs, 2) and (n_pairs, bins, 8)
-    means : array of float32, shape (n_pairs,)
-        The penalty of each pair.
+        The leaves of each subdomain that take part, by their number in it.
+    grid : DeviceArray of float32, shape (n_pairs, 2)
+        Lowest node and spacing.
+    table : DeviceArray of float32, shape (n_pairs, bins, 8)
+        Cubics of the error and of the gradient by a leaf as partner
+        (:func:`tomokit.regularizers.cross_node_grid.add_slopes`).
+    means : DeviceArray of float32, shape (n_pairs,)
+        The penalty of each pair, without its weight.
     """
+
+    grid: DeviceArray
+    table: DeviceArray
+    means: DeviceArray
 
     def __init__(
         self,
@@ -69,8 +80,8 @@ class PairTables:
         inside: NDArray[np.bool_],
     ) -> None:
         self.device = device
-        # Pairs are kept part after part, each in the order of its leaves; `_order` has the row of each pair in the
-        # forest's order.
+        # Pairs are kept subdomain after subdomain, each in the order of its leaves; `_order` has the row of each pair
+        # in the forest's order.
         self.leaves = [np.flatnonzero(inside[partition.own]) for partition in partitions]
         ends = np.cumsum([leaves.size for leaves in self.leaves]).tolist()
         self.rows = [slice(end - leaves.size, end) for end, leaves in zip(ends, self.leaves, strict=True)]
@@ -80,8 +91,8 @@ class PairTables:
         self._order = np.argsort(in_order)
         self._size = in_order.size
         self._vertices = partitions[0].forest.n ** 3
-        self._mine = slice(self.rows[min(here)].start, self.rows[max(here)].stop)
-        self._count_leaves, self._tabulate = _compiled(bins)
+        self._device_rows = slice(self.rows[min(here)].start, self.rows[max(here)].stop)
+        self._count_leaves, self._tabulate = _compiled_kernels(bins)
         self._kernel, self._spread = kernel, np.float32(spread)
         xp, n = device.xp, self._size
         with device:
@@ -91,8 +102,8 @@ class PairTables:
             self._finite = xp.zeros(n, np.int32)
 
     @property
-    def counted(self) -> tuple[Any, ...]:
-        """The arrays that are counted into."""
+    def counted(self) -> tuple[DeviceArray, ...]:
+        """The arrays that are counted into: grid, fine cells, deposits, and whether all values are finite, by row."""
         return self.grid, self._cells, self._counts, self._finite
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int32]:
@@ -138,7 +149,7 @@ class PairTables:
         found = []
         for one in others:
             with one.device:
-                found.append([one.device.to_host(array[one._mine]) for array in one.counted])
+                found.append([one.device.to_host(array[one._device_rows]) for array in one.counted])
         whole = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
         for one in others:
             for array, counts in zip(one.counted, whole, strict=True):

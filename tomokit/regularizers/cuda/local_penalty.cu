@@ -1,7 +1,9 @@
-// Total variation or boundary pulls as a gradient array of its own, where they act on raw values: the fused pass
-// (leaf_update.cu) changes these in place, so that nobody may read a neighbour's there.
+// The gradient of total variation or boundary consistency as an array of its own, where they act on raw values: the
+// fused pass (leaf_update.cu) changes these in place, so that nobody may read a neighbour's there.
 //
-//     gradient[v] (+)= tv_step[leaf] dTV/dv + pull of the sides
+//     gradient[v] (+)= tv_step[leaf] dTV/dv + gradient by the leaf's sides at v
+//
+// Indices: i, k and j run over x, z and y; a column is a pair (i, k), along which a block's threads lie.
 //
 // Defines: N; COLUMNS; PASSES. A block is N x COLUMNS threads and owns PASSES times as many columns of a leaf.
 
@@ -9,9 +11,10 @@
 #include "regularizers/cuda/variation.cuh"
 #include "regularizers/cuda/sides.cuh"
 
-// Without tv_step only the pull is added. Grid: blocks of columns, leaves. variation_of as in leaf_update.
+// Without tv_step only the sides' gradient is added, without side_gradient only the total variation's. Grid: blocks of
+// columns, leaves. variation_of as in leaf_update.
 extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) local_penalty(
-    const float* __restrict__ field, const float* __restrict__ tv_step, const float* __restrict__ pull,
+    const float* __restrict__ field, const float* __restrict__ tv_step, const float* __restrict__ side_gradient,
     float* __restrict__ gradient, float* __restrict__ variation_of, int tv_variant, float tv_delta, int tv_stencil,
     int add) {
     __shared__ float variations[COLUMNS][N];
@@ -29,10 +32,11 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) local_penalty(
             variation += tv.value;
             g += tv_step[leaf] * tv.slope;
         }
-        if (pull != nullptr) g += side_gradient_at(pull + (long long)leaf * 6 * N * N, i, k, j);
+        if (side_gradient != nullptr) g += side_gradient_at(side_gradient + (long long)leaf * 6 * N * N, i, k, j);
         gradient[at] = g;
     }
     if (tv_step == nullptr) return;
+    // One thread adds what the block has, always in the same order.
     variations[threadIdx.y][j] = variation;
     __syncthreads();
     if (thread == 0) {

@@ -22,7 +22,8 @@ struct Variation {
     float value, slope;
 };
 
-// What is the same at all vertices: steps to the vertices that differences are to, 1 or -1, and the numbers above.
+// What is the same at all vertices: steps to the vertices that differences are to, 1 or -1, and of the numbers above
+// half = delta / 2, steep = 1 / delta, and bend.
 struct Measure {
     bool by_axis;
     int x, z, y;
@@ -35,6 +36,7 @@ struct Differences {
 
 __device__ inline Measure measure_of(int variant, float delta, int stencil) {
     const bool by_axis = variant == ANISOTROPIC || variant == HUBER;
+    // 1e-30 is the tiny delta of the anisotropic penalty: its inverse is finite in single precision.
     const float size = variant == HUBER ? delta : 1e-30f;
     Measure measure = {
         by_axis, !by_axis && (stencil & 1) ? -1 : 1, !by_axis && (stencil & 2) ? -1 : 1,
@@ -55,7 +57,8 @@ __device__ inline Differences differences_at(const float* __restrict__ here, int
 
 __device__ inline float square_of(Differences d) { return d.a * d.a + d.b * d.b + d.c * d.c; }
 
-// Of differences whose squares sum to less than 1e-37 it is that of 1e-37; of none it counts for nothing.
+// Slope of the penalty by each difference, over the difference. Where the squares sum to less than 1e-37 it is that
+// of 1e-37 (inverse_root): finite, and times differences of zero it is zero.
 __device__ inline float slope_per_length(Differences d, float bend) {
     const float square = square_of(d), inverse = inverse_root(square);
     const float flat = quotient(1.0f, 1.0f + bend * (square * inverse));
@@ -71,6 +74,8 @@ __device__ inline Variation variation_at(const float* __restrict__ block, int i,
     const int before_x = beside(i, -measure.x) * (N * N), before_z = beside(k, -measure.z) * N;
     const int before_y = beside(j, -measure.y);
     const Differences d = differences_at(here, x, z, y);
+    // As the near end of its own three differences the vertex gets their slopes with a minus, as the far end of those
+    // of the vertices before it with a plus. There those have to be computed again: nobody else's result is read.
     if (measure.by_axis) {
         const float value = *here, steep = measure.steep, half = measure.half;
         const float a = clipped(d.a, steep), b = clipped(d.b, steep), c = clipped(d.c, steep);
@@ -84,7 +89,8 @@ __device__ inline Variation variation_at(const float* __restrict__ block, int i,
     const float bend = measure.bend, s = root_of(square_of(d));
     found.value = quotient(s, 1.0f + bend * s);
     found.slope = -slope_per_length(d, bend) * (d.a + d.b + d.c);
-    // Where there is no vertex behind, this one stands for it, and what it is asked for is zero.
+    // By length, the slope towards this vertex depends on all three differences of the one behind. Where there is none
+    // behind, this one stands for it, and the difference that is asked for is zero.
     const Differences by_x = differences_at(here + before_x, -before_x, z, y);
     found.slope += slope_per_length(by_x, bend) * by_x.a;
     const Differences by_z = differences_at(here + before_z, x, -before_z, y);

@@ -1,6 +1,8 @@
 // Densities of values that come from the host, rho = s(v): a fit that goes on from a state then has the bits of one
 // that was not stopped, whose densities were computed here too.
 //
+// values and density [leaf, x, z, y]; a column is a pair (x, z), and threads of a block lie along its y.
+//
 // Grid: blocks of columns, leaves; a block is N x COLUMNS threads and owns PASSES times as many columns.
 //
 // Defines: N; COLUMNS; PASSES.

@@ -5,7 +5,7 @@
 //
 //     g = sum_t sum_tap w_t(tap; i, k) B[slab, t, u0(i, k) + tap, j]                      data
 //       + tv_step[leaf] dTV/drho                                                          variation.cuh, by density
-//       + pull of the leaf's sides                                                        boundary.cu
+//       + gradient by the leaf's sides                                                    boundary.cu
 //       + scale (sign(e) e'(rho) / P + G(rho))                          cross-node constraint, see below
 //       + what regularizers of plugins have left, by density
 //     g <- g s'(v)  + the same of penalties on raw values                                 activation.cuh
@@ -20,6 +20,9 @@
 // one view after the other, and read from shared memory; what a vertex has gathered waits there too. B has PAD rows of
 // zeros on either side of the detector: columns that lie further out are taken to lie there, and no row has to be
 // compared with the detector's ends.
+//
+// Indices: i, k and j run over x, z and y of a leaf's vertices, a column is a pair (i, k) and `own` its number in the
+// block; t runs over views and `tap` over the few detector columns that a vertex column's footprint covers, from u0 on.
 //
 // The cross-node constraint answers a value by a function of that value alone, tabulated on a grid over the leaf's
 // range: with c the row of `pair_table` at the place of the value, t the part of a spacing beyond it, e = c0 + t (c1
@@ -46,6 +49,7 @@ __device__ inline float pair_slope(
     float value, const float* __restrict__ grid, const float* __restrict__ table, int bins) {
     const float inverse = quotient(1.0f, grid[1]);
     const float at = fmaxf((value - grid[0]) * inverse, 0.0f);
+    // Rounding may put the range's ends a little beyond it; the clamps of `at` and t take them back.
     const int node = min((int)at, bins - 2);
     const float t = fminf(at - node, 1.0f);
     const float* c = table + 8 * node;
@@ -62,7 +66,7 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
     const double* __restrict__ corner, const int* __restrict__ levels, const double* __restrict__ spacing,
     const double* __restrict__ views, const double* __restrict__ half_widths, const int* __restrict__ tap_count,
     const float* __restrict__ tables, const int* __restrict__ chosen, const float* __restrict__ contracted,
-    const float* __restrict__ tv_step, const float* __restrict__ pull, const int* __restrict__ pair_of,
+    const float* __restrict__ tv_step, const float* __restrict__ side_gradient, const int* __restrict__ pair_of,
     const float* __restrict__ pair_grid, const float* __restrict__ pair_table, const float* __restrict__ extra,
     const float* __restrict__ extra_raw, const float* __restrict__ hyper, float* __restrict__ variation_of,
     int n_chosen, int n_levels, int n_u, int tv_variant, float tv_delta, int tv_stencil, int bins, float pair_scale,
@@ -73,19 +77,23 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
     const int leaf = blockIdx.y, level = levels[leaf], j = threadIdx.x, thread = threadIdx.y * N + threadIdx.x;
     const int begin = blockIdx.x * SPAN, columns = min(SPAN, N * N - begin);
     const double h = spacing[level];
+    // First the data's gradient of all columns, one view after the other.
     for (int step = 0; step < n_chosen; ++step) {
         const int t = chosen[step], taps = tap_count[t * n_levels + level];
         const double cosine = views[3 * t], sine = views[3 * t + 1];
         const double base = corner[2 * leaf] * cosine - corner[2 * leaf + 1] * sine + views[3 * t + 2];
-        const double whole = floor(base);
-        const float lead = (float)(base - whole), half_width = (float)half_widths[t * n_levels + level];
+        // The leaf's first column on the detector in double precision, and the others in single relative to the pixel
+        // below it: near u = 1000 a single would be off by 6e-5 pixels.
+        const double whole_px = floor(base);
+        const float lead = (float)(base - whole_px), half_width = (float)half_widths[t * n_levels + level];
         const float step_x = (float)(h * cosine), step_z = (float)(-h * sine);
         const float* of_level = tables_of(tables, t, level, n_levels);
+        // Nobody may still read the last view's weights when they are written over.
         __syncthreads();
         for (int entry = thread; entry < columns * PAD; entry += N * COLUMNS) {
             const int own = entry / PAD, tap = entry % PAD, i = (begin + own) / N, k = (begin + own) % N;
             const float q = lead + i * step_x + k * step_z - half_width, below = floorf(q);
-            const int u0 = (int)whole + (int)below + 1, u = u0 + tap;
+            const int u0 = (int)whole_px + (int)below + 1, u = u0 + tap;
             const bool met = tap < taps && u >= 0 && u < n_u;
             const float* table = of_level + table_at(side_of(i), side_of(k));
             weights[own][tap] = met ? table_weight(table, q - below, tap) : 0.0f;
@@ -94,6 +102,7 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
         __syncthreads();
         const float* rows = contracted + ((long long)slab_of[leaf] * n_chosen + step) * ((n_u + 2 * PAD) * N) + j;
         for (int own = threadIdx.y; own < columns; own += COLUMNS) {
+            // All threads along j take the same weights and read a row side by side.
             const float* row = rows + firsts[own];
             float g = step == 0 ? 0.0f : gathered[own][j];
             if (PAD <= FEW_TAPS) {
@@ -105,6 +114,7 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
             gathered[own][j] = g;
         }
     }
+    // Then everything else, a vertex at a time, up to the new value.
     const long long first_of_leaf = (long long)leaf * (N * N * N);
     const float* block = density + first_of_leaf;
     const Measure measure = measure_of(tv_variant, tv_delta, tv_stencil);
@@ -114,7 +124,7 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
     new_density += first_of_leaf;
     if (first != nullptr) first += first_of_leaf;
     if (second != nullptr) second += first_of_leaf;
-    if (pull != nullptr) pull += (long long)leaf * 6 * N * N;
+    if (side_gradient != nullptr) side_gradient += (long long)leaf * 6 * N * N;
     float variation = 0.0f;
     for (int own = threadIdx.y; own < columns; own += COLUMNS) {
         const int column = begin + own, i = column / N, k = column % N, at = column * N + j;
@@ -124,22 +134,25 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_update(
             variation += found.value;
             g += tv * found.slope;
         }
-        if (pull != nullptr) g += side_gradient_at(pull, i, k, j);
+        if (side_gradient != nullptr) g += side_gradient_at(side_gradient, i, k, j);
         const float v = values[at];
-        const float asked = pair < 0 ? 0.0f
+        // By raw value it comes after the activation's chain rule, by density before it.
+        const float by_partners = pair < 0 ? 0.0f
             : pair_scale * pair_slope(pair_raw ? v : block[at], pair_grid + 2 * pair,
                                       pair_table + (long long)pair * bins * 8, bins);
-        if (!pair_raw) g += asked;
+        if (!pair_raw) g += by_partners;
         if (extra != nullptr) g += extra[first_of_leaf + at];
         g *= activation_slope(activation, parameter, v);
-        if (pair_raw) g += asked;
+        if (pair_raw) g += by_partners;
         if (extra_raw != nullptr) g += extra_raw[first_of_leaf + at];
         const float updated = optimize(optimizer, hyper, v, g, first, second, at);
         values[at] = updated;
         new_density[at] = activate(activation, parameter, updated);
     }
     if (tv_step == nullptr) return;  // the same in the whole grid
-    gathered[threadIdx.y][j] = variation;  // its own, and not read any more
+    // The block's sum of variation in two steps of a fixed order. Entry [threadIdx.y][j] of `gathered` is this thread's
+    // own, and is not read any more.
+    gathered[threadIdx.y][j] = variation;
     __syncthreads();
     if (thread < COLUMNS) {
         float sum = 0.0f;
