@@ -54,12 +54,12 @@ class ResidualArrays(NamedTuple):
     slab_of: NDArray[np.int64]
     corner: NDArray[np.float64]
     spacing: NDArray[np.float64]
-    level: NDArray[np.integer]
+    level: NDArray[np.int32]
     theta: NDArray[np.float64]
     du: NDArray[np.float64]
     centre_u: float
     half_width: NDArray[np.float64]
-    taps: NDArray[np.integer]
+    taps: NDArray[np.int64]
     tables: NDArray[np.float32]
 
 
