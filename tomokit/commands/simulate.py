@@ -36,6 +36,7 @@ def simulate(
 
     shape_zyx, tilt_deg = parse_shape(shape), parse_tilts(tilts)
     n_z, n_y, n_x = shape_zyx
+    # Volumes and stacks of float32 that are held at once, on the way included.
     needed = 4 * n_y * n_x * (3 * n_z + 3 * tilt_deg.size)
     check_memory(needed, f"a phantom of {n_x} x {n_y} x {n_z} voxels", "give a smaller --shape")
     images, angles, truth = (out_dir / name for name in ("tilts.mrc", "tilts.tlt", "truth.mrc"))

@@ -65,7 +65,7 @@ def write_package(folder: Path, kind: str = "regularizer") -> list[Path]:
     }
     templates = resources.files("tomokit.plugin") / "templates"
     try:
-        # Made beside the place and moved there: a folder is complete, or absent.
+        # Made in a temporary folder on the same disk and moved: the package is complete, or absent.
         with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=".tomokit-") as scratch:
             made = Path(scratch) / "package"
             for path, template in files.items():

@@ -76,6 +76,7 @@ class DeviceSubject:
     def _compare_on(self, device: Device, forest: Forest, rough: bool, where: str) -> None:
         """Raise the first difference, if each of several fields has one."""
         problems = []
+        # One field that agrees is enough: rounding carries a value over a kink now and then, a fault shows in all.
         for number in range(_TRIES):
             field = self._field(forest, rough, number)
             problem = self._difference(device, field)

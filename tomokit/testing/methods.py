@@ -159,6 +159,7 @@ class _Subject:
     def deterministic(self) -> None:
         before = self.problem.projections.copy()
         results = set()
+        # The whole run twice, from the same seed: bits are compared, not values.
         for _ in range(2):
             run = self.start(seed=7, fit_offsets=True)
             self.finish(run)
@@ -175,6 +176,7 @@ class _Subject:
         mask[:, 8:14, 5:11] = 0
         mask[3] = 0
         volumes = []
+        # What lies under the mask is replaced by two different numbers.
         for garbage in (0.0, 1e3):
             projections = np.where(mask > 0, self.problem.projections, np.float32(garbage))
             run = self.start(projections=projections, mask=mask, fit_offsets=True)
@@ -188,6 +190,7 @@ class _Subject:
         self.finish(run)
         if run.offsets().shape != (self.problem.geometry.n_views,) or run.offsets().any():
             raise CheckError("offsets are not zeros, one for each view, where none are to be fitted")
+        # Of the order of a tenth of the largest projection, and of either sign.
         added = 0.1 * np.random.default_rng(3).uniform(-1, 1, self.problem.geometry.n_views)
         added *= float(self.problem.projections.max())
         changed = (self.problem.projections + added[:, None, None]).astype(np.float32)
@@ -220,18 +223,19 @@ class _Subject:
         saved = {name: np.array(array) for name, array in run.arrays().items()}
         if not saved:
             raise CheckError("`arrays` gives nothing to continue from")
+        # Each array in turn is left out, and made one element too long.
         for name, array in saved.items():
-            lacking = {other: saved[other] for other in saved if other != name}
+            lacking = {kept: saved[kept] for kept in saved if kept != name}
             longer = {**saved, name: np.append(array.ravel(), np.zeros(1, array.dtype))}
-            for what, given in (("lacks", lacking), ("has too long an array", longer)):
+            for fault, arrays in (("lacks", lacking), ("has too long an array", longer)):
                 fresh = self.start()
                 try:
-                    fresh.restore(1, given)
+                    fresh.restore(1, arrays)
                 except InputError as error:
                     if name not in str(error):
-                        raise CheckError(f"a state that {what} {name!r} is refused without naming it") from error
+                        raise CheckError(f"a state that {fault} {name!r} is refused without naming it") from error
                 else:
-                    raise CheckError(f"a state that {what} {name!r} is taken: raise tomokit.errors.InputError")
+                    raise CheckError(f"a state that {fault} {name!r} is taken: raise tomokit.errors.InputError")
 
     def odd_sizes(self) -> None:
         rng = np.random.default_rng(0)

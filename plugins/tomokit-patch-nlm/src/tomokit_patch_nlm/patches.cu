@@ -8,8 +8,8 @@
 //     slope[r] = sum over o of L(r, o) - L(r - o, o)                                                    collect
 //
 // What the CPU adds to two places is gathered here by the one that owns it: nothing is added to by two threads, and
-// sums have a fixed order. Sums over patches march along x: a plane of squares lies in shared memory, its sums over 3 x 3 in
-// registers for three planes.
+// sums have a fixed order. Sums over patches march along x: a plane of squares lies in shared memory, its sums over
+// 3 x 3 in registers for three planes.
 //
 // Defines: N, vertices along a leaf's edge; MARGIN, the largest offset and one more. A block is THREADS threads, or
 // WIDE x HIGH.
