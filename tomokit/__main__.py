@@ -1,4 +1,4 @@
-"""``python -m tomokit``."""
+"""Run the command line by ``python -m tomokit``."""
 
 from tomokit.commands.app import main
 

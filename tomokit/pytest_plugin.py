@@ -1,4 +1,4 @@
-"""Fixtures for the tests of plugins, in every pytest run where tomokit is installed.
+"""Pytest fixtures for the tests of plugins, available in every pytest run where tomokit is installed.
 
 Nothing of tomokit is imported before a fixture is asked for: a pytest run that has no use for them pays nothing.
 """
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def tomokit_forest() -> Forest:
-    """A small anisotropic forest with faces between equals, level jumps and outer boundaries."""
+    """A small anisotropic forest with faces between equals, level jumps and outer boundaries.
+
+    Returns
+    -------
+    Forest
+        See :func:`tomokit.testing.trees.two_level_forest`.
+    """
     from tomokit.testing.trees import two_level_forest
 
     return two_level_forest()
@@ -26,18 +32,35 @@ def tomokit_forest() -> Forest:
 
 @pytest.fixture
 def tomokit_field(tomokit_forest: Forest) -> Callable[..., Field]:
-    """``tomokit_field(seed=0, rough=True, positive=True, dtype=numpy.float64)``: a field on it."""
+    """A function that makes random fields on the forest of ``tomokit_forest``.
+
+    Parameters
+    ----------
+    tomokit_forest : Forest
+
+    Returns
+    -------
+    callable
+        ``tomokit_field(seed=0, rough=True, positive=True, dtype=numpy.float64)``, see
+        :func:`tomokit.testing.trees.random_field`.
+    """
     from tomokit.testing.trees import random_field
 
-    def make(seed: int = 0, **how: Any) -> Field:
-        return random_field(tomokit_forest, seed, **how)
+    def make(seed: int = 0, **settings: Any) -> Field:
+        return random_field(tomokit_forest, seed, **settings)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def tomokit_specimen() -> Specimen:
-    """Shells in 16 x 32 x 24 voxels (z, x, y), seen in 21 views with 2 % of noise: ``truth`` and ``problem``."""
+    """Shells in 16 x 32 x 24 voxels (z, x, y), seen in 21 views with 2 % of noise.
+
+    Returns
+    -------
+    Specimen
+        With ``truth`` and ``problem``, see :func:`tomokit.testing.series.small_specimen`.
+    """
     from tomokit.testing.series import small_specimen
 
     return small_specimen()

@@ -123,9 +123,9 @@ def test_new_tells_what_it_wrote(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_verbose_shows_every_option_with_its_bounds(cli: Cli) -> None:
-    from tomokit.commands.plugins import _option
+    from tomokit.commands.plugins import _option_line
 
     described = {"name": "x", "type": "float", "default": -1.0, "help": "H.", "choices": None}
-    assert _option(described | {"minimum": -2.0, "maximum": 0.0}) == "x = -1.0 (float, -2.0..0.0): H."
-    assert _option(described | {"minimum": 0.0, "maximum": None}) == "x = -1.0 (float, 0.0..): H."
+    assert _option_line(described | {"minimum": -2.0, "maximum": 0.0}) == "x = -1.0 (float, -2.0..0.0): H."
+    assert _option_line(described | {"minimum": 0.0, "maximum": None}) == "x = -1.0 (float, 0.0..): H."
     assert "weight = 1e-06 (float, 0.0..): Weight in the loss" in cli("plugins", "list", "--verbose")[1]

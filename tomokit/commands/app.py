@@ -1,7 +1,7 @@
-"""The command line: which commands there are, and how errors are told.
+"""The command line: which commands there are, and how errors are reported.
 
 Nothing heavy is imported at start: each command imports what it needs when it runs. Commands of plugins are looked for
-only when a name is not one of tomokit's own, so that an installed plugin costs ``--help`` nothing;
+only when a name is not one of tomokit's own, so that an installed plugin does not slow down ``--help``;
 ``tomokit plugins list`` shows them.
 """
 
@@ -27,13 +27,13 @@ _INTERRUPTED = 130
 
 
 class _WithPlugins(TyperGroup):
-    """Falls back to the commands of plugins for a name that is not built in.
+    """The commands of tomokit, and those of plugins for a name that is not built in.
 
-    What is empty is refused for the commands that are: as a path it would be the working folder.
+    Built-in commands take no empty argument: as a path it would be the working folder.
     """
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command's name, the command and its arguments."""
+        """The command's name, the command and its arguments, none of which is empty."""
         if args[0] in self.commands:
             for before, argument in pairwise(args):
                 option, equals, value = argument.partition("=")
@@ -43,10 +43,10 @@ class _WithPlugins(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name, or None."""
-        own = super().get_command(ctx, cmd_name)
-        if own is not None or cmd_name.startswith("-"):
-            return own
+        """The command of this name, built in or a plugin's; None if there is none."""
+        built_in = super().get_command(ctx, cmd_name)
+        if built_in is not None or cmd_name.startswith("-"):
+            return built_in
         from tomokit.plugin.manager import get_registry
 
         try:
@@ -93,9 +93,15 @@ def _root(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit.
+    """Run the command line and exit the process.
 
-    0 done, 2 for what the user can mend (one line on stderr), 75 stopped with a state to resume, 130 interrupted.
+    The exit status is 0 when all is done, 2 for what the user can mend (told in one line on stderr), 75 for a job that
+    was stopped and can be resumed from its state, and 130 for an interrupt.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Words after the program's name; by default those of the process.
     """
     with heeded_interrupts() as interrupted:
         status = run(sys.argv[1:] if arguments is None else list(arguments), interrupted)
@@ -103,43 +109,57 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: list[str], interrupted: Callable[[], bool] = lambda: False) -> int:
-    """Run the command line; the exit status. What fails once `interrupted` has failed by that."""
+    """Run the command line without ending the process.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Words after the program's name.
+    interrupted : callable
+        Whether an interrupt has come. Any error after one counts as the interrupt: it may be a library's way of
+        reporting it.
+
+    Returns
+    -------
+    int
+        The exit status, see :func:`main`.
+    """
     try:
         status = typer.main.get_command(app).main(arguments, prog_name="tomokit", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     except Exception as error:
-        return _INTERRUPTED if interrupted() else _tell_error(error)
+        return _INTERRUPTED if interrupted() else _report_error(error)
     return status if isinstance(status, int) else 0
 
 
-def _tell_error(error: Exception) -> int:
-    """One line about what the user can mend; everything else is raised again."""
+def _report_error(error: Exception) -> int:
+    """Tell in one line what the user can mend, and give the exit status; everything else is raised again."""
     if isinstance(error, TomokitError):
-        return _refuse(str(error))
+        return _report_mendable(str(error))
     if isinstance(error, MemoryError):
-        return _refuse(f"out of memory{f' ({error})' if str(error) else ''}; give a smaller volume")
+        return _report_mendable(f"out of memory{f' ({error})' if str(error) else ''}; give a smaller volume")
     if isinstance(error, OSError) and error.errno == errno.EPIPE:
         return 1
     if isinstance(error, OSError) and error.errno in NO_ROOM:
         if not error.filename:
             # Files are written by name, so this is most likely stdout; a command of a plugin may know better.
-            return _refuse(f"standard output: cannot be written ({error.strerror})")
-        return _refuse(f"{error.filename}: no room on the disk; free some space or choose another disk")
+            return _report_mendable(f"standard output: cannot be written ({error.strerror})")
+        return _report_mendable(f"{error.filename}: no room on the disk; free some space or choose another disk")
     # Usage errors of the parser, whichever library Typer builds on.
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message(), err=True)
             return 2
-        return _refuse(f"{error.format_message()}{_hint(error)}")
+        return _report_mendable(f"{error.format_message()}{_pointer_to_help(error)}")
     raise error
 
 
-def _hint(error: Any) -> str:
-    context = getattr(error, "ctx", None)
+def _pointer_to_help(usage_error: Exception) -> str:
+    context = getattr(usage_error, "ctx", None)
     return f" (see `{context.command_path} --help`)" if context is not None else ""
 
 
-def _refuse(line: str) -> int:
+def _report_mendable(line: str) -> int:
     complain(line)
     return 2

@@ -1,4 +1,4 @@
-"""``tomokit compare``: how close a volume comes to the truth."""
+"""The command ``tomokit compare``: how close a volume comes to the truth."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from tomokit.errors import InputError
 
 def compare(
     volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="The volume to be judged.")],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="What it should be.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The true volume, of the same shape.")],
     scale: Annotated[
         str,
         typer.Option(
             metavar="none|fit|affine|NUMBER",
-            help="What the volume is multiplied by first; fit and affine are least squares, without and with offset.",
+            help="Factor that the volume is multiplied by first; fit and affine find it by least squares, without and "
+            "with an offset.",
         ),
     ] = "none",
     box: Annotated[
-        str | None, typer.Option(metavar="z0:z1,y0:y1,x0:x1", help="Where the global SSIM is taken.")
+        str | None,
+        typer.Option(metavar="z0:z1,y0:y1,x0:x1", help="Box of voxels that the global SSIM is restricted to."),
     ] = None,
-    preview: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a picture of both.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Write a picture of both volumes to this file.")
+    ] = None,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -34,15 +38,15 @@ def compare(
     from tomokit.metrics import compare as measure
     from tomokit.metrics import parse_box
 
-    where = None if box is None else parse_box(box)
+    ssim_box = None if box is None else parse_box(box)
     if preview is not None:
         check_output(preview, overwrite=overwrite, inputs=(volume, truth))
     judged, true = read_volume(volume), read_volume(truth)
     result: dict[str, Any] = {"volume": str(volume), "truth": str(truth)}
     try:
-        result |= measure(judged.values, true.values, scale=scale, box=where)
+        result |= measure(judged.values, true.values, scale=scale, box=ssim_box)
     except InputError as error:
-        # The measures see arrays; which files they are of is known here.
+        # The measures see arrays; only here is it known which files these are from.
         error.file = error.file or f"{volume}, {truth}"
         raise
     result["preview"] = None if preview is None else str(preview)
@@ -58,10 +62,10 @@ def compare(
             title=volume.name,
             overwrite=overwrite,
         )
-    show(result, _text(result), json, [] if preview is None else [preview])
+    show(result, _report_text(result), json, [] if preview is None else [preview])
 
 
-def _text(result: dict[str, Any]) -> str:
+def _report_text(result: dict[str, Any]) -> str:
     def number(key: str) -> str:
         return "undefined" if result[key] is None else f"{result[key]:.4g}"
 

@@ -1,4 +1,4 @@
-"""``tomokit export``: sample the density of a state."""
+"""The command ``tomokit export``: sample the density of a state."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ def export(
         str | None,
         typer.Option(
             metavar="z0:z1,y0:y1,x0:x1",
-            help="From where to where, in voxels of the tomogram, fractions too; default: all of it.",
+            help="Box to sample, in voxels of the tomogram, fractions too; default: all of it.",
             show_default=False,
         ),
     ] = None,
     spacing: Annotated[
         float | None,
-        typer.Option(metavar="A", help="Edge of a voxel in ångström; default: the tomogram's.", show_default=False),
+        typer.Option(
+            metavar="A", help="Edge of the new voxels in ångström; default: the tomogram's.", show_default=False
+        ),
     ] = None,
     overwrite: Overwrite = False,
     json: AsJson = False,
@@ -37,8 +39,8 @@ def export(
     """
     from tomokit.pipeline.export import export as run
 
-    where = None if box is None else _parse_box(box)
-    result = run(state, output, box=where, spacing_angstrom=spacing, overwrite=overwrite)
+    sampled_box = None if box is None else _parse_box(box)
+    result = run(state, output, box=sampled_box, spacing_angstrom=spacing, overwrite=overwrite)
     n_z, n_y, n_x = result["shape"]
     size = f"of {result['voxel_size_angstrom']:g} angstrom" if result["voxel_size_is_known"] else "of unknown size"
     text = f"{output}: {n_x} x {n_y} x {n_z} voxels {size}, after epoch {result['epoch']} of {result['epochs']}"

@@ -1,4 +1,4 @@
-"""``tomokit inspect``: what files are, and by which convention they were read."""
+"""The command ``tomokit inspect``: what files are, and by which convention they are read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tomokit.errors import InputError
 
 def inspect(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files, states of runs.")
+        list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files, or states of runs.")
     ],
     json: AsJson = False,
 ) -> None:
@@ -30,20 +30,20 @@ def inspect(
         except InputError as error:
             refused.append(str(error))
     if described:
-        show({"files": described}, "\n\n".join(_text(one) for one in described), json)
+        show({"files": described}, "\n\n".join(_facts_text(facts) for facts in described), json)
     for line in refused:
         complain(line)
     if refused:
         raise typer.Exit(2)
 
 
-def _text(facts: dict[str, Any], indent: str = "") -> str:
+def _facts_text(facts: dict[str, Any], indent: str = "") -> str:
     """Facts as ``key: value`` lines, nested ones indented."""
     lines = []
     for key, value in facts.items():
         label = key.replace("_", " ")
         if isinstance(value, dict):
-            lines += [f"{indent}{label}:", _text(value, indent + "  ")]
+            lines += [f"{indent}{label}:", _facts_text(value, indent + "  ")]
         elif isinstance(value, (list, tuple)):
             lines.append(f"{indent}{label}: {', '.join(map(str, value)) if value else 'none'}")
         else:

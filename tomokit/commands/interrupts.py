@@ -1,8 +1,8 @@
-"""An interrupt ends the program wherever it finds it.
+"""Interrupts that end the program whatever it is doing when they come.
 
-Python raises ``KeyboardInterrupt`` in whatever runs, and two places lose it: a callback from C, such as LLVM's when a
-kernel is compiled, where it is reported and forgotten; and libraries that turn whatever goes wrong in their import
-into another error.
+Python raises ``KeyboardInterrupt`` in whatever code is running, and two kinds of code lose it: callbacks from C, such
+as LLVM's while a kernel is compiled, where the exception is reported and forgotten; and libraries that turn whatever
+goes wrong in their import into another error.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 _AGAIN_SECONDS = 0.05
 
 
 @contextmanager
 def heeded_interrupts() -> Iterator[Callable[[], bool]]:
-    """Raise an interrupt again where it was lost; gives a function that says whether one has come.
+    """Raise interrupts again that were lost in code that cannot be interrupted.
 
-    Nothing is changed where SIGINT is ignored, or is somebody else's.
+    Nothing is changed where SIGINT is ignored, or has a handler that is not Python's own.
+
+    Yields
+    ------
+    callable
+        Says whether an interrupt has come.
     """
     came = threading.Event()
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -34,11 +38,11 @@ def heeded_interrupts() -> Iterator[Callable[[], bool]]:
         came.set()
         signal.default_int_handler(number, frame)
 
-    def report(lost: Any) -> None:
+    def report(lost: sys.UnraisableHookArgs) -> None:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             before(lost)
             return
-        # Not from here: it would be lost once more.
+        # Raised from a timer a moment later: raised from here it would be lost once more.
         timer = threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main)
         timer.daemon = True
         timer.start()

@@ -1,4 +1,4 @@
-"""What commands have in common: JSON on stdout or text, and nothing between."""
+"""Output that all commands share: a report on stdout, as text or as one JSON object, and messages on stderr."""
 
 from __future__ import annotations
 
@@ -19,12 +19,23 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs th
 
 
 def show(result: dict[str, Any], text: str, as_json: bool, written: Sequence[Path] = ()) -> None:
-    """Print `result` as one JSON object, or `text`.
+    """Print a command's report on stdout, as one JSON object or as text.
+
+    Parameters
+    ----------
+    result : dict
+        What is printed as JSON.
+    text : str
+        What is printed otherwise.
+    as_json : bool
+        Which of the two is wanted.
+    written : sequence of Path
+        Output files that are complete, which an error names: they are there although the report is not.
 
     Raises
     ------
     OutputError
-        If stdout takes no more; `written` are the outputs that are there all the same.
+        If stdout takes no more, such as a file on a full disk.
     BrokenPipeError
         If the reader of stdout is gone.
     """
@@ -43,15 +54,32 @@ def show(result: dict[str, Any], text: str, as_json: bool, written: Sequence[Pat
 
 
 def complain(line: str) -> None:
-    """Print one line on stderr, if there is one."""
+    """Print one line on stderr, or nothing where stderr is closed.
+
+    Parameters
+    ----------
+    line : str
+        The message; line breaks in it become spaces.
+    """
     # Never `print(file=sys.stderr)`: where stderr is closed that is None, which means stdout.
     with suppress(OSError):  # what cannot be said changes nothing about the exit status
         typer.echo(f"tomokit: {' '.join(line.split())}", err=True)
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows as aligned columns."""
+    """Lay out rows as text in aligned columns.
+
+    Parameters
+    ----------
+    rows : list of tuple of str
+        All of one length; the last column is not padded.
+
+    Returns
+    -------
+    str
+        A line for each row.
+    """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)] if rows else []
     return "\n".join(
-        "  ".join([cell.ljust(w) for cell, w in zip(row, widths, strict=False)] + [row[-1]]) for row in rows
+        "  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]]) for row in rows
     )

@@ -1,4 +1,4 @@
-"""``tomokit plugins``: what is registered and what was refused; checks, and the package of a new one."""
+"""The commands ``tomokit plugins``: list plugins, check one, and write the package of a new one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _group() -> None:
 
 @app.command("list")
 def list_plugins(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every option of each.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every option of each plugin.")] = False,
     json: AsJson = False,
 ) -> None:
     """List what is registered: name, kind, origin, version, summary."""
@@ -34,24 +34,25 @@ def list_plugins(
     registry = get_registry()
     listed: list[dict[str, Any]] = []
     for entry in registry.entries():
-        one = {key: getattr(entry, key) for key in ("name", "kind", "origin", "version", "summary")}
+        facts = {key: getattr(entry, key) for key in ("name", "kind", "origin", "version", "summary")}
         options = getattr(entry.target, "Options", None)
-        one["options"] = describe_options(options) if options is not None else []
-        listed.append(one)
+        facts["options"] = describe_options(options) if options is not None else []
+        listed.append(facts)
     refused = [dataclasses.asdict(refusal) for refusal in registry.refused]
-    show({"plugins": listed, "refused": refused}, _text(listed, refused, verbose), json)
+    show({"plugins": listed, "refused": refused}, _list_text(listed, refused, verbose), json)
 
 
 @app.command("check")
 def check_plugin(
     name: Annotated[str, typer.Argument(help="A method, regularizer or optimizer, as shown by `plugins list`.")],
     kind: Annotated[
-        str | None, typer.Option(metavar="KIND", help="Only that of this kind, where several have the name.")
+        str | None,
+        typer.Option(metavar="KIND", help="Check only that of this kind, where several plugins have the name."),
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of it; repeatable.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the plugin; repeatable.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is tried.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random fields and values that are tried.")] = 0,
     json: AsJson = False,
 ) -> None:
     """Check that a plugin does what its hook asks for.
@@ -76,7 +77,7 @@ def check_plugin(
         checks = [{"check": one.name, "problem": one.problem, "not_tried": one.not_tried} for one in outcomes]
         results.append({key: getattr(entry, key) for key in ("name", "kind", "origin", "version")} | {"checks": checks})
         lines.append(f"{entry.kind} {entry.name} of {entry.origin} {entry.version}")
-        lines += [_line(one) for one in checks]
+        lines += [_check_line(check) for check in checks]
     show({"passed": not failed, "checked": results}, "\n".join(lines), json)
     if failed:
         checks = [check for result in results for check in result["checks"]]
@@ -86,8 +87,10 @@ def check_plugin(
 
 @app.command("new")
 def new_plugin(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What to make, such as tomokit-smooth.")],
-    kind: Annotated[str, typer.Option(metavar="KIND", help="regularizer, optimizer or method.")] = "regularizer",
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make, such as tomokit-smooth.")],
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="Kind of the plugin: regularizer, optimizer or method.")
+    ] = "regularizer",
     json: AsJson = False,
 ) -> None:
     """Write the package of a new plugin, which can be installed and passes its tests.
@@ -101,13 +104,13 @@ def new_plugin(
     show({"folder": str(folder), "kind": kind, "files": [str(path) for path in written]}, text, json, written)
 
 
-def _text(listed: list[dict[str, Any]], refused: list[dict[str, Any]], verbose: bool) -> str:
-    rows = [tuple(one[key] for key in ("name", "kind", "origin", "version", "summary")) for one in listed]
+def _list_text(listed: list[dict[str, Any]], refused: list[dict[str, Any]], verbose: bool) -> str:
+    rows = [tuple(facts[key] for key in ("name", "kind", "origin", "version", "summary")) for facts in listed]
     lines = table([("name", "kind", "origin", "version", "summary"), *rows]).splitlines()
     if verbose:
         with_options: list[str] = [lines[0]]
-        for line, one in zip(lines[1:], listed, strict=True):
-            with_options += [line, *(f"    {_option(option)}" for option in one["options"])]
+        for line, facts in zip(lines[1:], listed, strict=True):
+            with_options += [line, *(f"    {_option_line(option)}" for option in facts["options"])]
         lines = with_options
     for refusal in refused:
         what = f"{refusal['kind']} {refusal['name']}" if refusal["name"] else "plugin"
@@ -115,13 +118,13 @@ def _text(listed: list[dict[str, Any]], refused: list[dict[str, Any]], verbose: 
     return "\n".join(lines)
 
 
-def _line(check: dict[str, Any]) -> str:
+def _check_line(check: dict[str, Any]) -> str:
     if check["not_tried"] is not None:
         return f"  --  {check['check']}: not tried, {check['not_tried']}"
     return f"  {'ok' if check['problem'] is None else 'NO'}  {check['check']}"
 
 
-def _option(option: dict[str, Any]) -> str:
+def _option_line(option: dict[str, Any]) -> str:
     bounds = ""
     if option["choices"] is not None:
         bounds = f", one of {', '.join(map(str, option['choices']))}"

@@ -5,20 +5,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tomokit.commands.output import complain
 from tomokit.pipeline.progress import Silent
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
 COUNTS = ("leaves",)
+"""Terms of an epoch that are numbers of things, and no parts of the loss."""
 
 
 class TerminalProgress(Silent):
-    """A bar on stderr, if stderr is a terminal; silent otherwise. Use it as a context."""
+    """Progress of a run as a bar on stderr, if stderr is a terminal, and nothing otherwise; used as a context.
+
+    Attributes
+    ----------
+    told : list of str
+        Warnings that have been shown, on a terminal or not.
+    """
 
     def __init__(self) -> None:
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
         self._numbers = ""
         self.told: list[str] = []
 
@@ -48,36 +58,49 @@ class TerminalProgress(Silent):
             self._bar.stop()
 
     def stage(self, text: str) -> None:
-        """Begin a new line."""
+        """Begin a new bar below a line that names the stage (see :class:`tomokit.pipeline.progress.Progress`)."""
         if self._bar is not None:
             if self._task is not None:
-                self._keep()
+                self._leave_numbers(self._bar)
                 self._bar.remove_task(self._task)
             self._bar.console.print(text, markup=False, highlight=False)
             self._task = self._bar.add_task("", total=None, numbers="")
 
     def epoch(self, done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> None:
-        """Move the bar."""
+        """Move the bar and show the epoch's numbers (see :class:`tomokit.pipeline.progress.Progress`)."""
         if self._bar is not None:
+            assert self._task is not None, "an epoch before the first stage"
             self._numbers = line(done, total, terms, correlation)
             self._bar.update(self._task, total=total, completed=done, numbers=self._numbers)
 
     def warning(self, text: str) -> None:
-        """Tell it now; on a terminal above the bar."""
+        """Print a warning at once, on a terminal above the bar (see :class:`tomokit.pipeline.progress.Progress`)."""
         self.told.append(text)
         complain(f"warning: {text}")
 
-    def _keep(self) -> None:
+    def _leave_numbers(self, bar: Progress) -> None:
         """Leave the last epoch's numbers on the screen when their bar goes."""
         if self._numbers:
-            self._bar.console.print(self._numbers, markup=False, highlight=False)
+            bar.console.print(self._numbers, markup=False, highlight=False)
             self._numbers = ""
 
 
 def line(done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> str:
-    """The numbers of an epoch, the most telling first.
+    """Format the numbers of an epoch as one line, the most telling first.
 
-    What is in :data:`COUNTS` is no part of the loss.
+    Parameters
+    ----------
+    done, total : int
+        Epochs finished, and epochs of the whole run.
+    terms : mapping
+        ``"loss"``, the terms that it is the sum of, and those of :data:`COUNTS`, which are no part of it.
+    correlation : float or None
+        Correlation of predicted and measured held-out views, if there are any.
+
+    Returns
+    -------
+    str
+        Such as ``epoch 3/30  held-out 0.6588  loss 0.0123 = data 0.01 + tv 0.0022  leaves 384``.
     """
     parts = [f"epoch {done}/{total}"]
     if correlation is not None:

@@ -1,4 +1,4 @@
-"""``tomokit project``: reproject a volume."""
+"""The command ``tomokit project``: project a volume to a tilt series."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tomokit.commands.output import AsJson, Overwrite, complain, show
 
 
 def project(
-    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="An MRC volume.")],
-    angles: Annotated[Path, typer.Option(metavar="F", help="Tilt angles: .tlt, .rawtlt or .mdoc.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mrc", help="The tilt series.")],
+    volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="The MRC volume to project.")],
+    angles: Annotated[Path, typer.Option(metavar="F", help="File of tilt angles: .tlt, .rawtlt or .mdoc.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mrc", help="The tilt series to write.")],
     size: Annotated[
         int | None, typer.Option(metavar="X", min=1, help="Columns of the views; default: the volume's.")
     ] = None,
@@ -48,8 +48,9 @@ def project(
         "give a smaller volume" if size is None else "give a smaller --size",
     )
     check_disk(output, stack_bytes + 1024)
-    values = np.ascontiguousarray(read.values.transpose(2, 0, 1), dtype=np.float32)
-    views = DenseProjector(geometry, n_z, n_x=n_x)(values)
+    # Files have [z, y, x] and [tilt, y, x]; the projector takes [x, z, y] and gives [tilt, x, y].
+    density = np.ascontiguousarray(read.values.transpose(2, 0, 1), dtype=np.float32)
+    views = DenseProjector(geometry, n_z, n_x=n_x)(density)
     images = np.ascontiguousarray(views.transpose(0, 2, 1))
     provenance = {
         "projected": volume.name,

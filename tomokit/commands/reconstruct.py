@@ -1,4 +1,4 @@
-"""``tomokit reconstruct``: the main job."""
+"""The command ``tomokit reconstruct``: a tomogram from a tilt series."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _HELP = {item.name: item.metadata.get("help", "") for item in dataclasses.fields
 
 
 def _option(field: str, metavar: str | None = None) -> Any:
-    """An option named after a field of the request, with the field's help. Not given is None: another layer decides."""
+    """An option named after a field of the request, with the field's help.
+
+    It is None where it is not given: the configuration file, the preset or the default then decides.
+    """
     return typer.Option(f"--{field.replace('_', '-')}", metavar=metavar, help=_HELP[field], show_default=False)
 
 
 def reconstruct(
-    tilts: Annotated[Path, typer.Argument(metavar="TILTS", help="Tilt series, an MRC stack.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mrc", help="The tomogram.")],
+    tilts: Annotated[Path, typer.Argument(metavar="TILTS", help="The tilt series, an MRC stack.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mrc", help="The tomogram to write.")],
     method: Annotated[str | None, _option("method", "NAME")] = None,
     thickness: Annotated[int | None, _option("thickness", "PX")] = None,
     angles: Annotated[Path | None, _option("angles", "F")] = None,
@@ -62,10 +65,11 @@ def reconstruct(
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Start from these settings.", show_default=False)
+        str | None, typer.Option(metavar="NAME", help="Named settings to start from.", show_default=False)
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="C.toml", help="Settings laid over the preset.", show_default=False)
+        Path | None,
+        typer.Option(metavar="C.toml", help="File of settings, laid over those of the preset.", show_default=False),
     ] = None,
     no_preview: Annotated[bool, typer.Option("--no-preview", help="Write no picture beside the tomogram.")] = False,
     overwrite: Overwrite = False,
@@ -74,7 +78,8 @@ def reconstruct(
     """Reconstruct a tomogram from a tilt series.
 
     Settings come from the preset, then the configuration file, then the command line, then --set: the last one wins.
-    With --state, SIGTERM, SIGINT and SIGUSR1 end the job after the step that it is at: it is saved, and exits with 75.
+    With --state, SIGTERM, SIGINT and SIGUSR1 stop the job after its current step: the state is saved, and the exit
+    status is 75.
     """
     from tomokit.commands.progress import TerminalProgress
     from tomokit.pipeline.config import build_request

@@ -1,4 +1,4 @@
-"""``tomokit resume``: continue a job from its state."""
+"""The command ``tomokit resume``: continue a job from its state."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ def resume(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="OUT.mrc", help="The tomogram; default: as the job began.", show_default=False
+            "--output",
+            "-o",
+            metavar="OUT.mrc",
+            help="The tomogram to write; default: as the job began.",
+            show_default=False,
         ),
     ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Epochs of the whole run; default: as the job began.", show_default=False
+            metavar="N", min=1, help="Number of epochs of the whole run; default: as the job began.", show_default=False
         ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Threads to use; default: as the job began.", show_default=False),
+        typer.Option(metavar="N", min=1, help="Number of threads; default: as the job began.", show_default=False),
     ] = None,
     overwrite: Overwrite = False,
     json: AsJson = False,

@@ -1,4 +1,4 @@
-"""``tomokit simulate``: a phantom, its tilt series and its truth."""
+"""The command ``tomokit simulate``: a phantom's tilt series and its true volume."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from tomokit.commands.output import AsJson, Overwrite, show
 
 def simulate(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder for the three files; made if missing.")],
-    shape: Annotated[str, typer.Option(metavar="Z,Y,X", help="Voxels of the specimen.")] = "64,256,256",
+    shape: Annotated[str, typer.Option(metavar="Z,Y,X", help="Size of the specimen in voxels.")] = "64,256,256",
     tilts: Annotated[str, typer.Option(metavar="START:STOP:STEP", help="Tilt angles in degrees.")] = "-70:69.5:1.5",
     noise: Annotated[
-        float, typer.Option(metavar="SIGMA", help="Standard deviation, relative to projections scaled to [0, 1].")
+        float,
+        typer.Option(
+            metavar="SIGMA", help="Standard deviation of the noise, relative to projections scaled to [0, 1]."
+        ),
     ] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed of specimen and noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random specimen and noise.")] = 0,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -33,6 +36,7 @@ def simulate(
 
     shape_zyx, tilt_deg = parse_shape(shape), parse_tilts(tilts)
     n_z, n_y, n_x = shape_zyx
+    # Volumes and stacks of float32 that are held at once, on the way included.
     needed = 4 * n_y * n_x * (3 * n_z + 3 * tilt_deg.size)
     check_memory(needed, f"a phantom of {n_x} x {n_y} x {n_z} voxels", "give a smaller --shape")
     images, angles, truth = (out_dir / name for name in ("tilts.mrc", "tilts.tlt", "truth.mrc"))

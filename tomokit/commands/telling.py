@@ -1,4 +1,4 @@
-"""What `reconstruct` and `resume` have in common: how they are stopped, and what they tell at the end."""
+"""How `reconstruct` and `resume` are stopped by signals, and what they report at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stopping(saves: bool) -> Iterator[Stop | None]:
-    """Let signals stop a job that saves its state; one that does not is ended by them as any program."""
+    """Let signals stop a job that saves its state; a job that does not is ended by them as any program is.
+
+    Parameters
+    ----------
+    saves : bool
+        Whether the job saves its state.
+
+    Yields
+    ------
+    Stop or None
+        What says whether a signal has asked the job to stop; None for a job that saves no state.
+    """
     from tomokit.pipeline.signals import stop_on_signals
 
     if not saves:
@@ -29,14 +40,23 @@ def stopping(saves: bool) -> Iterator[Stop | None]:
 
 
 def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
-    """Print the summary, and the warnings that have not been told yet.
+    """Print a job's summary, and those of its warnings that have not been printed yet.
+
+    Parameters
+    ----------
+    summary : dict
+        What :func:`tomokit.pipeline.driver.reconstruct` returns.
+    json : bool
+        Whether to print the summary as one JSON object in place of text.
+    told : sequence of str
+        Warnings that were printed while the job ran.
 
     Raises
     ------
-    typer.Exit
-        With status 75, if the job was stopped.
+    Exit
+        Typer's, with status 75, if the job was stopped.
     OutputError
-        If it was stopped and could never be saved.
+        If the job was stopped and its state could never be saved.
     """
     from tomokit.pipeline.signals import STOPPED
     from tomokit.state.record import previous_path
@@ -44,7 +64,7 @@ def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
     written = [Path(path) for path in (summary["output"], summary["preview"]) if path]
     stopped = summary["stopped_by"]
     if stopped is None:
-        show(summary, _text(summary), json, written)
+        show(summary, _summary_text(summary), json, written)
     elif json:
         show(summary, "", json, written)
     for warning in summary["warnings"]:
@@ -58,7 +78,7 @@ def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
         raise typer.Exit(STOPPED)
 
 
-def _text(summary: dict[str, Any]) -> str:
+def _summary_text(summary: dict[str, Any]) -> str:
     n_z, n_y, n_x = summary["shape"]
     linearization = summary["linearization"]
     epochs = f"{summary['epochs']} epoch{'' if summary['epochs'] == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""A command that a plugin brings to the command line."""
+"""The record of a command that a plugin brings to the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Command:
-    """A command of a plugin.
+    """A command of a plugin, as registered by the hook ``tomokit_register_commands``.
 
     Attributes
     ----------
@@ -18,7 +18,7 @@ class Command:
     summary : str
         One line for ``tomokit plugins list``.
     function : callable
-        A function with Typer's annotations; its docstring is the command's help. It raises
+        A function with Typer's annotations, whose docstring is the command's ``--help``. It raises
         :class:`tomokit.errors.TomokitError` for what the user can mend.
     """
 

@@ -1,4 +1,4 @@
-"""The hooks of tomokit, and what each passes.
+"""The hooks of tomokit that plugins implement, and the argument that each is passed.
 
 A plugin is a module with functions of these names, marked with :data:`hookimpl`, that an installed
 distribution announces under the entry-point group ``tomokit``. The built-in methods come in by the same door.
@@ -8,7 +8,7 @@ Every hook passes one argument, ``register``, to be called once for each thing t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
@@ -23,7 +23,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def tomokit_register_methods(register: Callable[[type], None]) -> None:
-    """Bring reconstruction methods, chosen by ``reconstruct --method NAME``.
+    """Register reconstruction methods, chosen by ``reconstruct --method NAME``.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def tomokit_register_methods(register: Callable[[type], None]) -> None:
 
 @hookspec
 def tomokit_register_regularizers(register: Callable[[type], None]) -> None:
-    """Bring regularizers, which penalize what a density should not look like.
+    """Register regularizers, which penalize what a density should not look like.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def tomokit_register_regularizers(register: Callable[[type], None]) -> None:
 
 @hookspec
 def tomokit_register_optimizers(register: Callable[[type], None]) -> None:
-    """Bring optimizers, which turn a gradient into a step.
+    """Register optimizers, which turn a gradient into a step.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def tomokit_register_optimizers(register: Callable[[type], None]) -> None:
 
 @hookspec
 def tomokit_register_readers(register: Callable[[type], None]) -> None:
-    """Bring readers of tilt-series files, chosen by the end of the file's name.
+    """Register readers of tilt-series files, chosen by the end of the file's name.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def tomokit_register_readers(register: Callable[[type], None]) -> None:
 
 @hookspec
 def tomokit_register_commands(register: Callable[[Command], None]) -> None:
-    """Bring commands of the command line, found when a name is not one of tomokit's own.
+    """Register commands of the command line, found when a name is not one of tomokit's own.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def tomokit_register_commands(register: Callable[[Command], None]) -> None:
     """
 
 
-HOOK_OF_KIND: dict[str, Any] = {
+HOOK_OF_KIND: dict[str, Callable[..., None]] = {
     "method": tomokit_register_methods,
     "regularizer": tomokit_register_regularizers,
     "optimizer": tomokit_register_optimizers,

@@ -1,7 +1,7 @@
 """Typed options of plugins: a frozen dataclass whose fields carry help, choices and bounds.
 
-The same few lines read a request from the command line (strings) and from TOML (typed values), so that a key
-that nobody knows, or a value of the wrong type, is refused the same way wherever it was written.
+The same functions read settings from the command line (strings) and from TOML (typed values), so that an unknown key
+or a value of the wrong type is refused in the same way wherever it was written.
 """
 
 from __future__ import annotations
@@ -31,35 +31,45 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> Any:
-    """A dataclass field that is an option: default, one sentence of help, and what values it takes.
+    """Declare a field of an options dataclass with its default, help and allowed values.
 
     Parameters
     ----------
-    default : bool, int, float or str
-        Value when the user gives none; its type is the option's type unless the annotation says otherwise.
+    default : bool, int, float, str, tuple or None
+        Value where the user gives none; the field's annotation says the option's type.
     help : str
-        One sentence for ``tomokit plugins list --verbose``.
+        One sentence that stands alone, for ``tomokit plugins list --verbose``.
     choices : sequence, optional
         The only values allowed.
     minimum, maximum : float, optional
-        Inclusive bounds.
+        Inclusive bounds of a number, or of each number of a tuple.
+
+    Returns
+    -------
+    dataclasses.Field
+        To be assigned to the annotated name in the class.
     """
     metadata = {"help": help, "choices": choices, "minimum": minimum, "maximum": maximum}
     return field(default=default, metadata=metadata)
 
 
 def build_options(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
-    """An instance of the options class `cls` from settings.
+    """Make an instance of an options class from settings, checking every name and value.
 
     Parameters
     ----------
     cls : type
-        A dataclass whose fields are ``bool``, ``int``, ``float``, ``str``, ``Path``, ``X | None``, ``tuple[X, ...]``,
-        ``dict`` or another such dataclass.
+        A dataclass whose fields are ``bool``, ``int``, ``float``, ``str``, ``Path``, ``X | None``, ``Literal``,
+        ``tuple[X, ...]``, ``dict`` or another such dataclass.
     mapping : mapping
         Values by field name: typed ones (TOML) or strings (command line); ``"none"`` is None for an ``X | None``.
     where : str
         What an error names, such as ``"method tv"`` or a configuration file.
+
+    Returns
+    -------
+    instance of `cls`
+        With the defaults for fields that `mapping` does not have.
 
     Raises
     ------
@@ -67,7 +77,7 @@ def build_options(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
         For a key that `cls` does not have (the nearest one and all are named), a value of another type, one that is
         not among the choices, or one out of bounds.
     """
-    fields = {item.name: item for item in dataclasses.fields(typing.cast(Any, cls)) if item.init}
+    fields = {declared.name: declared for declared in dataclasses.fields(typing.cast(Any, cls)) if declared.init}
     hints = typing.get_type_hints(cls)
     values = {}
     for key, value in mapping.items():
@@ -76,7 +86,7 @@ def build_options(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
             hint = f"did you mean {near[0]}? " if near else ""
             listed = f"it has {', '.join(sorted(fields))}" if fields else "it has none"
             raise OptionError(f"no option {key!r}", field=where, remedy=hint + listed)
-        values[key] = _checked(value, hints[key], fields[key].metadata, f"{where}: {key}")
+        values[key] = _check_value(value, hints[key], fields[key].metadata, f"{where}: {key}")
     try:
         return cls(**values)
     except TypeError as error:
@@ -84,53 +94,69 @@ def build_options(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
 
 
 def describe_options(cls: type) -> list[dict[str, Any]]:
-    """Name, type, default, help, choices and bounds of every option of `cls`, JSON-serializable."""
+    """Describe every option of an options class.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass whose fields are made by :func:`option`.
+
+    Returns
+    -------
+    list of dict
+        One for each field, JSON-serializable: ``name``, ``type``, ``default``, ``help``, ``choices``, ``minimum`` and
+        ``maximum``, the last three None where there are none.
+    """
     hints = typing.get_type_hints(cls)
     described = []
-    for item in dataclasses.fields(cls):
+    for declared in dataclasses.fields(cls):
         default: Any = None
-        if item.default is not dataclasses.MISSING:
-            default = item.default
-        elif item.default_factory is not dataclasses.MISSING:
-            default = item.default_factory()
+        if declared.default is not dataclasses.MISSING:
+            default = declared.default
+        elif declared.default_factory is not dataclasses.MISSING:
+            default = declared.default_factory()
         plain = default is None or isinstance(default, (bool, int, float, str, list, dict))
         described.append(
             {
-                "name": item.name,
-                "type": _type_name(hints[item.name]),
+                "name": declared.name,
+                "type": _type_name(hints[declared.name]),
                 "default": default if plain else str(default),
-                "help": item.metadata.get("help", ""),
-                "choices": None if item.metadata.get("choices") is None else list(item.metadata["choices"]),
-                "minimum": item.metadata.get("minimum"),
-                "maximum": item.metadata.get("maximum"),
+                "help": declared.metadata.get("help", ""),
+                "choices": None if declared.metadata.get("choices") is None else list(declared.metadata["choices"]),
+                "minimum": declared.metadata.get("minimum"),
+                "maximum": declared.metadata.get("maximum"),
             }
         )
     return described
 
 
-def _checked(value: Any, kind: Any, metadata: Mapping[str, Any], where: str) -> Any:
-    value = _converted(value, kind, where)
+def _check_value(value: Any, kind: Any, metadata: Mapping[str, Any], where: str) -> Any:
+    """The value as the field's type, if it is one of the choices and within the bounds."""
+    value = _convert_value(value, kind, where)
     choices = metadata.get("choices")
     if choices is not None and value is not None and value not in choices:
         raise OptionError(
             f"{value!r} is not allowed", field=where, remedy=f"choose from {', '.join(map(str, choices))}"
         )
-    for item in value if isinstance(value, tuple) else (value,):
-        if isinstance(item, (int, float)) and not isinstance(item, bool):
+    for number in value if isinstance(value, tuple) else (value,):
+        # True and False are ints to Python, and have no bounds.
+        if isinstance(number, (int, float)) and not isinstance(number, bool):
             low, high = metadata.get("minimum"), metadata.get("maximum")
-            if (low is not None and item < low) or (high is not None and item > high):
+            if (low is not None and number < low) or (high is not None and number > high):
                 bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
-                raise OptionError(f"{item} is out of bounds", field=where, remedy=f"give {bounds}")
+                raise OptionError(f"{number} is out of bounds", field=where, remedy=f"give {bounds}")
     return value
 
 
-def _converted(value: Any, kind: Any, where: str) -> Any:
+def _convert_value(value: Any, kind: Any, where: str) -> Any:
+    """The value as an instance of the annotation `kind`; of an annotation that is not known, as it stands."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if value is None or (isinstance(value, str) and value.lower() == "none" and type(None) in arguments):
             return None
         return _first_that_fits(value, [inner for inner in arguments if inner is not type(None)], where)
     if origin is typing.Literal:
+        # By the types of what is allowed: "1" from the command line is the 1 of Literal[1, 2].
         return _first_that_fits(value, sorted({type(item) for item in arguments}, key=str), where, arguments)
     if origin is tuple:
         parts = value.split(",") if isinstance(value, str) else value
@@ -139,7 +165,7 @@ def _converted(value: Any, kind: Any, where: str) -> Any:
         inner = [arguments[0]] * len(parts) if arguments[-1] is Ellipsis else list(arguments)
         if len(inner) != len(parts):
             raise OptionError(f"{len(parts)} values", field=where, remedy=f"give {len(inner)}")
-        return tuple(_converted(part, one, where) for part, one in zip(parts, inner, strict=True))
+        return tuple(_convert_value(part, one, where) for part, one in zip(parts, inner, strict=True))
     if dataclasses.is_dataclass(kind):
         if isinstance(value, Mapping):
             return build_options(typing.cast(type, kind), value, where)
@@ -158,18 +184,22 @@ def _converted(value: Any, kind: Any, where: str) -> Any:
 
 
 def _first_that_fits(value: Any, kinds: Sequence[Any], where: str, allowed: Sequence[Any] | None = None) -> Any:
+    """The value as the first of some types that takes it and, if only some values are allowed, gives one of these."""
     for position, kind in enumerate(kinds):
         try:
-            found = _converted(value, kind, where)
+            converted = _convert_value(value, kind, where)
         except OptionError:
             if position == len(kinds) - 1 and allowed is None:
                 raise
             continue
-        if allowed is None or found in allowed:
-            return found
+        if allowed is None or converted in allowed:
+            return converted
     raise OptionError(
         f"{value!r} is not allowed", field=where, remedy=f"choose from {', '.join(map(str, allowed or ()))}"
     )
+
+
+# Each takes a typed value or a string, and raises ValueError for what is not of its type.
 
 
 def _to_bool(value: Any) -> bool:

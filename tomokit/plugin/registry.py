@@ -1,4 +1,4 @@
-"""What is registered: every method, regularizer, optimizer, reader and command, with the place it came from."""
+"""The registry of methods, regularizers, optimizers, readers and commands, each with the distribution it is from."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _OPTIONS_NEEDED = {"regularizer": ("weight", "every", "space"), "optimizer": ("l
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered thing.
+    """A method, regularizer, optimizer, reader or command that is registered.
 
     Attributes
     ----------
     kind : str
         One of :data:`KINDS`.
     name, summary : str
-        As the thing itself gives them.
+        Those of the target.
     origin, version : str
-        Distribution that it came with.
+        Name and version of the distribution that brought it.
     target : object
         The class, or the :class:`~tomokit.plugin.command.Command`.
     """
@@ -49,7 +49,21 @@ class Entry:
 
     @classmethod
     def of(cls, kind: str, target: Any, origin: str, version: str) -> Entry:
-        """Check that `target` has what its kind needs, and describe it.
+        """Make an entry, after checking that the target has what its kind needs.
+
+        Parameters
+        ----------
+        kind : str
+            One of :data:`KINDS`.
+        target : object
+            The class or command that a plugin registers.
+        origin, version : str
+            Name and version of the distribution that brings it.
+
+        Returns
+        -------
+        Entry
+            With the target's own name and summary.
 
         Raises
         ------
@@ -76,7 +90,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something that a plugin brought, or a whole plugin, that was not taken.
+    """A plugin, or something that a plugin registers, that was not taken into the registry.
 
     Attributes
     ----------
@@ -95,14 +109,24 @@ class Refusal:
 
 
 class Registry:
-    """Entries by kind and name; the first to take a name keeps it."""
+    """Entries by kind and name, of which the first to take a name keeps it.
+
+    Attributes
+    ----------
+    refused : list of Refusal
+        What was not taken, in the order in which it came.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
         self.refused: list[Refusal] = []
 
     def add(self, entry: Entry) -> None:
-        """Take `entry`.
+        """Add an entry to the registry under its kind and name.
+
+        Parameters
+        ----------
+        entry : Entry
 
         Raises
         ------
@@ -119,31 +143,75 @@ class Registry:
         self._entries[entry.kind][entry.name] = entry
 
     def refuse(self, origin: str, error: BaseException, kind: str | None = None, name: str | None = None) -> None:
-        """Record that something of `origin` was not taken, and why."""
+        """Record that a plugin, or something that it registers, was not taken, and why.
+
+        Parameters
+        ----------
+        origin : str
+            Distribution or entry point at fault.
+        error : BaseException
+            What was raised; its message becomes one line.
+        kind, name : str, optional
+            What was not taken, if it is not the plugin as a whole.
+        """
         text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
         self.refused.append(Refusal(origin, kind, name, " ".join(text.split())))
 
     def entries(self, kinds: Iterable[str] = KINDS) -> list[Entry]:
-        """Entries of the given kinds, by kind and in order of registration."""
+        """List the entries of some kinds.
+
+        Parameters
+        ----------
+        kinds : iterable of str
+            Some of :data:`KINDS`; by default all.
+
+        Returns
+        -------
+        list of Entry
+            By kind, as they are given, and within a kind in the order of registration.
+        """
         return [entry for kind in kinds for entry in self._entries[kind].values()]
 
     def names(self, kind: str) -> list[str]:
-        """Names registered for `kind`, sorted."""
+        """List the names that are registered for one kind.
+
+        Parameters
+        ----------
+        kind : str
+            One of :data:`KINDS`.
+
+        Returns
+        -------
+        list of str
+            Sorted.
+        """
         return sorted(self._entries[kind])
 
     def get(self, kind: str, name: str) -> Any:
-        """The class (or command) registered under `name`.
+        """The class (or command) that is registered under a name.
 
         Settings write underscores for hyphens (``regularizers.patch_nlm.weight``): both find the same.
+
+        Parameters
+        ----------
+        kind : str
+            One of :data:`KINDS`.
+        name : str
+            Its name, with hyphens or underscores.
+
+        Returns
+        -------
+        object
+            The entry's ``target``.
 
         Raises
         ------
         PluginError
-            If there is none; the message has the nearest name, and the reason if a plugin was refused.
+            If there is none; the message has the nearest name, and which plugins were refused.
         """
-        found = self._entries[kind].get(name.replace("_", "-"))
-        if found is not None:
-            return found.target
+        entry = self._entries[kind].get(name.replace("_", "-"))
+        if entry is not None:
+            return entry.target
         names = self.names(kind)
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}? " if near else ""

@@ -1,4 +1,4 @@
-"""Writing the package of a new plugin, which passes its own tests from the start."""
+"""Write the package of a new plugin, which passes its own tests from the start."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _USAGE = {
 
 
 def write_package(folder: Path, kind: str = "regularizer") -> list[Path]:
-    """Write a package that can be installed, listed, checked, tested and used.
+    """Write the package of a new plugin, which can be installed, listed, checked, tested and used.
 
     Parameters
     ----------
     folder : Path
-        What to make. Its name is the distribution's; the plugin's is what follows ``tomokit-``.
+        The folder to make. Its name is the distribution's; the plugin's is what follows ``tomokit-``.
     kind : str
         One of :data:`KINDS`.
 
     Returns
     -------
     list of Path
-        The files.
+        The files that were written.
 
     Raises
     ------
     OptionError
-        For another kind.
+        If `kind` is another.
     PluginError
         If the name cannot be a plugin's, or is taken.
     OutputError
@@ -49,7 +49,7 @@ def write_package(folder: Path, kind: str = "regularizer") -> list[Path]:
     """
     if kind not in KINDS:
         raise OptionError(f"no kind {kind!r}", field="--kind", remedy=f"choose from {', '.join(KINDS)}")
-    words = _words(folder.resolve().name, kind)
+    words = _template_words(folder.resolve().name, kind)
     if folder.exists() or folder.is_symlink():
         raise OutputError("exists already", file=folder, remedy="give another name")
     if not folder.resolve().parent.is_dir():
@@ -65,7 +65,7 @@ def write_package(folder: Path, kind: str = "regularizer") -> list[Path]:
     }
     templates = resources.files("tomokit.plugin") / "templates"
     try:
-        # Made beside the place and moved there: a folder is complete, or absent.
+        # Made in a temporary folder on the same disk and moved: the package is complete, or absent.
         with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=".tomokit-") as scratch:
             made = Path(scratch) / "package"
             for path, template in files.items():
@@ -79,7 +79,8 @@ def write_package(folder: Path, kind: str = "regularizer") -> list[Path]:
     return [folder / path for path in files]
 
 
-def _words(distribution: str, kind: str) -> dict[str, str]:
+def _template_words(distribution: str, kind: str) -> dict[str, str]:
+    """What the ``$words`` of the templates stand for."""
     name = distribution.removeprefix(_PREFIX)
     package = distribution.replace("-", "_")
     if not _NAME.fullmatch(distribution) or not _NAME.fullmatch(name) or keyword.iskeyword(package):

@@ -1,4 +1,4 @@
-"""Settings as nested dictionaries: ``--set key=value``, TOML files, and one laid over another."""
+"""Settings as nested dictionaries: from ``--set key=value``, from TOML files, and one laid over another."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from tomokit.errors import InputError, OptionError
 
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
-    """``["iterations=40", "regularizers.tv.weight=1e-4"]`` as a nested dictionary of strings.
+    """Turn assignments such as ``regularizers.tv.weight=1e-4`` into a nested dictionary of strings.
 
     Parameters
     ----------
     assignments : iterable of str
         ``key=value``; dots in the key go one level deeper. A later one overrides an earlier one.
+
+    Returns
+    -------
+    dict
+        Values are the strings as given, without surrounding spaces; hyphens in keys are underscores.
 
     Raises
     ------
@@ -40,7 +45,18 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `over` laid on top, table by table; neither is changed."""
+    """Lay settings over others, table by table.
+
+    Parameters
+    ----------
+    base, over : mapping
+        Nested settings, neither of which is changed.
+
+    Returns
+    -------
+    dict
+        All keys of both; where both have a key, the value of `over`, and for two tables their merger.
+    """
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
@@ -52,7 +68,17 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file, hyphens in keys read as underscores.
+    """Read a TOML file as nested settings.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its tables, with hyphens in keys as underscores.
 
     Raises
     ------

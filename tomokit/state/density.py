@@ -1,19 +1,24 @@
 """The density of a state on any lattice, from its arrays alone: no input and no method is needed.
 
-The state's ``density`` says how it follows from the arrays. For ``kind`` ``"voxels"``: array ``array`` ``[x, z, y]``
-with ``margin_px`` voxels of margin on either side along x, raised to ``least`` if that is given, times ``scale``. For
-``"octree"``: arrays ``forest...`` (see :mod:`tomokit.octree.state`) and ``values``, turned to densities at the vertices
-by ``activation`` with ``parameter`` and multiplied by ``scale``. In both cases then times ``units_scale``.
+The state's ``density`` entry says how the density follows from the arrays:
 
-Points are told in voxels of the tomogram: its voxel (i, k, j) lies at i, k, j along x, z, y. Of ``voxels`` the density
-is trilinear between their centres, constant between them and the faces of the volume, and 0 outside. Of an ``octree`` a
-value is the mean over a cube whose edge is the lattice's spacing.
+- ``kind`` ``"voxels"``: the array named by ``array``, ``[x, z, y]``, with ``margin_px`` voxels of margin on either side
+  along x, raised to ``least`` where that is given, times ``scale``;
+- ``kind`` ``"octree"``: the arrays whose names begin with ``forest`` (see :mod:`tomokit.octree.state`) and the raw
+  values in ``values``, turned into densities at the vertices by ``activation`` with ``parameter``, times ``scale``.
+
+In both cases the result is then multiplied by ``units_scale``.
+
+Points are given in voxels of the tomogram: its voxel (i, k, j) lies at i, k, j along x, z, y. The density of ``voxels``
+is trilinear between their centres, constant between the outermost centres and the faces of the volume, and 0 outside.
+That of an ``octree`` is, at each point, the mean over a cube whose edge is the lattice's spacing.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,28 +31,37 @@ Triple = tuple[float, float, float]
 _SLAB_BYTES = 64 << 20
 
 
+class _LatticeSampler(Protocol):
+    """What can give a density, before ``units_scale``, at the points of a lattice."""
+
+    def sample(self, start: Triple, step: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
+        """The density at ``start + step * (i, k, j)``, in voxels of the tomogram, along x, z, y; of shape `count`."""
+        ...
+
+
 class StoredDensity:
-    """The density of a state.
+    """The density that a state holds, which can be sampled on any lattice.
 
     Parameters
     ----------
     state : State
+        A state with arrays, that is, after at least one step of the fit.
 
     Attributes
     ----------
     shape_xzy : tuple of int
-        Voxels of the tomogram.
+        Voxels of the tomogram along x, z, y.
     voxel_size_angstrom : float
-        Their edge.
+        Edge of the tomogram's voxels in angstrom.
     voxel_size_is_known : bool
-        Whether that was given, and not assumed.
+        Whether the voxel size was given with the inputs; otherwise it was assumed.
     units : str
-        What the density means.
+        What one unit of the density means.
 
     Raises
     ------
     InputError
-        If no step has gone into the state, or it is of a kind that this version does not know.
+        If the state has no arrays yet, or its density is of a kind that this version does not know.
     """
 
     def __init__(self, state: State) -> None:
@@ -59,33 +73,36 @@ class StoredDensity:
         self.voxel_size_is_known = bool(recipe["voxel_size_is_known"])
         self.units = str(recipe["units"])
         self._scale = np.float32(recipe["units_scale"])
-        kinds = {"voxels": _Voxels, "octree": _Leaves}
+        kinds: dict[str, Callable[[State, dict[str, Any]], _LatticeSampler]] = {"voxels": _Voxels, "octree": _Leaves}
         if recipe["kind"] not in kinds:
             raise InputError(f"a density of the kind {recipe['kind']!r} is not known to this version", field="state")
-        self._source: Any = kinds[recipe["kind"]](state, recipe)
+        self._source: _LatticeSampler = kinds[recipe["kind"]](state, recipe)
 
     def sample(self, start: Triple, spacing: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
-        """The density on a lattice.
+        """Sample the density at the points of a regular lattice.
 
         Parameters
         ----------
         start : tuple of float
-            Its first point (x, z, y), in voxels of the tomogram.
+            First point of the lattice (x, z, y), in voxels of the tomogram.
         spacing : float
-            In voxels. Where it is more than one, a value is the mean over a lattice so much finer, and no alias.
+            Distance between points in voxels of the tomogram, the same along all axes. Where it is more than one,
+            each value is the mean over a finer lattice about its point, so that nothing is aliased.
         count : tuple of int
-            Points along x, z, y.
+            Number of points along x, z, y.
 
         Returns
         -------
         ndarray of float32, shape `count`
-            In the units of the tomogram; with its own lattice, the tomogram itself.
+            The density ``[x, z, y]`` in the units of the tomogram; on the tomogram's own lattice, the tomogram itself.
         """
-        # Rounded before it is raised: 2.0000001, from a ratio of lengths, is 2.
+        # Rounded before the ceiling is taken: 2.0000001, from a ratio of lengths, is 2.
         finer = max(1, math.ceil(round(spacing, 6)))
         step = spacing / finer
+        # The fine points of a value lie symmetrically about its own point.
         first = tuple(at - (finer - 1) / 2 * step for at in start)
         out = np.empty(count, np.float32)
+        # Slabs along x bound the memory: the fine lattice has finer**3 points for each value.
         slab = max(1, _SLAB_BYTES // (4 * finer**3 * max(1, count[1] * count[2])))
         for low in range(0, count[0], slab):
             high = min(low + slab, count[0])
@@ -96,56 +113,62 @@ class StoredDensity:
             )
             if finer > 1:
                 n_z, n_y = count[1:]
+                # Axes (x, fine x, z, fine z, y, fine y): the mean is over the fine ones.
                 fine = fine.reshape(high - low, finer, n_z, finer, n_y, finer).mean((1, 3, 5), dtype=np.float64)
             np.multiply(fine, self._scale, out=out[low:high], casting="same_kind")
         return out
 
 
 class _Voxels:
-    """Trilinear between voxel centres."""
+    """The density of a volume of voxels, trilinear between their centres."""
 
     def __init__(self, state: State, recipe: dict[str, Any]) -> None:
-        self._values, self._margin = state.arrays[recipe["array"]], int(recipe["margin_px"])
+        self._volume: NDArray[np.floating] = state.arrays[recipe["array"]]
+        self._margin = int(recipe["margin_px"])
         self._scale, self._least = float(recipe["scale"]), recipe["least"]
 
     def sample(self, start: Triple, step: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
-        values: NDArray[Any] = self._values
+        volume = self._volume
+        # The stored volume has a margin along x, so that the tomogram's voxel 0 is its voxel `margin`.
         shifted = (start[0] + self._margin, start[1], start[2])
         for axis in range(3):
-            values = _interpolated(values, axis, shifted[axis], step, count[axis], self._least if axis == 0 else None)
-        return np.asarray(values * self._scale, np.float32)
+            # The bound from below is for voxels, not for what is interpolated: the first axis sees the voxels.
+            least = self._least if axis == 0 else None
+            volume = _interpolate_axis(volume, axis, shifted[axis], step, count[axis], least)
+        return np.asarray(volume * self._scale, np.float32)
 
 
-def _interpolated(
-    values: NDArray[Any], axis: int, start: float, step: float, count: int, least: float | None
-) -> NDArray[Any]:
-    """`values` along one axis at ``start + i step``, linear; constant in the outer half voxels, 0 beyond them."""
-    size = values.shape[axis]
+def _interpolate_axis(
+    volume: NDArray[np.floating], axis: int, start: float, step: float, count: int, least: float | None
+) -> NDArray[np.floating]:
+    """A volume along one axis at ``start + i step``, linear; constant in the outer half voxels, 0 beyond them."""
+    size = volume.shape[axis]
     at = start + step * np.arange(count)
     # What a lattice that is meant to hit the centres misses them by, in float64, is no reason to interpolate.
     at = np.where(np.abs(at - np.round(at)) < 1e-9 * max(size, 1), np.round(at), at)
     inside = (at >= -0.5) & (at <= size - 0.5)
     low = np.clip(np.floor(at).astype(np.int64), 0, size - 1)
     high = np.minimum(low + 1, size - 1)
-    upper = np.clip(at - low, 0, 1).astype(values.dtype)
+    # Weight of the upper voxel; the clamp makes the outer half voxels constant.
+    upper = np.clip(at - low, 0, 1).astype(volume.dtype)
     shape = [1, 1, 1]
     shape[axis] = count
 
-    def taken(index: NDArray[np.int64]) -> NDArray[Any]:
-        found = np.take(values, index, axis)
-        return found if least is None else np.maximum(found, found.dtype.type(least))
+    def planes(index: NDArray[np.int64]) -> NDArray[np.floating]:
+        selected: NDArray[np.floating] = np.take(volume, index, axis)
+        return selected if least is None else np.maximum(selected, selected.dtype.type(least))
 
-    result = taken(low)
+    result = planes(low)
     if upper.any():
         upper = upper.reshape(shape)
-        result = result * (1 - upper) + taken(high) * upper
+        result = result * (1 - upper) + planes(high) * upper
     if not inside.all():
-        result[tuple(slice(None) if other != axis else ~inside for other in range(3))] = 0
+        result[tuple(slice(None) if i != axis else ~inside for i in range(3))] = 0
     return result
 
 
 class _Leaves:
-    """The field of an octree, as means over cubes about the points."""
+    """The density of an octree's leaves, as means over cubes about the points."""
 
     def __init__(self, state: State, recipe: dict[str, Any]) -> None:
         from tomokit.activation.functions import KINDS, activate_leaves
@@ -164,7 +187,8 @@ class _Leaves:
     def sample(self, start: Triple, step: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
         from tomokit.octree.sampling import sample_means
 
+        # The forest's coordinates have their origin in the middle of the tomogram.
         x, z, y = (at - centre for at, centre in zip(start, self._centre, strict=True))
-        found = sample_means(self._density, self._forest, x, step, count[0], z, step, count[1], y, step, count[2])
-        found *= self._scale
-        return found
+        means = sample_means(self._density, self._forest, x, step, count[0], z, step, count[1], y, step, count[2])
+        means *= self._scale
+        return means

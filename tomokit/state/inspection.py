@@ -1,4 +1,4 @@
-"""What a state holds, for ``tomokit inspect``."""
+"""The facts of a state as ``tomokit inspect`` shows them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from tomokit.state.seal import FORMAT_VERSION, StateError
 
 
 def describe_state(path: Path) -> dict[str, Any]:
-    """The facts of a state that verifies.
+    """Verify a state file and describe what it holds.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
 
     Returns
     -------
     dict
-        JSON-serializable: ``file``, ``kind`` (``"state"``), how far the run has come, what it depends on, and every
-        array with its shape and type.
+        JSON-serializable: ``file``, ``kind`` (``"state"``), how far the run has come, what its result depends on, every
+        array with its type and shape, and ``warnings``.
 
     Raises
     ------
     StateError
-        If it does not verify.
+        If the file does not verify. A damaged predecessor is only a warning.
     """
     state = read_state(path)
     provenance, history, warnings = state.provenance, state.history, []

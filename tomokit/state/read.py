@@ -1,4 +1,4 @@
-"""Read a state, with everything in it held against its digests first."""
+"""Read a state, after everything in it has been verified against its digests."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ from tomokit.state.seal import DamagedState, StateError, check_seal, opened
 
 
 def read_state(path: Path) -> State:
-    """The state in a file, if it verifies.
+    """Verify a state file and read the state in it.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
 
     Returns
     -------
     State
-        Its arrays are mapped from the file and read when they are used; what is changed in them stays in memory.
+        Its arrays are mapped from the file and read when they are used; changes to them stay in memory.
 
     Raises
     ------
+    DamagedState
+        If the file is missing or not what was written.
     StateError
-        As :func:`verify`.
+        If the file cannot be opened, or is of another version of the format.
     """
     with opened(path) as stream:
         check_seal(stream, path)
@@ -33,33 +40,45 @@ def read_state(path: Path) -> State:
 
 
 def verify(path: Path) -> None:
-    """Hold a file against its seal, and all that it holds against its own digests.
+    """Verify a state file against its seal, and every dataset in it against its own digest.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
 
     Raises
     ------
     DamagedState
-        Naming the dataset that is not what it was.
+        If the file is missing or not what was written; a damaged dataset is named.
     StateError
-        If the file cannot be read, or is of another version of the format.
+        If the file cannot be opened, or is of another version of the format.
     """
     read_state(path)
 
 
 def newest_state(path: Path) -> tuple[State, Path, list[str]]:
-    """The newest state that verifies: the file itself, or else its predecessor.
+    """Read the newest state that verifies: that of the file itself, or else of its predecessor.
+
+    Parameters
+    ----------
+    path : Path
+        The state file; its predecessor is looked for beside the file that a symbolic link points to.
 
     Returns
     -------
     state : State
+        The state that was read.
     used : Path
-        The file that it is from.
+        The file that it was read from.
     warnings : list of str
-        Why it is not `path`, if it is not.
+        Where that is the predecessor, one line that says why.
 
     Raises
     ------
     StateError
-        If neither verifies, for the reason of `path`; or if it is whole, but of another version of the format.
+        If neither verifies, with the reason why `path` does not; or if `path` cannot be opened, or is whole but of
+        another version of the format.
     """
     try:
         return read_state(path), path, []
@@ -78,32 +97,33 @@ def _read(stream: BinaryIO, path: Path) -> State:
 
     try:
         with h5py.File(stream, "r") as file:
-            texts = {name: _text(path, file[name]) for name in TEXTS}
-            arrays = {name: _array(stream, path, item) for name, item in file["arrays"].items()}
+            texts = {name: _read_json(path, file[name]) for name in TEXTS}
+            arrays = {name: _map_array(stream, path, dataset) for name, dataset in file["arrays"].items()}
             epoch, epochs, paused = (int(file.attrs[name]) for name in ("epoch", "epochs", "paused"))
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise DamagedState(f"no complete state ({error})", file=path) from error
     return State(epoch, epochs, bool(paused), **texts, arrays=arrays)
 
 
-def _text(path: Path, dataset: Any) -> Any:
+def _read_json(path: Path, dataset: Any) -> Any:
     text: bytes = dataset[()]
-    _compare(path, dataset, hashlib.sha256(text).hexdigest())
+    _check_digest(path, dataset, hashlib.sha256(text).hexdigest())
     return json.loads(text)
 
 
-def _array(stream: BinaryIO, path: Path, dataset: Any) -> NDArray[Any]:
-    """An array that lies in one piece in the file, mapped; one without elements has no place there."""
+def _map_array(stream: BinaryIO, path: Path, dataset: Any) -> NDArray[Any]:
+    """An array that lies in one piece in the file, mapped; one without elements has no place there and is read."""
     offset = dataset.id.get_offset()
     if dataset.size == 0 or offset is None:
         array = np.asarray(dataset[()])
     else:
+        # Copy on write: a run may go on in these arrays, and the file stays as it is.
         array = np.memmap(stream, dataset.dtype, "c", offset, dataset.shape)
-    _compare(path, dataset, hashlib.sha256(contiguous_bytes(array).data).hexdigest())
+    _check_digest(path, dataset, hashlib.sha256(contiguous_bytes(array).data).hexdigest())
     return array
 
 
-def _compare(path: Path, dataset: Any, digest: str) -> None:
+def _check_digest(path: Path, dataset: Any, digest: str) -> None:
     if dataset.attrs["sha256"] != digest:
         raise DamagedState(
             "damaged: its SHA-256 is not the one beside it",

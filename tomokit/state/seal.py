@@ -1,7 +1,8 @@
 """The seal: the first 512 bytes of a state file, which vouch for every other byte and for themselves.
 
-HDF5 leaves a *user block* at the start of a file alone, so the file is still plain HDF5. A damaged file is found out
-before the HDF5 library reads any of its structure, which it does not survive in all cases::
+HDF5 leaves a *user block* at the start of a file alone, so the file is still plain HDF5. Damage is found before the
+HDF5 library reads any of the file's structure, since the library does not survive every damaged structure. The seal
+is ::
 
     tomokit state
     format 1
@@ -33,7 +34,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 class StateError(InputError):
-    """A state file that cannot be used."""
+    """A state file that cannot be used, such as one of another version of the format."""
 
 
 class DamagedState(StateError):
@@ -41,19 +42,44 @@ class DamagedState(StateError):
 
 
 def seal_of(size: int, digest: str, version: int = FORMAT_VERSION) -> bytes:
-    """The seal of a file of `size` bytes, of which those after the seal have the SHA-256 `digest`."""
+    """The seal of a file with the given size and digest.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the whole file, seal included.
+    digest : str
+        SHA-256 of all bytes after the seal, in hexadecimal.
+    version : int
+        Version of the state format.
+
+    Returns
+    -------
+    bytes
+        As many as :data:`SEAL_BYTES`, to stand at the start of the file.
+    """
     lines = _MAGIC + f"format {version}\nbytes {size}\nsha256 {digest}\n".encode("ascii")
-    return (lines + _own_line(lines)).ljust(SEAL_BYTES, b"\0")
+    return (lines + _seal_line(lines)).ljust(SEAL_BYTES, b"\0")
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A state file, opened once and for all: another may take its name at any moment.
+    """Open a state file for reading, once for all that is read: another file may take its name at any moment.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
+
+    Yields
+    ------
+    binary file
+        Closed when the context ends.
 
     Raises
     ------
     DamagedState
-        If there is none.
+        If there is no such file.
     StateError
         If it cannot be opened or read.
     """
@@ -69,21 +95,21 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def check_seal(stream: BinaryIO, path: Path) -> None:
-    """Hold every byte of a file against its seal.
+    """Verify every byte of a state file against the file's seal.
 
     Parameters
     ----------
-    stream : file
-        As :func:`opened` gives it.
+    stream : binary file
+        The file, as :func:`opened` gives it; its position is changed.
     path : Path
-        Its name, for the message.
+        Its name, for error messages.
 
     Raises
     ------
     DamagedState
-        If a bit is not what it was, the file is cut off, or it is no state at all.
+        If a bit has changed, the file is cut off, or it is no state at all.
     StateError
-        If it is of another version of the format.
+        If the state is of another version of the format.
     """
     size = os.fstat(stream.fileno()).st_size
     stream.seek(0)
@@ -102,13 +128,35 @@ def check_seal(stream: BinaryIO, path: Path) -> None:
 
 
 def digest_of_rest(stream: BinaryIO) -> str:
-    """SHA-256 of everything after the seal, in hexadecimal."""
+    """SHA-256 of everything in a file after its seal.
+
+    Parameters
+    ----------
+    stream : binary file
+        Read from the end of the seal to the end of the file.
+
+    Returns
+    -------
+    str
+        The digest in hexadecimal.
+    """
     stream.seek(SEAL_BYTES)
     return stream_digest(stream)
 
 
 def looks_like_state(path: Path) -> bool:
-    """Whether a file begins as a state does, or as HDF5; whole or not."""
+    """Whether a file begins as a state does, or as any HDF5 file; it need not be whole.
+
+    Parameters
+    ----------
+    path : Path
+        Any file.
+
+    Returns
+    -------
+    bool
+        False also where the file cannot be read.
+    """
     try:
         with path.open("rb") as stream:
             return stream.read(len(_MAGIC)).startswith((_MAGIC, _HDF5))
@@ -119,12 +167,13 @@ def looks_like_state(path: Path) -> bool:
 _REMEDY = "use the state before it, or another copy"
 
 
-def _own_line(lines: bytes) -> bytes:
+def _seal_line(lines: bytes) -> bytes:
+    """The line that vouches for the lines of the seal above it."""
     return f"seal {hashlib.sha256(lines).hexdigest()}\n".encode("ascii")
 
 
 def _read_seal(path: Path, block: bytes) -> tuple[int, int, str]:
-    """Version, size and digest; the block must be exactly what it would be if written anew."""
+    """Version, size and digest from a seal; it must be exactly what it would be if written anew."""
     if not block:
         raise DamagedState("is empty", file=path, remedy=_REMEDY)
     if not block.startswith(_MAGIC):

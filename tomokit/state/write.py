@@ -1,7 +1,8 @@
 """Write a state so that a whole one is there at every moment, whatever happens meanwhile.
 
-A new file is written beside the old one, synced to the disk, sealed, read back from there and held against its digests;
-only then does the old one become the predecessor and the new one take its name. Nothing is ever updated in place.
+A new file is written beside the old one, synced to the disk, sealed, read back from there and verified against its
+digests; only then does the old one become the predecessor and the new one take its name. Nothing is ever updated in
+place.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
+from io import BufferedRandom
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -22,23 +25,26 @@ from tomokit.state.read import verify
 from tomokit.state.record import TEXTS, State, contiguous_bytes, previous_path
 from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, digest_of_rest, seal_of
 
+T = TypeVar("T")
+
 Predecessor = Literal["new", "as it is", "none"]
 
 _ROOM_FOR_STRUCTURE = 1 << 16
 
 
 def write_state(path: Path, state: State, predecessor: Predecessor = "new") -> None:
-    """Write `state`; `path` is whole before, during and after.
+    """Write a state to a file in such a way that the file is whole before, during and after.
 
     Parameters
     ----------
     path : Path
         The state file; a symbolic link stands for the file that it points to.
     state : State
-        What to write.
+        The state to write.
     predecessor : {"new", "as it is", "none"}
-        What lies beside it afterwards: the file that was there until now, the predecessor that was there already (where
-        the file itself is damaged), or nothing (where both are of another run).
+        What lies beside the file afterwards: the file that was there until now (``"new"``), the predecessor that was
+        there already (``"as it is"``, where the file itself is damaged), or nothing (``"none"``, where both are of
+        another run).
 
     Raises
     ------
@@ -54,7 +60,7 @@ def write_state(path: Path, state: State, predecessor: Predecessor = "new") -> N
         _seal(temporary)
         verify(temporary)
         if predecessor == "new" and target.exists():
-            _keep(target, temporary)
+            _keep_as_predecessor(target, temporary)
         os.replace(temporary, target)
         if predecessor == "none":
             previous_path(target).unlink(missing_ok=True)
@@ -65,7 +71,13 @@ def write_state(path: Path, state: State, predecessor: Predecessor = "new") -> N
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove temporary files that a killed process left beside a state."""
+    """Remove temporary files that a killed process left beside a state.
+
+    Parameters
+    ----------
+    path : Path
+        The state file; a symbolic link stands for the file that it points to.
+    """
     target = path.resolve()
     for name in target.parent.glob(f".{glob.escape(target.name[:200])}.*.part"):
         with suppress(OSError):
@@ -103,7 +115,7 @@ def _write_hdf5(path: Path, state: State) -> None:
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Raise the error of a full disk, if there is not so much room; where that cannot be asked, go on."""
+    """Raise the error of a full disk if `size` bytes do not fit; do nothing where the file system cannot tell."""
     try:
         os.posix_fallocate(descriptor, 0, size)
     except (AttributeError, OSError) as error:
@@ -113,13 +125,13 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 class _Sink:
-    """A file for the HDF5 library that never fails.
+    """A file for the HDF5 library whose writes never fail.
 
-    After a failed write the library ends in a crash when it closes what it could not write. Here the first error is
-    kept for the caller, and the library goes on writing to nowhere.
+    After a failed write the library crashes when it closes what it could not write. Here the first error is kept for
+    the caller in ``error``, and what the library writes after it is dropped.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: BufferedRandom) -> None:
         self.stream = stream
         self.error: OSError | None = None
 
@@ -132,10 +144,10 @@ class _Sink:
     def read(self, size: int = -1) -> bytes:
         return bytes(self.stream.read(size))
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: memoryview) -> int:
         return int(self.stream.readinto(buffer))
 
-    def write(self, data: Any) -> int:
+    def write(self, data: memoryview) -> int:
         return int(self._try(self.stream.write, data) or len(data))
 
     def truncate(self, size: int) -> int:
@@ -144,7 +156,7 @@ class _Sink:
     def flush(self) -> None:
         self._try(self.stream.flush)
 
-    def _try(self, call: Any, *arguments: Any) -> Any:
+    def _try(self, call: Callable[..., T], *arguments: object) -> T | None:
         if self.error is None:
             try:
                 return call(*arguments)
@@ -154,10 +166,10 @@ class _Sink:
 
 
 def _seal(path: Path) -> None:
-    """Take the digest of what has arrived on the disk, and put the seal before it."""
+    """Take the digest of what has arrived on the disk, and write the seal before it."""
     with path.open("r+b") as stream:
         if hasattr(os, "posix_fadvise"):
-            # Forget the copy in memory, so that the disk is asked.
+            # Drop the copy in the page cache, so that the digest is of what the disk holds.
             os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         digest = digest_of_rest(stream)
         size = os.fstat(stream.fileno()).st_size
@@ -167,7 +179,7 @@ def _seal(path: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def _keep(target: Path, temporary: Path) -> None:
+def _keep_as_predecessor(target: Path, temporary: Path) -> None:
     """Make `target` its own predecessor, by a second name: there is a file under `target` at every moment."""
     previous, link = previous_path(target), temporary.with_name(temporary.name + ".part")
     try:

@@ -1,4 +1,4 @@
-"""What an author of a plugin runs: checks whose failures say in words what is wrong.
+"""Checks that an author of a plugin runs, whose failures say in words what is wrong.
 
 ::
 

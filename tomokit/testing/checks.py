@@ -1,4 +1,4 @@
-"""Running a list of checks to its end, and telling what failed."""
+"""Run a list of checks to its end, and report what failed."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tomokit.plugin.registry import Entry
 
 
 class CheckError(AssertionError):
-    """A plugin that does not do what its hook asks for; the message says what, a line for each failure."""
+    """A plugin does not do what its hook asks for; the message has a line for each failure."""
 
 
 class NotTriedError(Exception):
-    """Raised by a check that cannot be done here; the message says why."""
+    """A check cannot be done on this machine or with these options; the message says why."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to be checked.
+    """One property of a plugin, and the function that checks it.
 
     Attributes
     ----------
     name : str
-        What holds if it passes, as a sentence.
+        What holds if the check passes, as a sentence.
     run : callable
-        Raises :class:`CheckError` if it does not, :class:`NotTriedError` if it cannot be tried.
+        Raises :class:`CheckError` if it does not hold, :class:`NotTriedError` if it cannot be tried.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found.
+    """The outcome of one check: passed, failed with a problem, or not tried.
 
     Attributes
     ----------
     name : str
-        That of the check.
+        Name of the check.
     problem : str or None
-        What is wrong; None if it passed.
+        What is wrong; None if the check passed or was not tried.
     cause : Exception or None
         What the plugin raised, if that is the problem.
     not_tried : str or None
-        Why it was not tried, if it was not.
+        Why the check was not tried; None if it was.
     """
 
     name: str
@@ -60,13 +60,19 @@ class Outcome:
 
 
 def run_checks(checks: Iterable[Check], tell: Callable[[Outcome], None] | None = None) -> list[Outcome]:
-    """Run all checks, whatever fails.
+    """Run all checks to the end, whatever fails.
 
     Parameters
     ----------
     checks : iterable of Check
+        Made while they are run: a later check may depend on what an earlier one found.
     tell : callable, optional
         Called with each outcome as it comes.
+
+    Returns
+    -------
+    list of Outcome
+        One for each check, in order.
     """
     outcomes = []
     for check in checks:
@@ -86,12 +92,23 @@ def run_checks(checks: Iterable[Check], tell: Callable[[Outcome], None] | None =
 
 
 def demand(checks: Iterable[Check], what: str) -> list[str]:
-    """Run all checks; the names of what was checked, without what could not be tried.
+    """Run all checks, and raise an error if any fails.
+
+    Parameters
+    ----------
+    checks : iterable of Check
+    what : str
+        What is checked, such as ``"method Sirt"``, for the error.
+
+    Returns
+    -------
+    list of str
+        Names of the checks that passed; without those that could not be tried.
 
     Raises
     ------
     CheckError
-        If any failed, listing them all.
+        If any failed, listing all that did.
     """
     outcomes = run_checks(checks)
     failed = [outcome for outcome in outcomes if outcome.problem is not None]
@@ -103,12 +120,23 @@ def demand(checks: Iterable[Check], what: str) -> list[str]:
 
 
 def make_options(cls: type, options: Any) -> Any:
-    """Options of `cls` from an instance of them, a mapping, or None for the defaults.
+    """Make the options that a plugin is checked with.
+
+    Parameters
+    ----------
+    cls : type
+        The class that is registered, with its ``Options``.
+    options : dataclass instance, mapping or None
+        The options themselves, options by name, or None for the defaults.
+
+    Returns
+    -------
+    instance of ``cls.Options``
 
     Raises
     ------
     CheckError
-        If they do not fit.
+        If the class does not have such options, or takes no such values.
     """
     if dataclasses.is_dataclass(options) and not isinstance(options, type):
         return options
@@ -120,7 +148,14 @@ def make_options(cls: type, options: Any) -> Any:
 
 
 def check_declaration(kind: str, cls: type) -> None:
-    """Make sure that `cls` would be registered, and that each of its options has a default and help.
+    """Make sure that a class would be registered, and that each of its options has a default and help.
+
+    Parameters
+    ----------
+    kind : str
+        ``"method"``, ``"regularizer"`` or ``"optimizer"``.
+    cls : type
+        The class that is to be registered.
 
     Raises
     ------
@@ -142,7 +177,7 @@ def check_declaration(kind: str, cls: type) -> None:
 
 
 class Declaration:
-    """The first check of every kind, and the options that the others are done with.
+    """The first check of every kind of plugin, and the options that the other checks are done with.
 
     Parameters
     ----------
@@ -156,8 +191,9 @@ class Declaration:
     Attributes
     ----------
     check : Check
+        Whether the class is declared as its hook asks.
     options : dataclass instance or None
-        None until the check has passed.
+        The options, from when the check has passed; None before, and after it has failed.
     """
 
     def __init__(self, kind: str, cls: type, options: Any) -> None:

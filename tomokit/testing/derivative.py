@@ -20,16 +20,16 @@ _ROUNDING = 16 * np.finfo(np.float64).eps
 
 @dataclass(frozen=True)
 class Slope:
-    """A directional derivative.
+    """A directional derivative by finite differences, with the bounds of its error.
 
     Attributes
     ----------
     value : float
         The central difference.
     rounding : float
-        What rounding may have done to it.
+        Most that rounding may have changed `value`.
     kink : float
-        The second difference over the step; half of it is the most that kinks may have done.
+        The second difference over the step; half of it is the most that kinks may have changed `value`.
     """
 
     value: float
@@ -43,17 +43,23 @@ def slope(
     direction: NDArray[np.float64],
     step: float = STEP,
 ) -> Slope:
-    """The derivative of `function` along `direction`.
+    """Differentiate a function along a direction by central differences.
 
     Parameters
     ----------
     function : callable
-        Of an array like `at`.
+        A scalar function of an array like `at`.
     at, direction : ndarray of float64
-        Of one shape; the direction's entries are of the order of 1.
+        Place and direction, of one shape; the direction's entries are of the order of 1.
     step : float
         How far to go along the direction, either way.
+
+    Returns
+    -------
+    Slope
+        The derivative, with what rounding and kinks may have done to it.
     """
+    # The value in the middle is for the second difference, which tells a kink from a smooth function.
     above, middle, below = (function(at + factor * step * direction) for factor in (1.0, 0.0, -1.0))
     rounding = _ROUNDING * (abs(above) + abs(middle) + abs(below)) / step
     return Slope((above - below) / (2 * step), rounding, abs(above - 2 * middle + below) / step)

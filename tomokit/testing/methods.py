@@ -1,4 +1,4 @@
-"""What a method owes, checked on a small specimen: the contract, and what follows from the physics."""
+"""Checks of a method on a small specimen: of its interface, and of what follows from the physics."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def check_method(
     cls : type
         The class that is registered.
     options : dataclass instance or mapping, optional
-        Such that it works on a small specimen, in a short time: the whole run is done some ten times.
+        Options with which it works on a small specimen in a short time: the whole run is done some ten times.
     specimen : Specimen, optional
-        In place of :func:`tomokit.testing.series.small_specimen`.
+        What is reconstructed, in place of :func:`tomokit.testing.series.small_specimen`.
     error : float
-        How far its volume may be from the truth, relative to the truth; 1 is an empty volume.
+        Largest relative L2 distance of its volume from the truth; that of an empty volume is 1.
     prediction : float
-        How far its prediction may be from its volume's projection.
+        Largest relative L2 distance of its prediction from the projection of its volume.
 
     Returns
     -------
     list of str
-        What was checked.
+        Names of the checks that were done.
 
     Raises
     ------
     CheckError
-        If anything is wrong, with all that is.
+        If any check fails; the message lists all that do.
     """
     return demand(method_checks(cls, options, specimen, error, prediction), f"method {cls.__name__}")
 
@@ -57,7 +57,18 @@ def check_method(
 def method_checks(
     cls: type, options: Any = None, specimen: Specimen | None = None, error: float = 0.9, prediction: float = 0.1
 ) -> Iterator[Check]:
-    """The checks of :func:`check_method`, one by one; after a wrong declaration there are no more."""
+    """The checks of :func:`check_method`, one by one.
+
+    Parameters
+    ----------
+    cls, options, specimen, error, prediction
+        See :func:`check_method`.
+
+    Yields
+    ------
+    Check
+        To be run before the next is asked for; after a wrong declaration there are no more.
+    """
     declaration = Declaration("method", cls, options)
     yield declaration.check
     if declaration.options is None:
@@ -68,14 +79,14 @@ def method_checks(
     yield Check("its prediction is that of its volume", lambda: subject.predicts(prediction))
     yield Check("it gives the same bits again, and leaves its problem alone", subject.deterministic)
     yield Check("nothing under the mask matters", subject.masked)
-    yield Check("it fits offsets where it is asked to, and only there", subject.exposes)
+    yield Check("it fits offsets where it is asked to, and only there", subject.fits_offsets)
     yield Check("it continues from its arrays bit for bit", subject.continues)
     yield Check("it refuses arrays that do not belong, by name", subject.refuses)
     yield Check("it stands odd sizes and a single view", subject.odd_sizes)
 
 
 class _Subject:
-    """A method under examination."""
+    """A method under examination; each method of this class is one check, and raises CheckError."""
 
     def __init__(self, cls: type, options: Any, specimen: Specimen) -> None:
         self.cls, self.options, self.specimen = cls, options, specimen
@@ -86,6 +97,7 @@ class _Subject:
         return run
 
     def finish(self, run: Run) -> list[dict[str, float]]:
+        """Do all epochs that are left; what each returned."""
         history = []
         while run.epoch < run.epochs:
             done = run.epoch
@@ -118,10 +130,10 @@ class _Subject:
                 f"`volume` gives {volume.dtype}{volume.shape}, not float32{self.specimen.truth.shape}: the axes are "
                 "[x, z, y]"
             )
-        found = self.specimen.error(volume)
-        if not found < error:
+        distance = self.specimen.error(volume)
+        if not distance < error:
             raise CheckError(
-                f"its volume is {found:.2f} from the truth, where an empty one is 1 and {error:g} is allowed"
+                f"its volume is {distance:.2f} from the truth, where an empty one is 1 and {error:g} is allowed"
             )
         if len(history) > 1 and not history[-1]["data"] < history[0]["data"]:
             raise CheckError("the data term does not get smaller")
@@ -130,6 +142,7 @@ class _Subject:
         run = self.start()
         self.finish(run)
         geometry = self.problem.geometry
+        # Views that were not among the data, with shifts along u.
         elsewhere = TiltGeometry(np.array([-33.0, 5.0, 41.0]), geometry.n_u, geometry.n_v, np.array([0.0, 1.5, -0.5]))
         expected = DenseProjector(elsewhere, self.problem.thickness_px)(run.volume()) * elsewhere.kappa
         predicted = run.predict(elsewhere)
@@ -146,6 +159,7 @@ class _Subject:
     def deterministic(self) -> None:
         before = self.problem.projections.copy()
         results = set()
+        # The whole run twice, from the same seed: bits are compared, not values.
         for _ in range(2):
             run = self.start(seed=7, fit_offsets=True)
             self.finish(run)
@@ -158,9 +172,11 @@ class _Subject:
     def masked(self) -> None:
         rng = np.random.default_rng(1)
         mask = (rng.random(self.problem.projections.shape) > 0.1).astype(np.float32)
+        # Single pixels, a patch in each view, and a whole view are masked.
         mask[:, 8:14, 5:11] = 0
         mask[3] = 0
         volumes = []
+        # What lies under the mask is replaced by two different numbers.
         for garbage in (0.0, 1e3):
             projections = np.where(mask > 0, self.problem.projections, np.float32(garbage))
             run = self.start(projections=projections, mask=mask, fit_offsets=True)
@@ -169,33 +185,36 @@ class _Subject:
         if not np.array_equal(volumes[0], volumes[1]):
             raise CheckError("what lies under the mask changes the volume")
 
-    def exposes(self) -> None:
+    def fits_offsets(self) -> None:
         run = self.start()
         self.finish(run)
         if run.offsets().shape != (self.problem.geometry.n_views,) or run.offsets().any():
             raise CheckError("offsets are not zeros, one for each view, where none are to be fitted")
+        # Of the order of a tenth of the largest projection, and of either sign.
         added = 0.1 * np.random.default_rng(3).uniform(-1, 1, self.problem.geometry.n_views)
         added *= float(self.problem.projections.max())
         changed = (self.problem.projections + added[:, None, None]).astype(np.float32)
         runs = [self.start(projections=p, fit_offsets=True) for p in (self.problem.projections, changed)]
-        for one in runs:
-            self.finish(one)
-        found = (runs[1].offsets() - runs[0].offsets()).astype(np.float64)
-        if np.abs(found - added).max() > 0.1 * np.abs(added).max():
+        for run in runs:
+            self.finish(run)
+        fitted = (runs[1].offsets() - runs[0].offsets()).astype(np.float64)
+        if np.abs(fitted - added).max() > 0.1 * np.abs(added).max():
             raise CheckError("a constant added to a view is not taken up by its offset")
 
     def continues(self) -> None:
         problem = {"fit_offsets": True, "seed": 3}
-        whole = self.start(**problem)
-        saved_at = max(1, whole.epochs // 2)
-        while whole.epoch < saved_at:
-            whole.advance()
-        saved = {name: np.array(array) for name, array in whole.arrays().items()}
-        again = self.start(**problem)
-        again.restore(saved_at, saved)
-        if again.epoch != saved_at:
-            raise CheckError(f"`epoch` is {again.epoch} after `restore({saved_at}, ...)`")
-        if self.finish(whole) != self.finish(again) or not np.array_equal(whole.volume(), again.volume()):
+        uninterrupted = self.start(**problem)
+        saved_at = max(1, uninterrupted.epochs // 2)
+        while uninterrupted.epoch < saved_at:
+            uninterrupted.advance()
+        # Copied: the run goes on in its own arrays.
+        saved = {name: np.array(array) for name, array in uninterrupted.arrays().items()}
+        restored = self.start(**problem)
+        restored.restore(saved_at, saved)
+        if restored.epoch != saved_at:
+            raise CheckError(f"`epoch` is {restored.epoch} after `restore({saved_at}, ...)`")
+        same_losses = self.finish(uninterrupted) == self.finish(restored)
+        if not same_losses or not np.array_equal(uninterrupted.volume(), restored.volume()):
             raise CheckError(f"restored from its arrays after {saved_at} epochs, it ends elsewhere")
 
     def refuses(self) -> None:
@@ -204,18 +223,19 @@ class _Subject:
         saved = {name: np.array(array) for name, array in run.arrays().items()}
         if not saved:
             raise CheckError("`arrays` gives nothing to continue from")
+        # Each array in turn is left out, and made one element too long.
         for name, array in saved.items():
-            lacking = {other: saved[other] for other in saved if other != name}
+            lacking = {kept: saved[kept] for kept in saved if kept != name}
             longer = {**saved, name: np.append(array.ravel(), np.zeros(1, array.dtype))}
-            for what, given in (("lacks", lacking), ("has too long an array", longer)):
+            for fault, arrays in (("lacks", lacking), ("has too long an array", longer)):
                 fresh = self.start()
                 try:
-                    fresh.restore(1, given)
+                    fresh.restore(1, arrays)
                 except InputError as error:
                     if name not in str(error):
-                        raise CheckError(f"a state that {what} {name!r} is refused without naming it") from error
+                        raise CheckError(f"a state that {fault} {name!r} is refused without naming it") from error
                 else:
-                    raise CheckError(f"a state that {what} {name!r} is taken: raise tomokit.errors.InputError")
+                    raise CheckError(f"a state that {fault} {name!r} is taken: raise tomokit.errors.InputError")
 
     def odd_sizes(self) -> None:
         rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""What an optimizer owes, checked on a bowl."""
+"""Checks of an optimizer, on random gradients and on a quadratic bowl."""
 
 from __future__ import annotations
 
@@ -28,23 +28,34 @@ def check_optimizer(cls: type, options: Any = None, *, seed: int = 0) -> list[st
     options : dataclass instance or mapping, optional
         Its options; the defaults if none are given.
     seed : int
-        Of the values and gradients that are tried.
+        Seed of the values and gradients that are tried.
 
     Returns
     -------
     list of str
-        What was checked.
+        Names of the checks that were done.
 
     Raises
     ------
     CheckError
-        If anything is wrong, with all that is.
+        If any check fails; the message lists all that do.
     """
     return demand(optimizer_checks(cls, options, seed), f"optimizer {cls.__name__}")
 
 
 def optimizer_checks(cls: type, options: Any = None, seed: int = 0) -> Iterator[Check]:
-    """The checks of :func:`check_optimizer`, one by one; after a wrong declaration there are no more."""
+    """The checks of :func:`check_optimizer`, one by one.
+
+    Parameters
+    ----------
+    cls, options, seed
+        See :func:`check_optimizer`.
+
+    Yields
+    ------
+    Check
+        To be run before the next is asked for; after a wrong declaration there are no more.
+    """
     declaration = Declaration("optimizer", cls, options)
     yield declaration.check
     if declaration.options is None:
@@ -60,7 +71,7 @@ def optimizer_checks(cls: type, options: Any = None, seed: int = 0) -> Iterator[
 
 
 class _Subject:
-    """An optimizer under examination."""
+    """An optimizer under examination; each method but `fit` is one check, and raises CheckError."""
 
     def __init__(self, cls: type, options: Any, seed: int) -> None:
         self.cls, self.options = cls, options
@@ -68,19 +79,19 @@ class _Subject:
         self.start = rng.standard_normal(_SHAPE)
         self.gradients = rng.standard_normal((_STEPS, *_SHAPE))
 
-    def fit(self, dtype: type = np.float64, save_at: int | None = None) -> tuple[NDArray[Any], State]:
-        """Some steps; at `save_at` with all that is remembered carried over to a new object."""
-        item = self.cls(self.options)
-        values: NDArray[Any] = self.start.astype(dtype)
-        state = item.state_arrays(values.shape, values.dtype)
+    def fit(self, dtype: type = np.float64, save_at: int | None = None) -> tuple[NDArray[np.floating], State]:
+        """Values and state after some steps; before step `save_at` the state is carried over to a new object."""
+        optimizer = self.cls(self.options)
+        values: NDArray[np.floating] = self.start.astype(dtype)
+        state = optimizer.state_arrays(values.shape, values.dtype)
         for step in range(_STEPS):
             if step == save_at:
                 saved = {name: array.copy() for name, array in state.items()}
-                item = self.cls(self.options)
-                state = item.state_arrays(values.shape, values.dtype)
+                optimizer = self.cls(self.options)
+                state = optimizer.state_arrays(values.shape, values.dtype)
                 for name, array in state.items():
                     array[...] = saved[name]
-            item.step(values, self.gradients[step].astype(dtype), state, step + 1)
+            optimizer.step(values, self.gradients[step].astype(dtype), state, step + 1)
         return values, state
 
     def state(self) -> None:
@@ -94,14 +105,15 @@ class _Subject:
 
     def in_place(self) -> None:
         for dtype in (np.float32, np.float64):
-            room = np.full(self.start.size + 2 * _GUARD, _SENTINEL, dtype)
-            values = room[_GUARD : _GUARD + self.start.size].reshape(_SHAPE)
+            # The values lie between guards, in which a write beyond their ends shows.
+            guarded = np.full(self.start.size + 2 * _GUARD, _SENTINEL, dtype)
+            values = guarded[_GUARD : _GUARD + self.start.size].reshape(_SHAPE)
             values[...] = self.start
             before = values.copy()
-            item = self.cls(self.options)
-            state = item.state_arrays(values.shape, values.dtype)
+            optimizer = self.cls(self.options)
+            state = optimizer.state_arrays(values.shape, values.dtype)
             arrays = dict(state)
-            returned = item.step(values, self.gradients[0].astype(dtype), state, 1)
+            returned = optimizer.step(values, self.gradients[0].astype(dtype), state, 1)
             if returned is not None:
                 raise CheckError("`step` returns something, which is not looked at: change `values` in place")
             if np.array_equal(values, before):
@@ -110,21 +122,21 @@ class _Subject:
                 raise CheckError(f"after a step on {dtype.__name__} values are not finite")
             if set(state) != set(arrays) or any(state[name] is not array for name, array in arrays.items()):
                 raise CheckError("a step replaces arrays of the state: change them in place, they are what is saved")
-            if (np.concatenate([room[:_GUARD], room[_GUARD + self.start.size :]]) != _SENTINEL).any():
+            if (np.concatenate([guarded[:_GUARD], guarded[_GUARD + self.start.size :]]) != _SENTINEL).any():
                 raise CheckError("it writes beyond the values")
 
     def downhill(self) -> None:
-        item = self.cls(self.options)
+        optimizer = self.cls(self.options)
         values = self.start.copy()
         gradient = self.gradients[0]
-        item.step(values, gradient.copy(), item.state_arrays(values.shape, values.dtype), 1)
+        optimizer.step(values, gradient.copy(), optimizer.state_arrays(values.shape, values.dtype), 1)
         if not np.vdot(values - self.start, gradient) < 0:
             raise CheckError("its first step, with nothing remembered, does not go against the gradient")
 
     def rate(self) -> None:
-        item = self.cls(self.options)
+        optimizer = self.cls(self.options)
         values = self.start.copy()
-        item.step(values, self.gradients[0].copy(), item.state_arrays(values.shape, values.dtype), 1, 0.0)
+        optimizer.step(values, self.gradients[0].copy(), optimizer.state_arrays(values.shape, values.dtype), 1, 0.0)
         if not np.array_equal(values, self.start):
             raise CheckError("it moves values at a rate of 0: schedules would not work")
 
@@ -147,16 +159,17 @@ class _Subject:
                 )
 
     def bowl(self) -> None:
-        # Which learning rate suits a bowl of curvature 1 is not known: one of these has to.
+        # The bowl |values|^2 / 2, whose gradient is the values. Which learning rate suits its curvature of 1 is not
+        # known: one of these has to.
         reached = []
         for rate in (1.0, 0.1, 10.0, 100.0):
-            item = self.cls(self.options)
+            optimizer = self.cls(self.options)
             values = self.start.copy()
-            state = item.state_arrays(values.shape, values.dtype)
+            state = optimizer.state_arrays(values.shape, values.dtype)
             with np.errstate(all="ignore"):
                 for count in range(1, 401):
                     slower = rate if count < 200 else 0.1 * rate
-                    item.step(values, values.copy(), state, count, slower)
+                    optimizer.step(values, values.copy(), state, count, slower)
             reached.append(float(np.linalg.norm(values) / np.linalg.norm(self.start)))
             if reached[-1] < 0.1:
                 return

@@ -1,4 +1,4 @@
-"""What a regularizer owes, checked on a small anisotropic forest with level jumps and boundaries."""
+"""Checks of a regularizer on a small anisotropic forest with level jumps and boundaries."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
-from tomokit.regularizers.interface import Field
+from tomokit.regularizers.interface import Field, Regularizer
 from tomokit.testing.checks import Check, CheckError, Declaration, demand
 from tomokit.testing.derivative import STEP
 from tomokit.testing.devices import DeviceSubject
 from tomokit.testing.gradients import check_gradient
 from tomokit.testing.threads import numbers_of_threads
 from tomokit.testing.trees import random_field, single_leaf, two_level_forest, without_leaf
+
+Evaluation = tuple[float, NDArray[np.floating]]
+"""Value and gradient."""
 
 _GUARD = 4096
 _SENTINEL = -7.0
@@ -45,24 +48,25 @@ def check_regularizer(
     options : dataclass instance or mapping, optional
         Its options; the defaults if none are given. Check each variant that you offer.
     seed : int
-        Of the fields that are tried.
-    tolerance : float
-        How far gradient and finite differences may be apart, relative to the gradient; by default 1e-4.
-    step : float
-        Of the finite differences, by default 1e-7. A class that says ``tabulated = True``, whose value is looked up in
-        tables, is smooth only over larger steps: 5e-3 and 1e-4 by default.
+        Seed of the fields that are tried.
+    tolerance : float, optional
+        Largest distance of gradient and finite differences, relative to the gradient; by default 1e-4, and 5e-3 for a
+        class that says ``tabulated = True``, whose value is looked up in tables.
+    step : float, optional
+        Step of the finite differences, in units of the values; by default 1e-7, and 1e-4 for a tabulated class, which
+        is smooth only over larger steps.
     forest : Forest, optional
-        In place of :func:`tomokit.testing.trees.two_level_forest`.
+        Leaves of the fields, in place of :func:`tomokit.testing.trees.two_level_forest`.
 
     Returns
     -------
     list of str
-        What was checked.
+        Names of the checks that were done.
 
     Raises
     ------
     CheckError
-        If anything is wrong, with all that is.
+        If any check fails; the message lists all that do.
     """
     return demand(regularizer_checks(cls, options, seed, tolerance, step, forest), f"regularizer {cls.__name__}")
 
@@ -75,7 +79,18 @@ def regularizer_checks(
     step: float | None = None,
     forest: Forest | None = None,
 ) -> Iterator[Check]:
-    """The checks of :func:`check_regularizer`, one by one; after a wrong declaration there are no more."""
+    """The checks of :func:`check_regularizer`, one by one.
+
+    Parameters
+    ----------
+    cls, options, seed, tolerance, step, forest
+        See :func:`check_regularizer`.
+
+    Yields
+    ------
+    Check
+        To be run before the next is asked for; after a wrong declaration there are no more.
+    """
     declaration = Declaration("regularizer", cls, options)
     yield declaration.check
     if declaration.options is None:
@@ -94,35 +109,41 @@ def regularizer_checks(
     yield Check("it stands constant fields, holes and leaves without neighbours", subject.odd_forests)
     yield Check("it does not hide what is not a number", subject.not_a_number)
     if getattr(cls, "cuda_unsupported_reason", None) is not None:
-        there = DeviceSubject(cls, declaration.options, subject.forest, seed, 10 * accuracy[0])
-        yield Check("it gives on a GPU what it gives on the CPU", there.check)
+        on_device = DeviceSubject(cls, declaration.options, subject.forest, seed, 10 * accuracy[0])
+        yield Check("it gives on a GPU what it gives on the CPU", on_device.check)
 
 
 def _accuracy(cls: type, tolerance: float | None, step: float | None) -> tuple[float, float]:
+    """Tolerance and step of the comparison with finite differences."""
     by_default = _TABULATED if getattr(cls, "tabulated", False) else _SMOOTH
     return tolerance or by_default[0], step or by_default[1]
 
 
 class _Subject:
-    """A regularizer under examination."""
+    """A regularizer under examination; methods without a docstring are one check each, and raise CheckError."""
 
     def __init__(self, cls: type, options: Any, forest: Forest, seed: int) -> None:
         self.cls, self.options, self.forest, self.seed = cls, options, forest, seed
         self.positive = options.space == "rho"
 
-    def field(self, rough: bool = True, dtype: type = np.float64, more: int = 0, forest: Forest | None = None) -> Field:
+    def field(
+        self, rough: bool = True, dtype: type = np.float64, number: int = 0, forest: Forest | None = None
+    ) -> Field:
+        """A random field of this number, on the subject's forest if none is given."""
         forest = forest or self.forest
-        return random_field(forest, self.seed + 1000 * more, rough=rough, positive=self.positive, dtype=dtype)
+        return random_field(forest, self.seed + 1000 * number, rough=rough, positive=self.positive, dtype=dtype)
 
     def numbered(self, rough: bool, number: int) -> Field:
-        return self.field(rough, more=number)
+        """As :meth:`field`, with the arguments that :func:`check_gradient` needs."""
+        return self.field(rough, number=number)
 
-    def evaluate(self, field: Field, scale: float = 1.0, item: Any = None) -> tuple[float, NDArray[np.floating]]:
+    def evaluate(self, field: Field, scale: float = 1.0, regularizer: Regularizer | None = None) -> Evaluation:
+        """Value, and what is added to a gradient of zeros."""
         gradient = np.zeros_like(field.values)
         # Every evaluation sees the generator in the same state.
         fresh = replace(field, rng=np.random.default_rng((self.seed, 12)))
-        item = item or self.cls(self.options)
-        return item.value_and_gradient(fresh, gradient, scale), gradient
+        regularizer = regularizer or self.cls(self.options)
+        return regularizer.value_and_gradient(fresh, gradient, scale), gradient
 
     def value(self) -> None:
         for rough in (True, False):
@@ -159,19 +180,20 @@ class _Subject:
         before = (field.values.copy(), field.inside.copy(), field.forest.level.copy(), field.forest.index.copy())
         self.evaluate(field)
         after = (field.values, field.inside, field.forest.level, field.forest.index)
-        for name, one, other in zip(("values", "inside", "forest", "forest"), before, after, strict=True):
-            if not np.array_equal(one, other):
+        for name, old, new in zip(("values", "inside", "forest", "forest"), before, after, strict=True):
+            if not np.array_equal(old, new):
                 raise CheckError(f"it changes field.{name}")
 
     def guards(self) -> None:
         for dtype in (np.float64, np.float32):
             field = self.field(dtype=dtype)
             size = field.values.size
-            room = np.full(size + 2 * _GUARD, _SENTINEL, dtype)
-            gradient = room[_GUARD : _GUARD + size].reshape(field.values.shape)
+            # The gradient lies between guards, in which a write beyond its ends shows.
+            guarded = np.full(size + 2 * _GUARD, _SENTINEL, dtype)
+            gradient = guarded[_GUARD : _GUARD + size].reshape(field.values.shape)
             gradient[...] = 0
             self.cls(self.options).value_and_gradient(field, gradient, 1.0)
-            beyond = np.concatenate([room[:_GUARD], room[_GUARD + size :]])
+            beyond = np.concatenate([guarded[:_GUARD], guarded[_GUARD + size :]])
             if (beyond != _SENTINEL).any():
                 place = int(np.flatnonzero(beyond != _SENTINEL)[0])
                 side = "before the first leaf" if place < _GUARD else "after the last leaf"
@@ -179,27 +201,28 @@ class _Subject:
 
     def deterministic(self) -> None:
         # Twice each: what hides in an object's memory shows when an object is used again, a clock when it is not.
-        field, item = self.field(), self.cls(self.options)
-        first = self.evaluate(field, item=item)
-        for what, other in (("by the same object", item), ("by a new object", None)):
-            self.same(first, self.evaluate(field, item=other), f"evaluated twice {what}")
+        field, regularizer = self.field(), self.cls(self.options)
+        first = self.evaluate(field, regularizer=regularizer)
+        for what, again_by in (("by the same object", regularizer), ("by a new object", None)):
+            self.same(first, self.evaluate(field, regularizer=again_by), f"evaluated twice {what}")
         for _ in numbers_of_threads():
             self.same(first, self.evaluate(field), "at another number of threads")
 
     def forgets(self) -> None:
-        field, item = self.field(), self.cls(self.options)
+        field, regularizer = self.field(), self.cls(self.options)
         expected = self.evaluate(field)
-        for other in (without_leaf(self.forest, 1), single_leaf(self.forest.n + 1), self.forest):
-            self.evaluate(self.field(forest=other, more=1), item=item)
-        self.same(expected, self.evaluate(field, item=item), "after it has seen another forest")
+        for forest in (without_leaf(self.forest, 1), single_leaf(self.forest.n + 1), self.forest):
+            self.evaluate(self.field(forest=forest, number=1), regularizer=regularizer)
+        self.same(expected, self.evaluate(field, regularizer=regularizer), "after it has seen another forest")
 
-    def same(self, one: tuple[float, Any], other: tuple[float, Any], when: str) -> None:
-        if one[0] != other[0] or not np.array_equal(one[1], other[1]):
-            raise CheckError(f"it is not deterministic: {when} it gives {other[0]!r} in place of {one[0]!r}")
+    def same(self, first: Evaluation, again: Evaluation, when: str) -> None:
+        """Raise an error unless two evaluations gave the same bits."""
+        if first[0] != again[0] or not np.array_equal(first[1], again[1]):
+            raise CheckError(f"it is not deterministic: {when} it gives {again[0]!r} in place of {first[0]!r}")
 
     def draws(self) -> None:
         states = []
-        for field in (self.field(), self.field(more=1), self.field(rough=False)):
+        for field in (self.field(), self.field(number=1), self.field(rough=False)):
             fresh = replace(field, rng=np.random.default_rng((self.seed, 12)))
             self.cls(self.options).value_and_gradient(fresh, np.zeros_like(field.values), 1.0)
             states.append(fresh.rng.bit_generator.state)
@@ -207,7 +230,7 @@ class _Subject:
             raise CheckError("how many random numbers it draws depends on the values")
 
     def gradient(self, tolerance: float, step: float) -> None:
-        # A slow field too: what compares values by their distance is blind to those of a rough one.
+        # A slow field too: what weights pairs of values by their distance hardly sees those of a rough one.
         quiet = []
         for rough in (True, False):
             make = partial(self.numbered, rough)
@@ -218,12 +241,12 @@ class _Subject:
     def single_precision(self) -> None:
         # Rounding may carry a value over a kink, but not over one in three fields.
         worst = []
-        for more in range(3):
-            single = self.field(rough=False, dtype=np.float32, more=more)
-            value, found = self.evaluate(single)
+        for number in range(3):
+            single = self.field(rough=False, dtype=np.float32, number=number)
+            value, gradient = self.evaluate(single)
             double = replace(single, values=single.values.astype(np.float64))
             reference, expected = self.evaluate(double)
-            distance = float(np.linalg.norm(found - expected)) / max(float(np.linalg.norm(expected)), 1e-300)
+            distance = float(np.linalg.norm(gradient - expected)) / max(float(np.linalg.norm(expected)), 1e-300)
             distance = max(distance, abs(value - reference) / max(abs(reference), 1e-300))
             if distance < 1e-2:
                 return
@@ -240,6 +263,7 @@ class _Subject:
         self.finite(replace(field, inside=np.zeros_like(field.inside)), "with no leaf in the region of interest")
 
     def finite(self, field: Field, where: str) -> None:
+        """Raise an error unless value and gradient on a field are finite."""
         value, gradient = self.evaluate(field)
         if not np.isfinite(value) or not np.isfinite(gradient).all():
             raise CheckError(f"value or gradient is not finite {where}")

@@ -1,4 +1,4 @@
-"""A small specimen with its tilt series, for tests of methods."""
+"""A small specimen with its simulated tilt series, for tests of methods."""
 
 from __future__ import annotations
 
@@ -14,28 +14,37 @@ from tomokit.phantom import project_analytic, random_shells, voxelize
 
 @dataclass(frozen=True)
 class Specimen:
-    """What was projected, and what a method is given.
+    """A known density, and the problem of reconstructing it that a method is given.
 
     Attributes
     ----------
     truth : ndarray of float32, shape (n_x, n_z, n_y)
-        Density, such that ``kappa * line integral`` is the projection.
+        The density, of which ``kappa * line integral in pixels`` is the projection.
     problem : Problem
-        Its noisy projections.
+        Its projections with noise, and their geometry.
     """
 
     truth: NDArray[np.float32]
     problem: Problem
 
     def error(self, volume: NDArray[np.floating]) -> float:
-        """Relative L2 distance from the truth; 1 for the zero volume."""
+        """Relative L2 distance of a volume from the truth, which is 1 for an empty volume.
+
+        Parameters
+        ----------
+        volume : ndarray, shape (n_x, n_z, n_y)
+
+        Returns
+        -------
+        float
+        """
         return float(np.linalg.norm(volume - self.truth) / np.linalg.norm(self.truth))
 
 
 def small_specimen(
     shape: tuple[int, int, int] = (16, 32, 24), step_deg: float = 6.0, noise: float = 0.02, seed: int = 1
 ) -> Specimen:
-    """Shells in a slab, seen from -60 to 60 degrees.
+    """Simulate shells in a slab, seen from -60 to 60 degrees.
 
     Parameters
     ----------
@@ -44,9 +53,14 @@ def small_specimen(
     step_deg : float
         Degrees between views.
     noise : float
-        Standard deviation, relative to the largest projection.
+        Standard deviation, relative to the largest projection value.
     seed : int
-        Of specimen and noise.
+        Seed of specimen and noise.
+
+    Returns
+    -------
+    Specimen
+        With projections of float32, ``[tilt, u, y]``, and no mask.
     """
     n_z, n_x, n_y = shape
     phantom = random_shells((n_z, n_y, n_x), seed)

@@ -1,4 +1,4 @@
-"""The same thing at other numbers of threads."""
+"""Repeat a computation at different numbers of Numba's threads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 
 def numbers_of_threads() -> Iterator[int]:
-    """Set Numba to one thread, then to two where there are two; as it was, in the end."""
+    """Set Numba to one thread, then to two where there are two, and in the end back to what it was.
+
+    Yields
+    ------
+    int
+        The number of threads that is set.
+    """
     import numba
 
     most: int = getattr(numba.config, "NUMBA_NUM_THREADS")  # noqa: B009 (set at import, unknown to mypy)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tomokit_neural.implicit import Implicit, ImplicitOptions
-from tomokit_neural.neat import Neat, NeatOptions
+from tomokit_neural.implicit import Implicit
+from tomokit_neural.implicit_options import ImplicitOptions
+from tomokit_neural.neat import Neat
+from tomokit_neural.neat_options import NeatOptions
 
 from tomokit.data.problem import ProblemShape
 from tomokit.errors import InputError, OptionError

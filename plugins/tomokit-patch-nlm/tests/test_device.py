@@ -131,7 +131,7 @@ def test_the_kernels_compile_within_their_registers(n: int, architecture: str) -
     found = {}
     for source in SOURCES:
         found |= compile_for(source_text(source, {"N": n, "MARGIN": 4}), source.stem, architecture)
-    assert set(found) == {"take_blocks", "compare", "pull", "collect", "hand_back"}
+    assert set(found) == {"take_blocks", "compare", "differentiate", "collect", "hand_back"}
     for name, compiled in found.items():
         assert compiled.spilled_bytes == 0, name
         assert compiled.registers <= MOST_REGISTERS, name

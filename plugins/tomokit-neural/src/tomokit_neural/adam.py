@@ -1,9 +1,8 @@
-"""Adam (Kingma and Ba, 2015) with its state in plain sight, to be saved by name."""
+"""The optimizer Adam (Kingma and Ba, 2015), whose state is named tensors that a run can save."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -13,13 +12,20 @@ class Adam:
 
     Parameters
     ----------
-    parameters : mapping
+    parameters : mapping of str to tensor
         Tensors that require gradients, by name.
-    rates : mapping
+    rates : mapping of str to float
         Learning rates, by the same names.
+
+    Attributes
+    ----------
+    count : int
+        Steps done so far.
+    mean, square : dict of str to tensor
+        Running means of each parameter's gradient and of its square.
     """
 
-    def __init__(self, parameters: Mapping[str, Any], rates: Mapping[str, float]) -> None:
+    def __init__(self, parameters: Mapping[str, torch.Tensor], rates: Mapping[str, float]) -> None:
         self.parameters, self.rates = dict(parameters), dict(rates)
         self.count = 0
         self.mean = {name: torch.zeros_like(tensor) for name, tensor in self.parameters.items()}
@@ -27,8 +33,15 @@ class Adam:
 
     @torch.no_grad()
     def step(self, factor: float = 1.0) -> None:
-        """One step, at the learning rates times `factor`; gradients are used up."""
+        """Change the parameters by one step, and clear their gradients.
+
+        Parameters
+        ----------
+        factor : float
+            What the learning rates are multiplied by.
+        """
         self.count += 1
+        # Both means start from zero: divided by this they are means over the steps so far.
         unbias_mean, unbias_square = 1 - 0.9**self.count, 1 - 0.999**self.count
         for name, tensor in self.parameters.items():
             if tensor.grad is None:

@@ -1,24 +1,22 @@
-"""The fit of method `implicit`."""
+"""The fit of method `implicit`: networks, their loss on a batch of rays, and importance sampling."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 
 from tomokit.data.problem import Problem
 from tomokit_neural.adam import Adam
-from tomokit_neural.implicit import ImplicitOptions
+from tomokit_neural.implicit_options import ImplicitOptions
 from tomokit_neural.networks import EncodedField, ResidualFlow
 from tomokit_neural.rays import Rays
-from tomokit_neural.run import NeuralRun, integral, stratified
+from tomokit_neural.run import LossTerm, NeuralRun, integral, stratified
 
 _NOISE = 0.05  # standard deviation of an intensity that the flow starts from
 
 
 class ImplicitRun(NeuralRun):
-    """A fit under way (see :class:`tomokit.methods.interface.Run`)."""
+    """A fit of networks under way (see :class:`tomokit.methods.interface.Run`)."""
 
     def __init__(self, problem: Problem, options: ImplicitOptions) -> None:
         super().__init__(problem, options)
@@ -32,6 +30,7 @@ class ImplicitRun(NeuralRun):
         used = problem.projections.reshape(-1)[self.used]
         largest = float(np.abs(used).max(initial=0.0))
         self.scale = 2.0 * largest / (self.kappa * problem.thickness_px)
+        # The encoding takes points in [-1, 1].
         half = max(self.box.half_x, self.box.half_z, self.box.half_y)
         self.unit = 1.0 / half
         modules: dict[str, torch.nn.Module] = {"field": self.field, "proposal": self.proposal}
@@ -42,20 +41,27 @@ class ImplicitRun(NeuralRun):
 
     @property
     def n_parameters(self) -> int:
-        """Numbers that are fitted."""
+        """How many numbers are fitted."""
         return sum(tensor.numel() for tensor in self.optimizer.parameters.values())
 
     def density(self, points: torch.Tensor) -> torch.Tensor:
-        """The network's density."""
+        """The network's density at points (see :class:`tomokit_neural.run.NeuralRun`)."""
         return self.scale * self.field(points * self.unit)
 
-    def loss(self, rays: Rays, data: torch.Tensor, weight: torch.Tensor, rng: np.random.Generator) -> dict[str, Any]:
-        """Both renderings by least squares; the fine one by the flow's likelihood once it is time."""
+    def loss(
+        self, rays: Rays, data: torch.Tensor, weight: torch.Tensor, rng: np.random.Generator
+    ) -> dict[str, LossTerm]:
+        """Loss of both networks on a batch (see :class:`tomokit_neural.run.NeuralRun`).
+
+        The proposal is fitted by least squares of intensities, and so is the density at first; from step
+        ``least_squares_steps`` on the density is fitted by the flow's likelihood.
+        """
         options = self.options
         coarse_at = stratified(rays, options.coarse_samples, rng)
         shape = coarse_at.shape
         coarse = self.scale * self.proposal(self.points(rays, coarse_at).flatten(0, 1) * self.unit).view(shape)
         drawn = self.importance(rays, coarse.detach(), rng)
+        # The fine network sees both sets, and an integral needs them in order.
         fine_at = torch.cat([coarse_at, drawn], dim=1).sort(dim=1).values
         fine = self.density(self.points(rays, fine_at).flatten(0, 1)).view(fine_at.shape)
         coarse_p, fine_p = (
@@ -67,7 +73,7 @@ class ImplicitRun(NeuralRun):
         intensity = (-fine_p).exp()
         apart = (-(fine_p + residual)).exp() - intensity
         off = (-(coarse_p + self.centred(data - coarse_p, weight, rays.view))).exp() - (-coarse_p).exp()
-        terms: dict[str, Any] = {"_proposal": (weight * off * off).sum() / total}
+        terms: dict[str, LossTerm] = {"_proposal": (weight * off * off).sum() / total}
         terms["data"] = float((weight * residual * residual).sum().detach() / total)
         if self.flow is None or self.steps < options.least_squares_steps:
             terms["_fit"] = (weight * apart * apart).sum() / total
@@ -79,14 +85,30 @@ class ImplicitRun(NeuralRun):
         return terms
 
     def importance(self, rays: Rays, density: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        """Samples drawn in proportion to a density that is constant in each of the coarse parts."""
-        count, parts = self.options.fine_samples, density.shape[1]
-        share = density + 1e-3 * density.mean(dim=1, keepdim=True) + 1e-9
-        edges = torch.cat([torch.zeros(len(share), 1), (share / share.sum(1, keepdim=True)).cumsum(1)], dim=1)
-        wanted = (np.arange(count) + rng.random((len(share), count))) / count
-        at = torch.from_numpy(wanted.astype(np.float32))
-        part = (torch.searchsorted(edges.contiguous(), at, right=True) - 1).clamp(0, parts - 1)
-        low, high = edges.gather(1, part), edges.gather(1, part + 1)
+        """Draw samples along rays in proportion to a density, by inverting its cumulative sum.
+
+        Parameters
+        ----------
+        rays : Rays
+        density : tensor of float32, shape (n_rays, n_sections)
+            Density in each of the equal sections of a ray, in which it is taken as constant.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        tensor of float32, shape (n_rays, fine_samples)
+            Ascending places along the rays in pixels.
+        """
+        count, sections = self.options.fine_samples, density.shape[1]
+        # A little everywhere: sections that the proposal takes for empty are looked at now and then.
+        likelihood = density + 1e-3 * density.mean(dim=1, keepdim=True) + 1e-9
+        cumulative = (likelihood / likelihood.sum(1, keepdim=True)).cumsum(1)
+        edges = torch.cat([torch.zeros(len(likelihood), 1), cumulative], dim=1)
+        # One sample in each of `count` equal intervals of the cumulative sum.
+        quantile = (np.arange(count) + rng.random((len(likelihood), count))) / count
+        at = torch.from_numpy(quantile.astype(np.float32))
+        section = (torch.searchsorted(edges.contiguous(), at, right=True) - 1).clamp(0, sections - 1)
+        low, high = edges.gather(1, section), edges.gather(1, section + 1)
         inside = ((at - low) / (high - low).clamp(min=1e-9)).clamp(0, 1)
         near, length = torch.from_numpy(rays.near)[:, None], torch.from_numpy(rays.length)[:, None]
-        return near + (part + inside) / parts * length
+        return near + (section + inside) / sections * length

@@ -17,7 +17,13 @@ from tomokit.geometry import TiltGeometry, centre
 
 @dataclass(frozen=True)
 class Box:
-    """The region that is reconstructed: half extents along x, z and y in pixels, about the origin."""
+    """The region that is reconstructed, a box about the origin.
+
+    Attributes
+    ----------
+    half_x, half_z, half_y : float
+        Half of its extent along each axis, in pixels.
+    """
 
     half_x: float
     half_z: float
@@ -26,17 +32,20 @@ class Box:
 
 @dataclass(frozen=True)
 class Rays:
-    """Some rays, cut to a box.
+    """A batch of rays, each cut to a box.
 
     Attributes
     ----------
     view : ndarray of int64, shape (n,)
+        View that each ray is of.
     offset : ndarray of float32, shape (n,)
-        u' of each.
+        Its distance u' from the tilt axis, in pixels.
     y : ndarray of float32, shape (n,)
+        Its coordinate along the tilt axis, in pixels.
     cos, sin : ndarray of float32, shape (n,)
+        Cosine and sine of its view's tilt angle.
     near, far : ndarray of float32, shape (n,)
-        s where it enters and leaves the box; equal if it misses it.
+        s in pixels where it enters and leaves the box; both 0 for a ray that misses it.
     """
 
     view: NDArray[np.int64]
@@ -53,15 +62,23 @@ class Rays:
         return self.far - self.near
 
 
-def make_rays(geometry: TiltGeometry, box: Box, view: NDArray, u: NDArray, v: NDArray) -> Rays:
-    """The rays of pixels.
+def make_rays(
+    geometry: TiltGeometry, box: Box, view: NDArray[np.int64], u: NDArray[np.int64], v: NDArray[np.int64]
+) -> Rays:
+    """Make the rays through the centres of pixels.
 
     Parameters
     ----------
     geometry : TiltGeometry
     box : Box
+        What the rays are cut to along x and z; along y they are not cut.
     view, u, v : ndarray of int64, shape (n,)
         View, column and row of each pixel.
+
+    Returns
+    -------
+    Rays
+        In the order of the pixels.
     """
     angle = geometry.tilt_rad[view]
     cos, sin = np.cos(angle), np.sin(angle)
@@ -71,11 +88,11 @@ def make_rays(geometry: TiltGeometry, box: Box, view: NDArray, u: NDArray, v: ND
     near, far = np.full(len(u), -np.inf), np.full(len(u), np.inf)
     for start, slope, half in ((offset * cos, sin, box.half_x), (-offset * sin, cos, box.half_z)):
         with np.errstate(divide="ignore", invalid="ignore"):
-            one, other = (-half - start) / slope, (half - start) / slope
+            at_lower, at_upper = (-half - start) / slope, (half - start) / slope
         parallel = np.abs(slope) < 1e-9
         outside = parallel & (np.abs(start) > half)
-        low = np.where(parallel, np.where(outside, np.inf, -np.inf), np.minimum(one, other))
-        high = np.where(parallel, np.where(outside, -np.inf, np.inf), np.maximum(one, other))
+        low = np.where(parallel, np.where(outside, np.inf, -np.inf), np.minimum(at_lower, at_upper))
+        high = np.where(parallel, np.where(outside, -np.inf, np.inf), np.maximum(at_lower, at_upper))
         near, far = np.maximum(near, low), np.minimum(far, high)
     hit = far > near
     near, far = np.where(hit, near, 0.0), np.where(hit, far, 0.0)
@@ -83,7 +100,17 @@ def make_rays(geometry: TiltGeometry, box: Box, view: NDArray, u: NDArray, v: ND
 
 
 def used_pixels(problem: Problem) -> NDArray[np.int64]:
-    """Flat indices ``(view * n_u + u) * n_y + v`` of the pixels that carry weight."""
+    """Find the pixels that carry weight.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    ndarray of int64, shape (n_used,)
+        Their flat indices ``(view * n_u + u) * n_y + v``, ascending.
+    """
     if problem.mask is None:
         return np.arange(problem.projections.size)
     return np.flatnonzero(problem.mask.reshape(-1) > 0)

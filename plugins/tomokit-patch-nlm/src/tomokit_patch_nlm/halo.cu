@@ -1,4 +1,5 @@
-// Leaves' blocks with their surroundings, and what those are due (halo.py): the same on a GPU, a thread for each vertex.
+// Leaves' blocks with their surroundings, and the gradient by these handed back (halo.py): the same on a GPU, a thread
+// for each vertex.
 //
 // take_blocks continues a leaf's lattice by MARGIN vertices beyond its faces, from whichever leaf is there, trilinearly
 // where that is of another size. hand_back is its transpose,
@@ -17,8 +18,8 @@
 
 __device__ inline int floor_divide(int a, int b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
 
-// The finest cube in which a vertex of a block's lattice is looked for, `at` vertices from the leaf's lower face. Beyond
-// the upper face the cube above is meant, at a face itself the nearer one.
+// The finest cube in which a vertex of a block's lattice is looked for, `at` vertices from the leaf's lower face.
+// Beyond the upper face the cube above is meant, at a face itself the nearer one.
 __device__ inline int cell_of(int position, int at) {
     const int cell = floor_divide(position, N - 1);
     return at > 0 && cell * (N - 1) == position ? cell - 1 : cell;
@@ -78,13 +79,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) take_blocks(
 }
 
 // Which lattice points of a block, along one axis, lie within a spacing of a position; first > last if none does.
-__device__ inline void reach(int position, int size, int start, int own, int& first, int& last) {
+__device__ inline void points_about(int position, int size, int start, int own, int& first, int& last) {
     first = max(floor_divide(position - size - start, own) + 1, 0);
     last = min(-floor_divide(start - position - size, own) - 1, Q - 1);
 }
 
 // gradient [leaf, N, N, N] += the slopes of a batch of leaves, from leaves[begin] on, where they were taken from.
-// targets [.., 3]: a leaf that some of their blocks reach, its own included, and where these begin and end
+// targets [.., 3]: a leaf that some of their blocks extend into, its own included, and where these begin and end
 // in `source`, which has their places in `leaves`. Grid: vertices of a leaf, targets.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) hand_back(
     const float* __restrict__ slopes, const int* __restrict__ owner, const int* __restrict__ cube,
@@ -107,9 +108,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) hand_back(
         const int start_z = cube[3 * other + 1] * (N - 1) - MARGIN * own;
         const int start_y = cube[3 * other + 2] * (N - 1) - MARGIN * own;
         int x0, x1, z0, z1, y0, y1;
-        reach(px, size, start_x, own, x0, x1);
-        reach(pz, size, start_z, own, z0, z1);
-        reach(py, size, start_y, own, y0, y1);
+        points_about(px, size, start_x, own, x0, x1);
+        points_about(pz, size, start_z, own, z0, z1);
+        points_about(py, size, start_y, own, y0, y1);
         if (x0 > x1 || z0 > z1 || y0 > y1) continue;
         for (int i = x0; i <= x1; ++i) {
             for (int k = z0; k <= z1; ++k) {

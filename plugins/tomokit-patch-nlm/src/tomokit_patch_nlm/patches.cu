@@ -3,13 +3,13 @@
 // With u a leaf's block of Q^3 vertices (halo.cu), W = N + 2 the vertices along an edge that patches of the leaf touch,
 // and o an offset of the search window,
 //
-//     s(i, o) = mean over the 3^3 patch of (u[i + k] - u[i + o + k])^2,     w = (h^2 / (h^2 + s))^2         compare
-//     L(p, o) = 2 factor / 27 (sum of w over patches that p is in) (u[p] - u[p + o])                        pull
-//     slope[r] = sum over o of L(r, o) - L(r - o, o)                                                        collect
+//     s(i, o) = mean over the 3^3 patch of (u[i + k] - u[i + o + k])^2,     w = (h^2 / (h^2 + s))^2     compare
+//     L(p, o) = 2 factor / 27 (sum of w over patches that p is in) (u[p] - u[p + o])                    differentiate
+//     slope[r] = sum over o of L(r, o) - L(r - o, o)                                                    collect
 //
-// What the CPU adds to two places is gathered here by the one that owns it: nothing is added to by two threads, and sums
-// have a fixed order. Sums over patches march along x: a plane of squares lies in shared memory, its sums over 3 x 3 in
-// registers for three planes.
+// What the CPU adds to two places is gathered here by the one that owns it: nothing is added to by two threads, and
+// sums have a fixed order. Sums over patches march along x: a plane of squares lies in shared memory, its sums over
+// 3 x 3 in registers for three planes.
 //
 // Defines: N, vertices along a leaf's edge; MARGIN, the largest offset and one more. A block is THREADS threads, or
 // WIDE x HIGH.
@@ -35,8 +35,8 @@ __device__ inline bool is_inner() {
     return threadIdx.x > 0 && threadIdx.x < WIDE - 1 && threadIdx.y > 0 && threadIdx.y < HIGH - 1;
 }
 
-// weights [batch, offset, N, N, N], and partial [leaves, all offsets, tiles]: sums of the penalty. A pair of patches that
-// reaches a place where there is no leaf is left out. Grid: tiles, offsets from `first` on, batch.
+// weights [batch, offset, N, N, N], and partial [leaves, all offsets, tiles]: sums of the penalty. A pair of patches
+// that extends to where there is no leaf is left out. Grid: tiles, offsets from `first` on, batch.
 extern "C" __global__ void __launch_bounds__(WIDE* HIGH, 4) compare(
     const float* __restrict__ blocks, const float* __restrict__ present, const int* __restrict__ offsets,
     float* __restrict__ weights, float* __restrict__ partial, float limit, int begin, int first, int n_offsets) {
@@ -87,10 +87,10 @@ extern "C" __global__ void __launch_bounds__(WIDE* HIGH, 4) compare(
     }
 }
 
-// pulls [batch, offset, W, W, W] from the weights. Grid as in compare.
-extern "C" __global__ void __launch_bounds__(WIDE* HIGH, 4) pull(
+// pair_gradients [batch, offset, W, W, W]: L(p, o) from the weights; slope_factor is 2 factor / 27. Grid as in compare.
+extern "C" __global__ void __launch_bounds__(WIDE* HIGH, 4) differentiate(
     const float* __restrict__ blocks, const float* __restrict__ weights, const int* __restrict__ offsets,
-    float* __restrict__ pulls, float turn, int first) {
+    float* __restrict__ pair_gradients, float slope_factor, int first) {
     __shared__ float plane[HIGH][WIDE];
     const int* o = offsets + 3 * (first + blockIdx.y);
     const int away = (o[0] * Q + o[1]) * Q + o[2];
@@ -111,20 +111,22 @@ extern "C" __global__ void __launch_bounds__(WIDE* HIGH, 4) pull(
         const float plane_2 = sum_of_nine(plane);
         const long long at = block + ((MARGIN - 1 + x) * Q + MARGIN - 1 + z) * Q + MARGIN - 1 + y;
         const float spread = plane_0 + plane_1 + plane_2;
-        pulls[of_offset * (W * W * W) + (x * W + z) * W + y] = turn * spread * (blocks[at] - blocks[at + away]);
+        pair_gradients[of_offset * (W * W * W) + (x * W + z) * W + y] =
+            slope_factor * spread * (blocks[at] - blocks[at + away]);
         plane_0 = plane_1, plane_1 = plane_2;
     }
 }
 
-__device__ inline float partner_gradient_at(const float* __restrict__ pulls, int x, int z, int y) {
+__device__ inline float pair_gradient_at(const float* __restrict__ pair_gradients, int x, int z, int y) {
     const bool inside = x >= 0 && x < W && z >= 0 && z < W && y >= 0 && y < W;
-    return inside ? pulls[(x * W + z) * W + y] : 0.0f;
+    return inside ? pair_gradients[(x * W + z) * W + y] : 0.0f;
 }
 
-// slopes [batch, Q, Q, Q] (+)= what each vertex of a block is due. Grid: vertices of a block, batch.
+// slopes [batch, Q, Q, Q] (+)= the gradient by each vertex of a block, over the offsets at hand; `add` is 0 for the
+// first of them. Grid: vertices of a block, batch.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) collect(
-    const float* __restrict__ pulls, const int* __restrict__ offsets, float* __restrict__ slopes, int first, int count,
-    int add) {
+    const float* __restrict__ pair_gradients, const int* __restrict__ offsets, float* __restrict__ slopes, int first,
+    int count, int add) {
     const int inside = blockIdx.x * THREADS + threadIdx.x;
     if (inside >= Q * Q * Q) return;
     const int x = inside / (Q * Q) - MARGIN + 1, z = inside / Q % Q - MARGIN + 1, y = inside % Q - MARGIN + 1;
@@ -132,9 +134,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) collect(
     float sum = add ? slopes[at] : 0.0f;
     for (int i = 0; i < count; ++i) {
         const int* o = offsets + 3 * (first + i);
-        const float* of_offset = pulls + ((long long)blockIdx.y * count + i) * (W * W * W);
-        sum += partner_gradient_at(of_offset, x, z, y);
-        sum -= partner_gradient_at(of_offset, x - o[0], z - o[1], y - o[2]);
+        const float* of_offset = pair_gradients + ((long long)blockIdx.y * count + i) * (W * W * W);
+        // Once as the vertex that the offset is taken from, once as the one that it leads to.
+        sum += pair_gradient_at(of_offset, x, z, y);
+        sum -= pair_gradient_at(of_offset, x - o[0], z - o[1], y - o[2]);
     }
     slopes[at] = sum;
 }

@@ -1,4 +1,4 @@
-"""The regularizer: like patches, in the leaf or beyond its borders, pull on each other."""
+"""The regularizer `patch-nlm`: like patches, in the leaf or beyond its borders, are drawn together."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ class PatchNlmOptions:
     """Options of :class:`PatchNlm`: what users set by ``--set regularizers.patch_nlm.weight=...``."""
 
     weight: float = option(0.0, "Weight in the loss; 0 switches it off.", minimum=0.0)
-    every: int = option(4, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
-    space: str = option("rho", "What it acts on: densities, or raw values.", choices=("rho", "raw"))
+    every: int = option(4, "The penalty is evaluated every so many steps, its weight scaled to match.", minimum=1)
+    space: str = option(
+        "rho", "What the penalty acts on: densities, or the raw values before activation.", choices=("rho", "raw")
+    )
     bandwidth: float = option(
         0.1, "Root mean square distance of two patches at which they count as different, in units of the values.",
         minimum=1e-6,
     )  # fmt: skip
     search: int = option(3, "Half-width of the search window, in vertices of the leaf.", minimum=1, maximum=8)
-    offsets: int = option(8, "Places of the window compared at each evaluation, drawn anew.", minimum=1)
+    offsets: int = option(
+        8, "Number of places of the search window compared at each evaluation, drawn anew each time.", minimum=1
+    )
 
 
 class PatchNlm:
@@ -38,6 +42,10 @@ class PatchNlm:
 
     The mean is over the vertices of all leaves in the region of interest and over the offsets drawn; windows reach
     across leaf borders and level jumps.
+
+    Parameters
+    ----------
+    options : PatchNlmOptions
     """
 
     name: ClassVar[str] = "patch-nlm"
@@ -46,34 +54,37 @@ class PatchNlm:
 
     def __init__(self, options: PatchNlmOptions) -> None:
         self.options = options
-        reach = range(-options.search, options.search + 1)
+        along_axis = range(-options.search, options.search + 1)
         # Half the window: a pair of places is the same whichever of the two is looked from.
-        self._window = np.array([o for o in product(reach, repeat=3) if o > (0, 0, 0)], np.int64)
+        self._window = np.array([o for o in product(along_axis, repeat=3) if o > (0, 0, 0)], np.int64)
         self._forest: Forest | None = None
         self._on_device: PatchesOnDevice | None = None
 
     def cuda_unsupported_reason(self, options: PatchNlmOptions) -> str | None:
-        """Nothing: it has kernels for all of them."""
+        """None, as there are kernels for all options (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         return None
 
     def cuda_bytes(self, options: PatchNlmOptions, n_leaves: int, n: int) -> int:
-        """What it holds on a device."""
+        """Most bytes held on a device (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         from tomokit_patch_nlm.device import device_bytes
 
         return device_bytes(n_leaves, n, options.search + 1, min(options.offsets, len(self._window)))
 
     def value_and_gradient(self, field: Field, gradient: Any, scale: float) -> Any:
-        """The value; `scale` times the gradient is added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
+        """The penalty, and `scale` times its gradient (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         forest = field.forest
         count = min(self.options.offsets, len(self._window))
+        # Drawn before anything else is decided, so that how many numbers are drawn depends on the options alone.
         offsets = self._window[np.sort(field.rng.choice(len(self._window), count, replace=False))]
         leaves = np.flatnonzero(field.inside)
         if not leaves.size:
             return 0.0
-        share = 1.0 / (leaves.size * forest.n**3 * count)
+        mean_factor = 1.0 / (leaves.size * forest.n**3 * count)
         if field.device is not None:
-            on_device = self._there(field)
-            return share * on_device.add(field.values, offsets, self.options.bandwidth, scale * share, gradient)
+            on_device = self._patches_on_device(field)
+            values: Any = field.values  # an array on the device
+            summed: Any = on_device.add(values, offsets, self.options.bandwidth, scale * mean_factor, gradient)
+            return mean_factor * summed
         from tomokit_patch_nlm.halo import find_owners
         from tomokit_patch_nlm.kernels import patches
 
@@ -85,11 +96,11 @@ class PatchNlm:
         owners = self._owners
         total = patches(
             np.ascontiguousarray(field.values), owners.owner, owners.cube, owners.cubes, leaves, offsets,
-            self.options.bandwidth, scale * share, margin, slopes, gradient,
+            self.options.bandwidth, scale * mean_factor, margin, slopes, gradient,
         )  # fmt: skip
-        return float(total * share)
+        return float(total * mean_factor)
 
-    def _there(self, field: Field) -> PatchesOnDevice:
+    def _patches_on_device(self, field: Field) -> PatchesOnDevice:
         """What is kept on the field's device while the octree stays as it is."""
         from tomokit_patch_nlm.device import PatchesOnDevice
 
