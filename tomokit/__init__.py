@@ -1,3 +1,3 @@
 """tomokit: reconstruction and denoising of electron tomograms."""
 
-__version__ = "0.2.0"
+from tomokit.version import __version__ as __version__

@@ -16,11 +16,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tomokit import __version__
 from tomokit.commands import compare, export, inspect, plugins, project, reconstruct, resume, simulate
 from tomokit.commands.interrupts import heeded_interrupts
 from tomokit.commands.output import complain
 from tomokit.errors import OptionError, PluginError, TomokitError
+from tomokit.version import __version__
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _INTERRUPTED = 130

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import tomokit
 from tomokit.data import TiltSeries, Volume
 from tomokit.errors import InputError
 from tomokit.io.output import new_file
 from tomokit.io.pixels import PixelStatistics, RunningStatistics
+from tomokit.version import __version__
 
 _LABEL = 80
 
@@ -90,7 +90,7 @@ def make_labels(what: str, provenance: Mapping[str, Any]) -> list[str]:
 
     Whole entries are packed onto lines; what does not fit is cut, with an ellipsis where it was.
     """
-    lines = [f"tomokit {tomokit.__version__}: {what}"]
+    lines = [f"tomokit {__version__}: {what}"]
     entries = [f"{key}: {_short(value)}" for key, value in provenance.items() if value not in (None, [], {}, ())]
     for entry in entries:
         text = entry.encode("ascii", "replace").decode()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from tomokit import __version__
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import TomokitError
 from tomokit.methods.interface import Run
@@ -23,13 +22,11 @@ from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.provenance import make_provenance, plugins_used
 from tomokit.pipeline.readers import find_reader
 from tomokit.pipeline.request import ReconstructionRequest
-from tomokit.pipeline.resume import check_same_inputs, make_job
+from tomokit.pipeline.resumption import Resumed, check_same_inputs, make_job
 from tomokit.pipeline.signals import Stop
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
-
-if TYPE_CHECKING:
-    from tomokit.pipeline.resume import Resumed
+from tomokit.version import __version__
 
 Summary = dict[str, Any]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tomokit import __version__
 from tomokit.data import Volume
 from tomokit.errors import InputError, OptionError
 from tomokit.pipeline.memory import check_disk, check_memory
@@ -18,6 +17,7 @@ from tomokit.pipeline.request import provenance_beside
 from tomokit.state.density import StoredDensity
 from tomokit.state.read import newest_state
 from tomokit.state.record import previous_path
+from tomokit.version import __version__
 
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 

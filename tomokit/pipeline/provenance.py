@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tomokit import __version__
 from tomokit.errors import InputError, PluginError
 from tomokit.pipeline.prepare import Plan, Prepared
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.registry import KINDS_WITH_OPTIONS, Registry
+from tomokit.version import __version__
 
 FILES = ("stack", "angles", "mask", "xf")
 OF_THE_PLACE = ("state", "state_epochs", "state_seconds", "threads", "backend")

@@ -4,56 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tomokit import __version__
 from tomokit.errors import InputError, OptionError
+from tomokit.pipeline.driver import reconstruct
 from tomokit.pipeline.progress import Progress, Silent
-from tomokit.pipeline.provenance import FILES, check_inputs, check_plugins
+from tomokit.pipeline.provenance import FILES, check_plugins
 from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.resumption import Resumed
 from tomokit.pipeline.signals import Stop
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.state.read import newest_state
 from tomokit.state.record import State
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """What a run goes on from.
-
-    Attributes
-    ----------
-    state : State
-    path : Path
-        The state file as it was asked for.
-    used : Path
-        The file that was read: it, or its predecessor.
-    warnings : list of str
-        What is not as it was.
-    """
-
-    state: State
-    path: Path
-    used: Path
-    warnings: list[str] = field(default_factory=list)
-
-
-def make_job(request: ReconstructionRequest) -> dict[str, Any]:
-    """What a state records of the place: where files are, by absolute path and from the state's folder."""
-    if request.state is None:
-        return {}
-    folder = request.state.resolve().parent
-    files = {}
-    for role in (*FILES, "output"):
-        path = getattr(request, role)
-        if path is not None:
-            whole = Path(os.path.abspath(path))
-            files[role] = {"from_here": os.path.relpath(whole, folder), "absolute": str(whole)}
-    kept = ("overwrite", "preview", "threads", "state_epochs", "state_seconds")
-    return {"files": files, **{name: getattr(request, name) for name in kept}}
+from tomokit.version import __version__
 
 
 def resume(
@@ -94,8 +59,6 @@ def resume(
         If no state verifies, it is of another version or other input, or as
         :func:`tomokit.pipeline.driver.reconstruct`.
     """
-    from tomokit.pipeline.driver import reconstruct
-
     state, used, warnings = newest_state(path)
     _check_version(state, used)
     warnings += check_plugins(get_registry(), state.provenance["plugins"], used)
@@ -107,12 +70,6 @@ def resume(
     if epochs is not None:
         request = _extended(request, state, epochs)
     return reconstruct(request, progress, stop, Resumed(state, path, used, warnings))
-
-
-def check_same_inputs(request: ReconstructionRequest, resumed: Resumed, inputs: dict[str, str]) -> None:
-    """Refuse to go on with files that are not those the state was made from."""
-    files = {role: path for role in FILES if (path := getattr(request, role)) is not None}
-    check_inputs(inputs, resumed.state.provenance["inputs"], files, resumed.path)
 
 
 def _check_version(state: State, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numba import cuda
@@ -12,10 +12,18 @@ from numpy.typing import NDArray
 
 from tomokit.gpu.device import Device
 from tomokit.gpu.interchange import for_numba
-from tomokit.methods.octree.cuda.partition import Partition
 from tomokit.regularizers.cross_node import KERNELS, CrossNode
 from tomokit.regularizers.cross_node_scalars import FINE
 from tomokit.regularizers.cuda.cross_node_kernels import make_kernels
+
+
+class Partition(Protocol):
+    """The leaves that one subdomain of a fit owns, as far as the constraint asks."""
+
+    @property
+    def own(self) -> NDArray[np.int64]:
+        """Numbers of those leaves in the whole forest, ascending."""
+        ...
 
 
 @cache
