@@ -86,6 +86,7 @@ def build_request(
     settings: Sequence[str] = (),
     config: Path | None = None,
     preset: str | None = None,
+    caller: str = "command line",
 ) -> ReconstructionRequest:
     """A request from its layers.
 
@@ -99,6 +100,8 @@ def build_request(
         Configuration file.
     preset : str, optional
         Preset; the one named ``default`` if none is given.
+    caller : str
+        What errors call the layer that was given.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def build_request(
     layers = [(f"preset {preset or 'default'}", read_preset(preset or "default"))]
     if config is not None:
         layers.append((str(config), read_config(config)))
-    layers.append(("command line", {key: value for key, value in command_line.items() if value is not None}))
+    layers.append((caller, {key: value for key, value in command_line.items() if value is not None}))
     whole: dict[str, Any] = {}
     for where, layer in layers:
         # Each layer is built alone first, so that an error names the layer it is in.
@@ -120,7 +123,7 @@ def build_request(
             whole.pop("options", None)
         whole = merge(whole, layer)
     whole = merge(whole, {"options": parse_settings(settings)})
-    request = build_options(ReconstructionRequest, whole, "command line")
+    request = build_options(ReconstructionRequest, whole, caller)
     if config is not None:
         _keep_config(config, request)
     return request

@@ -18,8 +18,8 @@ class ReconstructionRequest:
     ----------
     stack : Path
         The tilt series.
-    output : Path
-        The tomogram to be written; its preview lies beside it under the suffix ``.png``.
+    output : Path or None
+        The tomogram to be written; its preview lies beside it under the suffix ``.png``. None writes nothing.
     overwrite : bool
         Whether existing outputs may be replaced.
     options : dict
@@ -27,7 +27,7 @@ class ReconstructionRequest:
     """
 
     stack: Path
-    output: Path
+    output: Path | None = None
     overwrite: bool = False
     method: str = option("octree", "Reconstruction method; `tomokit plugins list` shows them.")
     thickness: int | None = option(None, "Extent along z, in pixels of the stack as given.", minimum=1)
@@ -60,12 +60,14 @@ class ReconstructionRequest:
     @property
     def preview_path(self) -> Path | None:
         """Where the preview goes; None if none is wanted."""
-        return self.output.with_suffix(".png") if self.preview and self.output.name else None
+        if self.output is None or not (self.preview and self.output.name):
+            return None
+        return self.output.with_suffix(".png")
 
     @property
-    def provenance_path(self) -> Path:
-        """Where the record of how the tomogram came about goes."""
-        return provenance_beside(self.output)
+    def provenance_path(self) -> Path | None:
+        """Where the record of how the tomogram came about goes; None if there is no tomogram to be written."""
+        return None if self.output is None else provenance_beside(self.output)
 
     def settings(self) -> dict[str, Any]:
         """All but files' places, outputs and method options, JSON-serializable: what the summary records."""
