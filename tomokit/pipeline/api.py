@@ -188,7 +188,7 @@ def reconstruct(
                 "an array, where the series is a file", field="mask", remedy="give a file, or tomokit.load_series first"
             )
         reader, given["stack"], given["mask"] = find_reader(Path(series)), series, mask
-    plain = {name: _plain(value) for name, value in given.items()}
+    plain = {name: _as_request_value(value) for name, value in given.items()}
     request = build_request(plain, preset=preset, caller="reconstruct")
     return _as_result(*run_job(request, reader, progress))
 
@@ -271,8 +271,8 @@ def _as_mask(mask: NDArray[Any] | PathLike | None) -> NDArray[Any] | None:
     return mask
 
 
-def _plain(value: Any) -> Any:
-    """What the request is made of: numbers of NumPy as Python's, any path as a Path."""
+def _as_request_value(value: Any) -> Any:
+    """A value as requests have them: numbers of NumPy as Python's, any path as a Path."""
     if isinstance(value, np.generic):
         return value.item()
     return Path(value) if isinstance(value, os.PathLike) else value

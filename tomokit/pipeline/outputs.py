@@ -21,6 +21,7 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
     Parameters
     ----------
     request : ReconstructionRequest
+        The job.
     going_on : bool
         Whether the state is there because the run is continued from it.
 
@@ -28,6 +29,8 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
     ------
     OutputError
         If one exists and may not be replaced, is one of the inputs, or its folder cannot be written to.
+    OptionError
+        If it is told how often to save a state, and there is no state.
     """
     from tomokit.io.output import check_output
 
@@ -60,12 +63,22 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
 
 
 def input_paths(request: ReconstructionRequest) -> list[Path]:
-    """The files that `request` names."""
+    """List the files that a request names as inputs.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+
+    Returns
+    -------
+    list of Path
+        Stack, angles, mask and transforms, those that are given.
+    """
     return [path for path in (request.stack, request.angles, request.mask, request.xf) if path is not None]
 
 
 def _angles_beside(request: ReconstructionRequest) -> list[Path]:
-    """The angle file that is read although the request names none."""
+    """The angle file that is read although the request names none: it must not be replaced either."""
     from tomokit.io.angles import find_angles
 
     if request.angles is not None:
@@ -77,7 +90,17 @@ def _angles_beside(request: ReconstructionRequest) -> list[Path]:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Compute the SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""Continue a run from its state, with nothing else to be said."""
+"""Continue a run from its state file, which says all that is needed."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _check_version(state: State, path: Path) -> None:
 
 
 def _request_of_state(state: State, path: Path) -> ReconstructionRequest:
-    """The request of a state, its files found again."""
+    """The request that a state was made by, its files found again."""
     from tomokit.pipeline.backend import most_threads
 
     configuration, job = dict(state.provenance["configuration"]), state.job
@@ -157,7 +157,7 @@ def _find_input(place: dict[str, str] | None, role: str, path: Path) -> Path | N
 
 
 def _with_epochs(request: ReconstructionRequest, state: State, epochs: int) -> ReconstructionRequest:
-    """The request with another number of epochs."""
+    """The request with another number of epochs, if the method has one and so many are not done yet."""
     method = get_registry().get("method", request.method)
     if "epochs" not in {item.name for item in dataclasses.fields(method.Options)}:
         raise OptionError(f"method {request.method} has no number of epochs", field="--epochs", remedy="leave it out")
