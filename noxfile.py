@@ -22,10 +22,22 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and types."""
+    """Style, types, docstrings, and the floors: what may import what."""
     session.run(sys.executable, "-m", "ruff", "check", ".")
     session.run(sys.executable, "-m", "ruff", "format", "--check", ".")
     session.run(sys.executable, "-m", "mypy")
+    session.run(sys.executable, "tests/house/docstrings.py")
+    # The sources are read, not imported: PyTorch need not be there.
+    sources = os.pathsep.join([str(Path.cwd()), *(str(path.resolve()) for path in Path("plugins").glob("*/src"))])
+    session.run(
+        str(Path(sys.executable).with_name("lint-imports")),
+        "--no-cache",
+        "--no-logo",
+        "pyproject.toml",
+        "tests/house/imports_of_plugins.toml",
+        external=True,
+        env={"PYTHONPATH": sources},
+    )
 
 
 @nox.session

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import runpy
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -104,8 +103,3 @@ def test_the_map_names_every_folder_of_the_package() -> None:
     assert len(folders) > 5
     for name in [*folders, "presets"]:
         assert f"`tomokit/{name}`" in document
-
-
-def test_the_example_runs() -> None:
-    result = runpy.run_path(str(ROOT / "examples" / "reconstruct_phantom.py"))["main"](24)
-    assert result["psnr_db"] > 12

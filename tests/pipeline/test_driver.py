@@ -174,7 +174,9 @@ def test_progress_is_told_of_every_epoch(request_: ReconstructionRequest) -> Non
 
 
 def test_a_term_that_is_no_number_is_named(request_: ReconstructionRequest) -> None:
-    with pytest.raises(OptionError, match="epoch 2: data; take smaller steps"):
+    with pytest.raises(
+        OptionError, match="loss term 'data' is not finite in epoch 2; lower the learning rate or its weight"
+    ):
         reconstruct(changed(request_, options={"fail_at": 2}))
 
 

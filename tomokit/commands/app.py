@@ -16,12 +16,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tomokit import __version__
 from tomokit.commands import compare, export, inspect, plugins, project, reconstruct, resume, simulate
 from tomokit.commands.interrupts import heeded_interrupts
 from tomokit.commands.output import complain
 from tomokit.errors import OptionError, PluginError, TomokitError
 from tomokit.io.durable import NO_ROOM
+from tomokit.version import __version__
 
 _INTERRUPTED = 130
 

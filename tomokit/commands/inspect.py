@@ -21,7 +21,7 @@ def inspect(
 
     Files that cannot be read are told after the others, on stderr.
     """
-    from tomokit.io import describe
+    from tomokit.pipeline.inspection import describe
 
     described, refused = [], []
     for path in files:

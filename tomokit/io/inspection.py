@@ -1,4 +1,4 @@
-"""Kind, sizes and conventions of a file: the facts that ``tomokit inspect`` shows."""
+"""What an input file is, and by which convention it is read: most of the facts behind ``tomokit inspect``."""
 
 from __future__ import annotations
 
@@ -31,27 +31,22 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     Parameters
     ----------
     path : path-like
-        An MRC stack or volume, angles (``.tlt``, ``.rawtlt``, ``.xtilt``), transforms (``.xf``), an ``.mdoc`` or a
-        run's state (``.h5``). Other names are told by their content.
+        An MRC stack or volume, angles (``.tlt``, ``.rawtlt``, ``.xtilt``), transforms (``.xf``) or an ``.mdoc``. Other
+        names are told by their content.
 
     Returns
     -------
     dict
         JSON-serializable: ``file``, ``kind`` (``"tilt stack"``, ``"volume"``, ``"angles"``,
-        ``"x-axis tilts"``, ``"transforms"``, ``"mdoc"``, ``"state"``), facts by kind, ``convention`` and ``warnings``.
+        ``"x-axis tilts"``, ``"transforms"``, ``"mdoc"``), facts by kind, ``convention`` and ``warnings``.
 
     Raises
     ------
     InputError
         If the file is damaged or of no known kind.
     """
-    from tomokit.state.inspection import describe_state
-    from tomokit.state.seal import looks_like_state
-
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix == ".h5" or looks_like_state(path):
-        return describe_state(path)
     if suffix == ".mdoc":
         return _describe_mdoc(path)
     if suffix == ".xf":

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import tomokit
 from tomokit.data import TiltSeries, Volume
 from tomokit.errors import InputError
 from tomokit.io.output import new_file
 from tomokit.io.pixels import PixelStatistics, RunningStatistics
+from tomokit.version import __version__
 
 _LABEL_CHARACTERS = 80
 
@@ -102,7 +102,7 @@ def make_labels(what: str, provenance: Mapping[str, Any]) -> list[str]:
     list of str
         At most ten lines of at most 80 ASCII characters.
     """
-    lines = [f"tomokit {tomokit.__version__}: {what}"]
+    lines = [f"tomokit {__version__}: {what}"]
     entries = [f"{key}: {_label_text(value)}" for key, value in provenance.items() if value not in (None, [], {}, ())]
     for entry in entries:
         text = entry.encode("ascii", "replace").decode()

@@ -11,7 +11,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-import tomokit
 from tomokit.data import TiltSeries
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import TiltGeometry
@@ -20,6 +19,7 @@ from tomokit.io.digest import file_digest
 from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
 from tomokit.io.pixels import require_finite
 from tomokit.io.transforms import align_images, read_xf
+from tomokit.version import __version__
 
 _PathLike = str | os.PathLike[str]
 
@@ -106,7 +106,7 @@ def load_series(
     files = {role: Path(path) for role, path in inputs.items() if path is not None}
     provenance: dict[str, Any] = {role: path.name for role, path in files.items()}
     provenance |= {
-        "tomokit": tomokit.__version__,
+        "tomokit": __version__,
         "pixel_size_source": size_source,
         "tilt_offset_deg": float(tilt_offset_deg),
         "excluded_views": sorted({int(view) for view in exclude}),

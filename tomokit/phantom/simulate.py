@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tomokit import __version__
 from tomokit.data import TiltSeries, Volume
 from tomokit.errors import OptionError
 from tomokit.geometry import TiltGeometry
 from tomokit.phantom.sampling import project_analytic, voxelize
 from tomokit.phantom.shells import random_shells
+from tomokit.version import __version__
 
 DEFAULT_PIXEL_SIZE_ANGSTROM = 10.0
 """Edge of a pixel of a simulated series, if none is asked for."""

@@ -1,4 +1,4 @@
-"""Choose where to compute."""
+"""Choose where to compute: on the CPU, and with how many threads, or on a GPU."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import OptionError, TomokitError
+from tomokit.methods.capabilities import RunsOnGpu
+from tomokit.methods.interface import Method
 
 BACKENDS = ("auto", "cpu", "cuda", "reference")
 
@@ -15,19 +17,25 @@ _DRIVER = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia")
 
 
 def choose_backend(
-    asked: str, method: Any = None, options: Any = None, say: Callable[[str], None] | None = None
+    asked: str, method: Method | None = None, options: Any = None, say: Callable[[str], None] | None = None
 ) -> str:
-    """The backend for what was asked. ``auto`` is a GPU, if the method has kernels and there is one that runs them.
+    """Choose the backend for what was asked: ``auto`` is a GPU if one runs the method, else the CPU.
 
     Parameters
     ----------
     asked : str
         One of :data:`BACKENDS`.
-    method, options : object
-        The method and its options; a method says by ``cuda_unsupported_reason(options)`` why it cannot run on a GPU, or
-        None if it can. One that has no such function cannot.
+    method : Method, optional
+        What is to run. It says by ``cuda_unsupported_reason(options)`` why it cannot run on a GPU, or None if it can;
+        one that has no such function cannot. None: anything that is asked for is run.
+    options : object
+        Options of the method.
     say : callable, optional
         Is told, once, why ``auto`` is the CPU where something is there that looks like a GPU.
+
+    Returns
+    -------
+    {"cpu", "cuda", "reference"}
 
     Raises
     ------
@@ -40,12 +48,12 @@ def choose_backend(
         raise OptionError(f"{asked!r} is unknown", field="--backend", remedy=f"choose from {', '.join(BACKENDS)}")
     if asked in ("cpu", "reference"):
         return asked
-    refusal = _refusal(method, options)
+    unsupported = _unsupported_reason(method, options)
     if asked == "auto" and not _looks_like_a_gpu():
         return "cpu"
     try:
-        if refusal is not None:
-            raise OptionError(refusal, field="--backend", remedy="give --backend cpu")
+        if unsupported is not None:
+            raise OptionError(unsupported, field="--backend", remedy="give --backend cpu")
         from tomokit.gpu.device import devices
 
         devices()
@@ -58,19 +66,17 @@ def choose_backend(
     return "cuda"
 
 
-def _refusal(method: Any, options: Any) -> str | None:
+def _unsupported_reason(method: Method | None, options: Any) -> str | None:
+    """Why a method cannot run on a GPU; None if it can."""
     if method is None:
         return None
-    refuses = getattr(method, "cuda_unsupported_reason", None)
-    if refuses is None:
+    if not isinstance(method, RunsOnGpu):
         return f"method {method.name} has no CUDA kernels"
-    found: str | None = refuses(options)
-    return found
+    return method.cuda_unsupported_reason(options)
 
 
 def _looks_like_a_gpu() -> bool:
-    """Whether it is worth a look: the driver's files are here and not all GPUs hidden, or tests have put a device in
-    its place."""
+    """Whether CuPy is worth importing: the driver's files are here and not all GPUs hidden, or tests chose a device."""
     from tomokit.gpu.device import any_chosen
 
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
@@ -78,12 +84,22 @@ def _looks_like_a_gpu() -> bool:
 
 
 def use_threads(count: int | None) -> int:
-    """Let Numba use `count` threads, or all if None, and say how many that is.
+    """Set how many threads the compiled loops use.
+
+    Parameters
+    ----------
+    count : int or None
+        Threads; None leaves it as it is, which is all where nothing was set before.
+
+    Returns
+    -------
+    int
+        Threads that are used now.
 
     Raises
     ------
     OptionError
-        If there are not so many.
+        If this process cannot have so many.
     """
     most = most_threads()
     import numba
@@ -96,7 +112,13 @@ def use_threads(count: int | None) -> int:
 
 
 def most_threads() -> int:
-    """Threads that Numba can use in this process."""
+    """Tell how many threads Numba can use in this process.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
     # OpenMP's threads spin while they wait, by default. On a core that another job wants, each of our many short
     # loops then costs a time slice: a small run took 12 s in place of 1 s. Read when the first loop starts.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

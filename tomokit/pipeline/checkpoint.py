@@ -72,11 +72,26 @@ class Checkpoints:
             remove_leftovers(path)
 
     def begin(self, run: Run) -> None:
-        """Save what is known before the first step, so that the run can be resumed from its first moment on."""
+        """Save what is known before the first step, so that the run can be resumed from its first moment on.
+
+        Parameters
+        ----------
+        run : Run
+            The run, nothing of it done yet.
+        """
         self._save(State(0, run.epochs, False, *self._fixed[:2]))
 
     def save(self, run: Run, history: History, paused: bool = False) -> None:
-        """Save the run as it is. What goes wrong is a warning: the last state is as it was, and the run goes on."""
+        """Save the run as it is now; what goes wrong is a warning, and the state before is kept.
+
+        Parameters
+        ----------
+        run : Run
+        history : list of dict
+            What each finished epoch gave.
+        paused : bool
+            Whether some steps of the next epoch are done too.
+        """
         if self.path is None:
             return
         provenance, job, lattice = self._fixed
@@ -84,13 +99,19 @@ class Checkpoints:
         if isinstance(run, Samplable):
             recipe = run.stored_density()
         else:
+            # Nothing is known of what these arrays mean: `export` can sample a volume all the same.
             arrays = {**arrays, "volume": run.volume()}
             recipe = {"kind": "voxels", "array": "volume", "margin_px": 0, "scale": 1.0, "least": None}
         state = State(run.epoch, run.epochs, paused, provenance, job, history, {**recipe, **lattice}, arrays)
         self._saved_arrays |= self._save(state)
 
     def due(self) -> bool:
-        """Whether enough time has passed."""
+        """Tell whether enough time has passed since the last saving.
+
+        Returns
+        -------
+        bool
+        """
         if self.path is None:
             return False
         every = self._every_seconds
@@ -99,7 +120,17 @@ class Checkpoints:
         return time.monotonic() - self._last_s >= every
 
     def due_after(self, epoch: int) -> bool:
-        """Whether an epoch that is finished is to be saved."""
+        """Tell whether a run is to be saved now that an epoch is finished.
+
+        Parameters
+        ----------
+        epoch : int
+            Epochs that are finished.
+
+        Returns
+        -------
+        bool
+        """
         return self.path is not None and (
             self.due() or (self._every_epochs is not None and epoch % self._every_epochs == 0)
         )
@@ -110,6 +141,7 @@ class Checkpoints:
             self.path.resolve().unlink(missing_ok=True)
 
     def _save(self, state: State) -> bool:
+        """Write a state, and say whether it could be written."""
         if self.path is None:
             return False
         began = time.monotonic()
@@ -125,6 +157,7 @@ class Checkpoints:
         else:
             done = True
             self.written += 1
+            # From now on the file that is replaced is a good one, and becomes the predecessor.
             self._predecessor = "new"
         self._last_s = time.monotonic()
         self._last_cost_s = self._last_s - began

@@ -30,17 +30,33 @@ ONLY_ON_COMMAND_LINE = ("stack", "output", "overwrite", "preset", "config")
 
 
 def preset_names() -> list[str]:
-    """Names of the presets that come with tomokit."""
+    """List the presets that come with tomokit.
+
+    Returns
+    -------
+    list of str
+        Names for ``--preset``, sorted.
+    """
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def read_preset(name: str) -> dict[str, Any]:
-    """The layer of a preset.
+    """Read the settings of a preset.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`preset_names`.
+
+    Returns
+    -------
+    dict
+        The layer: names of the request's fields, and ``options``.
 
     Raises
     ------
     OptionError
-        If there is none of that name.
+        If there is no preset of that name.
     """
     names = preset_names()
     if name not in names:
@@ -51,13 +67,34 @@ def read_preset(name: str) -> dict[str, Any]:
 
 
 def default_options(method: str) -> dict[str, Any]:
-    """Options that the preset ``default`` sets for a method: those of its own, nothing for others."""
+    """Tell which options the preset ``default`` sets for a method.
+
+    Parameters
+    ----------
+    method : str
+        Name of the method.
+
+    Returns
+    -------
+    dict
+        By name; empty for a method that the preset does not choose.
+    """
     preset = read_preset("default")
     return dict(preset.get("options", {})) if preset.get("method") == method else {}
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The layer of a configuration file; relative paths in it start from its folder.
+    """Read the settings of a configuration file; relative paths in it start from its folder.
+
+    Parameters
+    ----------
+    path : Path
+        A TOML file.
+
+    Returns
+    -------
+    dict
+        The layer: names of the request's fields, and ``options``.
 
     Raises
     ------
@@ -86,19 +123,27 @@ def build_request(
     settings: Sequence[str] = (),
     config: Path | None = None,
     preset: str | None = None,
+    caller: str = "command line",
 ) -> ReconstructionRequest:
-    """A request from its layers.
+    """Build a request from its layers, the later over the earlier.
 
     Parameters
     ----------
     command_line : mapping
-        Options that were given; those that are None were not.
+        Fields of the request that were given; those that are None were not.
     settings : sequence of str
         The values of ``--set``: options of the method.
     config : Path, optional
         Configuration file.
     preset : str, optional
         Preset; the one named ``default`` if none is given.
+    caller : str
+        What errors call the layer that was given.
+
+    Returns
+    -------
+    ReconstructionRequest
+        Every option, typed and within its bounds.
 
     Raises
     ------
@@ -110,24 +155,24 @@ def build_request(
     layers = [(f"preset {preset or 'default'}", read_preset(preset or "default"))]
     if config is not None:
         layers.append((str(config), read_config(config)))
-    layers.append(("command line", {key: value for key, value in command_line.items() if value is not None}))
-    whole: dict[str, Any] = {}
+    layers.append((caller, {key: value for key, value in command_line.items() if value is not None}))
+    merged: dict[str, Any] = {}
     for where, layer in layers:
         # Each layer is built alone first, so that an error names the layer it is in.
         required = {"stack": "-", "output": "-"} | dict(layer)
         build_options(ReconstructionRequest, required, where)
-        if layer.get("method", whole.get("method")) != whole.get("method"):
-            whole.pop("options", None)
-        whole = merge(whole, layer)
-    whole = merge(whole, {"options": parse_settings(settings)})
-    request = build_options(ReconstructionRequest, whole, "command line")
+        if layer.get("method", merged.get("method")) != merged.get("method"):
+            merged.pop("options", None)
+        merged = merge(merged, layer)
+    merged = merge(merged, {"options": parse_settings(settings)})
+    request = build_options(ReconstructionRequest, merged, caller)
     if config is not None:
-        _keep_config(config, request)
+        _check_config_is_kept(config, request)
     return request
 
 
-def _keep_config(config: Path, request: ReconstructionRequest) -> None:
-    """The configuration file is an input too, though nothing after this knows it."""
+def _check_config_is_kept(config: Path, request: ReconstructionRequest) -> None:
+    """Refuse an output that would replace the configuration file, which is an input that nothing after this knows."""
     from tomokit.io.output import check_output
 
     for path in (request.output, request.preview_path, request.provenance_path):

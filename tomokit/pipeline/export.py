@@ -1,4 +1,4 @@
-"""Sample a state's density in any box, at any spacing, into a file."""
+"""Sample the density of a saved run in any box and at any spacing, into a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tomokit import __version__
 from tomokit.data import Volume
 from tomokit.errors import InputError, OptionError
 from tomokit.pipeline.memory import check_disk, check_memory
@@ -18,6 +17,7 @@ from tomokit.pipeline.request import provenance_beside
 from tomokit.state.density import StoredDensity
 from tomokit.state.read import newest_state
 from tomokit.state.record import previous_path
+from tomokit.version import __version__
 
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
@@ -25,7 +25,17 @@ _ROUNDING = 1e-6
 
 
 def is_ome_zarr(path: Path) -> bool:
-    """Whether an output is to be OME-Zarr, by its name."""
+    """Tell by its name whether an output is to be OME-Zarr.
+
+    Parameters
+    ----------
+    path : Path
+        The output.
+
+    Returns
+    -------
+    bool
+    """
     return path.suffix.lower() == ".zarr"
 
 
@@ -56,12 +66,15 @@ def export(
     Returns
     -------
     dict
-        What was written, JSON-serializable.
+        What was written, JSON-serializable: ``output``, ``shape`` (``[z, y, x]``), ``voxel_size_angstrom``,
+        ``origin_angstrom`` (``[x, y, z]``), ``units``, and where it came from.
 
     Raises
     ------
+    OptionError
+        If box or spacing make no sense.
     TomokitError
-        If the state cannot be used, box or spacing make no sense, or the output cannot be written.
+        If the state cannot be used, or the output cannot be written.
     """
     from tomokit.io import new_file, write_volume
     from tomokit.io.ome_zarr import check_ome_zarr, write_ome_zarr
@@ -92,8 +105,11 @@ def export(
     count = [max(1, math.ceil((high - low) / step - _ROUNDING)) for low, high in bounds]
     needed = 4 * math.prod(count)
     what = f"{count[2]} x {count[1]} x {count[0]} voxels"
-    check_memory(3 * needed + 2 * sum(a.nbytes for a in state.arrays.values()), what, "give a smaller --box")
+    state_bytes = sum(array.nbytes for array in state.arrays.values())
+    check_memory(3 * needed + 2 * state_bytes, what, "give a smaller --box")
     check_disk(output, needed)
+    # Bounds are faces of voxels; where sampling starts is the centre of the first new voxel, counted from the centre of
+    # the tomogram's first.
     start = [low + (step - 1) / 2 for low, _ in bounds]
     values = density.sample((start[2], start[0], start[1]), step, (count[2], count[0], count[1]))
     values = np.ascontiguousarray(values.transpose(1, 2, 0))

@@ -24,11 +24,12 @@ def fit(
     stop: Stop,
     progress: Progress,
 ) -> bool:
-    """Do the epochs that are left, or as many as there is time for.
+    """Do the epochs that are left, or as many as there is time for before the run is asked to stop.
 
     Parameters
     ----------
     run : Run
+        Advanced in place.
     held_out : HeldOut or None
         What to score it on after every epoch.
     history : list of dict
@@ -38,6 +39,7 @@ def fit(
     stop : Stop
         Looked at after every step of a run that can pause, and after every epoch.
     progress : Progress
+        Is told of every epoch.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def fit(
     Raises
     ------
     OptionError
-        If a term of the loss ceases to be a finite number.
+        If a term of the loss is no finite number any more.
     """
     if isinstance(run, Pausable):
         run.pause = lambda: stop.requested or checkpoints.due()
@@ -59,12 +61,13 @@ def fit(
         try:
             terms = {name: float(value) for name, value in run.advance().items()}
         except EpochPaused:
+            # Between two steps: it is saved if it is time, and the epoch goes on where it was.
             spent_s += time.perf_counter() - began
             paused = True
             if not stop.requested:
                 checkpoints.save(run, history, paused)
             continue
-        entry = _entry(run, terms, held_out)
+        entry = _history_entry(run, terms, held_out)
         entry["seconds"] = spent_s + time.perf_counter() - began
         spent_s, paused = 0.0, False
         history.append(entry)
@@ -76,16 +79,19 @@ def fit(
     return stop.requested
 
 
-def _entry(run: Run, terms: dict[str, float], held_out: HeldOut | None) -> dict[str, Any]:
-    """What an epoch gave, for the history."""
+def _history_entry(run: Run, terms: dict[str, float], held_out: HeldOut | None) -> dict[str, Any]:
+    """What an epoch gave, for the history; a loss that is no finite number is refused."""
     loss = terms.setdefault("loss", math.nan)
-    spoilt = [name for name, value in terms.items() if not math.isfinite(value)]
-    if spoilt:
-        which = ", ".join(name for name in spoilt if name != "loss") or "loss"
+    # The total is the sum of the others: only where it alone is at fault is it worth naming.
+    not_finite = [name for name, value in terms.items() if not math.isfinite(value)]
+    culprits = [repr(name) for name in not_finite if name != "loss"]
+    if not_finite:
+        plural = len(culprits) > 1
+        which = f"loss term{'s' if plural else ''} {', '.join(culprits)}" if culprits else "the loss"
         raise OptionError(
-            f"no finite number any more in epoch {run.epoch}: {which}",
+            f"{which} {'are' if plural else 'is'} not finite in epoch {run.epoch}",
             field="options",
-            remedy="take smaller steps, or less weight",
+            remedy=f"lower the learning rate or {'their weights' if plural else 'its weight'}",
         )
     score = None if held_out is None else held_out.score(run)
     return {"epoch": run.epoch, "loss": loss, "terms": terms, "held_out": score}

@@ -35,7 +35,17 @@ class HeldOut:
     geometry: TiltGeometry
 
     def score(self, run: Run) -> dict[str, float]:
-        """Mean correlation and residual of `run`'s prediction, see :func:`score_view`."""
+        """Score how well a run predicts these views.
+
+        Parameters
+        ----------
+        run : Run
+
+        Returns
+        -------
+        dict
+            ``"correlation"`` and ``"residual"``, each the mean over views of what :func:`score_view` gives.
+        """
         predicted = run.predict(self.geometry)
         scores = [
             score_view(self.projections[i], predicted[i], None if self.mask is None else self.mask[i])
@@ -46,7 +56,7 @@ class HeldOut:
 
 
 def score_view(data: Stack, predicted: Stack, mask: Stack | None) -> tuple[float, float]:
-    """Weighted Pearson correlation, and the variance of the residual over that of the data.
+    """Score one view: weighted Pearson correlation, and variance of the residual over that of the data.
 
     Both are taken about weighted means, so an additive offset of the view, fitted in closed form, cancels.
 
@@ -64,8 +74,8 @@ def score_view(data: Stack, predicted: Stack, mask: Stack | None) -> tuple[float
     """
     weights = np.ones(data.shape) if mask is None else mask.astype(np.float64)
     total = weights.sum()
-    a = data - np.sum(weights * data) / total
-    b = predicted - np.sum(weights * predicted) / total
-    aa, bb, ab = (float(np.sum(weights * product)) for product in (a * a, b * b, a * b))
-    residual = float(np.sum(weights * (a - b) ** 2)) / aa if aa > 0 else 1.0
-    return (ab / np.sqrt(aa * bb) if aa > 0 and bb > 0 else 0.0), residual
+    d = data - np.sum(weights * data) / total
+    p = predicted - np.sum(weights * predicted) / total
+    dd, pp, dp = (float(np.sum(weights * product)) for product in (d * d, p * p, d * p))
+    residual = float(np.sum(weights * (d - p) ** 2)) / dd if dd > 0 else 1.0
+    return (dp / np.sqrt(dd * pp) if dd > 0 and pp > 0 else 0.0), residual

@@ -13,13 +13,17 @@ _UNLIMITED = 1 << 60
 
 
 def available_bytes() -> int:
-    """Bytes that this process may still allocate.
+    """Find how many bytes this process may still allocate.
 
     The least of what the machine has available (``MemAvailable``), what the control group leaves (v2 and v1), and what
     the limit of the address space leaves. A bound that cannot be read does not count.
+
+    Returns
+    -------
+    int
     """
-    bounds = [_machine(), _group("memory.max", "memory.current")]
-    bounds.append(_group("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+    bounds = [_machine_bytes(), _control_group_bytes("memory.max", "memory.current")]
+    bounds.append(_control_group_bytes("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         pages = _first_number(Path("/proc/self/statm"))
@@ -28,7 +32,16 @@ def available_bytes() -> int:
 
 
 def check_memory(needed_bytes: int, what: str, remedy: str = "give a smaller --thickness or a larger --bin") -> None:
-    """Refuse a job that does not fit.
+    """Refuse a job that does not fit in memory.
+
+    Parameters
+    ----------
+    needed_bytes : int
+        What it will take beyond what this process has.
+    what : str
+        What it is, for the message.
+    remedy : str
+        What the user can do about it.
 
     Raises
     ------
@@ -44,7 +57,14 @@ def check_memory(needed_bytes: int, what: str, remedy: str = "give a smaller --t
 
 
 def check_disk(path: Path, needed_bytes: int) -> None:
-    """Refuse an output that does not fit.
+    """Refuse an output that does not fit on its disk.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be written.
+    needed_bytes : int
+        Its size.
 
     Raises
     ------
@@ -61,12 +81,28 @@ def check_disk(path: Path, needed_bytes: int) -> None:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has held so far."""
+    """Find the most memory that this process has held so far.
+
+    Returns
+    -------
+    int
+        Bytes of resident memory.
+    """
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def readable(count: float) -> str:
-    """Bytes for a reader, such as ``2.5 GiB``."""
+    """Write a number of bytes for a reader, such as ``2.5 GiB``.
+
+    Parameters
+    ----------
+    count : float
+        Bytes.
+
+    Returns
+    -------
+    str
+    """
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"):
         if count < 1024 or unit == "PiB":
             break
@@ -74,24 +110,27 @@ def readable(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
 
 
-def _machine() -> int:
-    for line in _text(Path("/proc/meminfo")).splitlines():
+def _machine_bytes() -> int:
+    """Bytes that the kernel says are available."""
+    for line in _read_text(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return _UNLIMITED
 
 
-def _group(limit_name: str, used_name: str) -> int | None:
+def _control_group_bytes(limit_name: str, used_name: str) -> int | None:
+    """Bytes that the control group leaves; None where it sets no limit."""
     limit, used = _first_number(_CGROUP / limit_name), _first_number(_CGROUP / used_name)
     return None if limit is None or limit >= _UNLIMITED else max(0, limit - (used or 0))
 
 
 def _first_number(path: Path) -> int | None:
-    words = _text(path).split()
+    words = _read_text(path).split()
     return int(words[0]) if words and words[0].isdigit() else None
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
+    """The text of a file of the kernel; empty if it cannot be read."""
     try:
         return path.read_text(encoding="ascii", errors="replace")
     except OSError:

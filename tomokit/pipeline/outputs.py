@@ -8,12 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tomokit.data import Volume
 from tomokit.errors import InputError, OptionError, OutputError
-from tomokit.pipeline.provenance import header_labels
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.record import previous_path
 
@@ -24,6 +20,7 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
     Parameters
     ----------
     request : ReconstructionRequest
+        The job.
     going_on : bool
         Whether the state is there because the run is continued from it.
 
@@ -31,6 +28,8 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
     ------
     OutputError
         If one exists and may not be replaced, is one of the inputs, or its folder cannot be written to.
+    OptionError
+        If it is told how often to save a state, and there is no state.
     """
     from tomokit.io.output import check_output
 
@@ -39,8 +38,9 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
     for path in outputs.values():
         if path is not None:
             check_output(path, overwrite=request.overwrite, inputs=inputs)
-    if request.preview_path is not None and request.preview_path.resolve() == request.output.resolve():
-        raise OutputError("would be the preview's name too", file=request.output, remedy="name the volume .mrc")
+    tomogram, preview = request.output, request.preview_path
+    if tomogram is not None and preview is not None and preview.resolve() == tomogram.resolve():
+        raise OutputError("would be the preview's name too", file=tomogram, remedy="name the volume .mrc")
     if request.state is None:
         if request.state_epochs is not None or request.state_seconds is not None:
             field = "--state-seconds" if request.state_epochs is None else "--state-epochs"
@@ -62,12 +62,22 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
 
 
 def input_paths(request: ReconstructionRequest) -> list[Path]:
-    """The files that `request` names."""
+    """List the files that a request names as inputs.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+
+    Returns
+    -------
+    list of Path
+        Stack, angles, mask and transforms, those that are given.
+    """
     return [path for path in (request.stack, request.angles, request.mask, request.xf) if path is not None]
 
 
 def _angles_beside(request: ReconstructionRequest) -> list[Path]:
-    """The angle file that is read although the request names none."""
+    """The angle file that is read although the request names none: it must not be replaced either."""
     from tomokit.io.angles import find_angles
 
     if request.angles is not None:
@@ -79,12 +89,8 @@ def _angles_beside(request: ReconstructionRequest) -> list[Path]:
 
 
 def write_outputs(
-    request: ReconstructionRequest,
-    values_xzy: NDArray[np.float32],
-    voxel_size_angstrom: float,
-    provenance: dict[str, Any],
-    size_is_known: bool = True,
-) -> Volume:
+    request: ReconstructionRequest, volume: Volume, provenance: dict[str, Any], size_is_known: bool = True
+) -> None:
     """Write the volume, its provenance, and its preview if one is wanted; if one fails, none is left.
 
     Provenance and preview, which are small, are made first under temporary names, then the volume is written, then they
@@ -94,43 +100,36 @@ def write_outputs(
     ----------
     request : ReconstructionRequest
         Where to write.
-    values_xzy : ndarray of float32, shape (n_x, n_z, n_y)
-        Densities in the units of the output.
-    voxel_size_angstrom : float
-        Edge of a voxel.
+    volume : Volume
+        Densities ``[z, y, x]`` in the units of the output; its own provenance goes into the header's labels.
     provenance : dict
-        What the result depends on (see :func:`tomokit.pipeline.provenance.make_provenance`); the essential of it goes
-        into the header's labels too.
+        What the result depends on (see :func:`tomokit.pipeline.provenance.make_provenance`).
     size_is_known : bool
         Whether the voxel's edge was given, by the stack or the user, and not assumed; the preview says so.
-
-    Returns
-    -------
-    Volume
-        What was written.
 
     Raises
     ------
     OutputError
-        If an output cannot be written.
+        If no output was asked for, or one cannot be written.
     """
     from tomokit.io import new_file, write_volume
     from tomokit.preview import write_preview
 
-    values = np.ascontiguousarray(values_xzy.transpose(1, 2, 0))
-    volume = Volume(values, voxel_size_angstrom, provenance=header_labels(provenance))
+    output, record_path = request.output, request.provenance_path
+    if output is None or record_path is None:
+        raise OutputError("no output was asked for")
     with ExitStack() as stack:
-        text = json.dumps({"output": request.output.name, **provenance}, indent=2)
-        record = stack.enter_context(new_file(request.provenance_path, request.overwrite))
+        text = json.dumps({"output": output.name, **provenance}, indent=2)
+        record = stack.enter_context(new_file(record_path, request.overwrite))
         record.write_text(text + "\n", "utf-8")
         if request.preview_path is not None:
             # `new_file` gives the name when the block ends, after the volume is complete.
             temporary = stack.enter_context(new_file(request.preview_path, request.overwrite))
             drawn = temporary.with_name(temporary.name + ".png")
             stack.callback(drawn.unlink, missing_ok=True)
-            known = voxel_size_angstrom if size_is_known else None
-            title = request.output.name
-            write_preview(drawn, values, voxel_size_angstrom=known, title=title, overwrite=True, description=text)
+            known = volume.voxel_size_angstrom if size_is_known else None
+            write_preview(
+                drawn, volume.values, voxel_size_angstrom=known, title=output.name, overwrite=True, description=text
+            )
             os.replace(drawn, temporary)
-        write_volume(request.output, volume, overwrite=request.overwrite)
-    return volume
+        write_volume(output, volume, overwrite=request.overwrite)

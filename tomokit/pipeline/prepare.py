@@ -1,4 +1,4 @@
-"""From files to a problem: read, select views, bin, transform, and turn the tilt axis to be the last."""
+"""From files to a problem: read, select views, bin, linearize, and move the tilt axis to the last place."""
 
 from __future__ import annotations
 
@@ -46,7 +46,17 @@ class Plan:
         return sorted((*self.views.fitted, *self.views.held_out))
 
     def bytes_before_fit(self, masked: bool) -> int:
-        """Bytes that reading and transforming take at their peak, and that the fit finds taken."""
+        """Estimate the bytes that reading and linearizing take at their peak, and that the fit finds taken.
+
+        Parameters
+        ----------
+        masked : bool
+            Whether there will be a mask.
+
+        Returns
+        -------
+        int
+        """
         _, n_y, n_x = self.stack_shape
         used = len(self.used)
         whole = 4 * used * n_y * n_x * (2 if masked else 1)
@@ -80,7 +90,18 @@ class Prepared:
 
 
 def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int]) -> Plan:
-    """Sizes and views of what `request` asks for.
+    """Plan a job from its request and the stack's header: which views, and what sizes.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        The job.
+    stack_shape : tuple of int
+        ``(n_views, n_y, n_x)`` of the stack.
+
+    Returns
+    -------
+    Plan
 
     Raises
     ------
@@ -101,12 +122,40 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
 
 
 def fits_offsets(request: ReconstructionRequest, kind: str) -> bool:
-    """Whether offsets are fitted to images of this kind; a kind still to be recognized counts as linear."""
+    """Tell whether the offset of each view is fitted to images of a kind.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        The job.
+    kind : str
+        How images become projections: ``"log"``, ``"linear"`` or ``"invert"``; ``"auto"``, still to be recognized,
+        counts as linear.
+
+    Returns
+    -------
+    bool
+    """
     return request.offsets == "fit" or (request.offsets == "auto" and kind in ("log", "invert"))
 
 
 def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend: str) -> Prepared:
     """Read the series and make its problem.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        The job.
+    plan : Plan
+        Its views and sizes.
+    reader : Reader
+        Reads the series.
+    backend : {"cpu", "cuda", "reference"}
+        Where the problem will be solved.
+
+    Returns
+    -------
+    Prepared
 
     Raises
     ------
@@ -142,8 +191,8 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
         error.file = error.file or str(request.mask if error.field == "mask" and request.mask else request.stack)
         raise
     problem = Problem(
-        projections=_projections(series, fitted, linearization),
-        mask=_turned(series.mask, fitted),
+        projections=_linearize_views(series, fitted, linearization),
+        mask=_transpose_mask(series.mask, fitted),
         geometry=series.geometry.select(fitted),
         thickness_px=plan.shape.thickness_px,
         fit_offsets=fits_offsets(request, linearization.kind),
@@ -152,26 +201,27 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     )
     held_out = None
     if held.size:
-        projections, mask = _projections(series, held, linearization), _turned(series.mask, held)
+        projections, mask = _linearize_views(series, held, linearization), _transpose_mask(series.mask, held)
         held_out = HeldOut(plan.views.held_out, projections, mask, series.geometry.select(held))
     return Prepared(
-        problem, held_out, linearization, series, _warnings(linearization, series, chosen.geometry.tilt_deg)
+        problem, held_out, linearization, series, _collect_warnings(linearization, series, chosen.geometry.tilt_deg)
     )
 
 
-def _projections(series: TiltSeries, views: NDArray[np.int_], linearization: Linearization) -> Stack:
+def _linearize_views(series: TiltSeries, views: NDArray[np.int_], linearization: Linearization) -> Stack:
     """Projections ``[tilt, u, y]``; what is masked gets the mean of what is not, so that no wild value remains."""
-    turned = np.empty((views.size, series.geometry.n_u, series.geometry.n_v), dtype=np.float32)
+    projections = np.empty((views.size, series.geometry.n_u, series.geometry.n_v), dtype=np.float32)
     for i, view in enumerate(views):
-        values = linearization.apply(series.images[view])
+        image = linearization.apply(series.images[view])
         if series.mask is not None:
             counted = series.mask[view] > 0
-            values[~counted] = values[counted].mean(dtype=np.float64)
-        turned[i] = values.T
-    return turned
+            image[~counted] = image[counted].mean(dtype=np.float64)
+        projections[i] = image.T
+    return projections
 
 
-def _turned(mask: Stack | None, views: NDArray[np.int_]) -> Stack | None:
+def _transpose_mask(mask: Stack | None, views: NDArray[np.int_]) -> Stack | None:
+    """The mask of some views as ``[tilt, u, y]``."""
     return None if mask is None else np.ascontiguousarray(mask[views].transpose(0, 2, 1), dtype=np.float32)
 
 
@@ -188,6 +238,7 @@ def _check_order(series: TiltSeries, request: ReconstructionRequest) -> None:
 
 
 def _check_masked_views(series: TiltSeries, used: list[int], request: ReconstructionRequest) -> None:
+    """Refuse views of which binning has left no pixel that counts; reading has refused those that never had one."""
     if series.mask is None:
         return
     empty = ",".join(str(view) for i, view in enumerate(used) if not series.mask[i].any())
@@ -201,16 +252,17 @@ def _check_masked_views(series: TiltSeries, used: list[int], request: Reconstruc
         )
 
 
-def _warnings(linearization: Linearization, series: TiltSeries, fitted_deg: NDArray[np.float64]) -> list[str]:
+def _collect_warnings(linearization: Linearization, series: TiltSeries, fitted_deg: NDArray[np.float64]) -> list[str]:
+    """What the user should know of a series that can be used all the same."""
     from tomokit.io.angles import doubtful_angles
 
-    found = [str(text) for text in series.provenance.get("warnings", ())]
+    warnings = [str(text) for text in series.provenance.get("warnings", ())]
     if fitted_deg.size < LEAST_VIEWS:
-        found.append(f"{fitted_deg.size} view{'' if fitted_deg.size == 1 else 's'} fitted: too few for a tomogram")
-    found += doubtful_angles(fitted_deg)
+        warnings.append(f"{fitted_deg.size} view{'' if fitted_deg.size == 1 else 's'} fitted: too few for a tomogram")
+    warnings += doubtful_angles(fitted_deg)
     if linearization.kind == "log" and linearization.imin <= 0:
-        found.append(
+        warnings.append(
             f"the darkest pixel is {linearization.imin:g}, no intensity: the logarithm is clamped; "
             "mask padding, or give --percentiles 0.01,99.99"
         )
-    return found
+    return warnings

@@ -1,4 +1,4 @@
-"""What a run tells while it goes on."""
+"""What a job tells its listener while it goes on."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Listens to a run. Every call returns at once and changes nothing."""
+    """A listener to a job. Every call returns at once and changes nothing of the result."""
 
     def stage(self, text: str) -> None:
-        """A new part of the work begins."""
+        """Hear that a new part of the work begins.
+
+        Parameters
+        ----------
+        text : str
+            What it is, in a few words, such as ``"reading tilts.mrc"``.
+        """
         ...
 
     def epoch(self, done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> None:
-        """`done` of `total` epochs are finished.
+        """Hear that an epoch is finished.
 
         Parameters
         ----------
         done, total : int
-        terms : mapping
+            Epochs finished, and epochs of the whole run.
+        terms : mapping of str to float
             What the run's ``advance`` returned: ``"loss"``, its terms, and counts such as ``"leaves"``.
         correlation : float or None
             Of the held-out views, if there are any.
@@ -27,18 +34,24 @@ class Progress(Protocol):
         ...
 
     def warning(self, text: str) -> None:
-        """Something the user should know at once; the summary has it too."""
+        """Hear what the user should know at once; the summary has it too.
+
+        Parameters
+        ----------
+        text : str
+            One line.
+        """
         ...
 
 
 class Silent:
-    """A listener that says nothing."""
+    """A listener that ignores everything, and a base for those that listen to some of it."""
 
     def stage(self, text: str) -> None:
-        """Ignore it."""
+        """Ignore the new stage (see :class:`Progress`)."""
 
     def epoch(self, done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> None:
-        """Ignore it."""
+        """Ignore the finished epoch (see :class:`Progress`)."""
 
     def warning(self, text: str) -> None:
-        """Ignore it."""
+        """Ignore the warning (see :class:`Progress`)."""

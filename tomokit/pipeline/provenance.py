@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tomokit import __version__
 from tomokit.errors import InputError, PluginError
 from tomokit.pipeline.prepare import Plan, Prepared
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.registry import KINDS_WITH_OPTIONS, Registry
+from tomokit.version import __version__
 
 FILES = ("stack", "angles", "mask", "xf")
 OF_THE_PLACE = ("state", "state_epochs", "state_seconds", "threads", "backend")
@@ -33,11 +33,35 @@ def make_provenance(
     plugins: list[dict[str, str]],
     resolved_parameters: Mapping[str, Any],
 ) -> Provenance:
-    """The record that goes into the state and beside the tomogram, JSON-serializable.
+    """Make the record of what a result depends on, which goes into the state and beside the tomogram.
 
     The same job gives the same record on any machine: files are told by name and SHA-256, not by place.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        The job.
+    options : object
+        Options of the method, a dataclass.
+    backend : str
+        Where it is computed.
+    plan : Plan
+        Which views are fitted and held out.
+    prepared : Prepared
+        The series and its linearization.
+    inputs : mapping of str to str
+        SHA-256 of each input by its role.
+    plugins : list of dict
+        What :func:`plugins_used` gave.
+    resolved_parameters : mapping
+        What the method made of options that were left to it.
+
+    Returns
+    -------
+    dict
+        JSON-serializable, equal to what is read back from JSON.
     """
-    return _plain(
+    return _as_read_from_json(
         {
             "tomokit": __version__,
             "method": request.method,
@@ -56,7 +80,18 @@ def make_provenance(
 
 
 def header_labels(provenance: Provenance) -> dict[str, Any]:
-    """What of it goes into the header's ten labels of 80 characters, the essential first."""
+    """Pick what of a provenance goes into the ten labels of an MRC header, the essential first.
+
+    Parameters
+    ----------
+    provenance : dict
+        What :func:`make_provenance` gave.
+
+    Returns
+    -------
+    dict
+        Short values by short names.
+    """
     linearization, configuration = provenance["linearization"], provenance["configuration"]
     numbers = " ".join(f"{name}={linearization[name]:.6g}" for name in ("imin", "imax", "scale"))
     series, inputs = provenance["series"], provenance["inputs"]
@@ -76,9 +111,26 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
 def plugins_used(
     registry: Registry, request: ReconstructionRequest, options: Any, reader: object
 ) -> list[dict[str, str]]:
-    """Plugins that did not come with tomokit and that the job names, or reads by, with their versions."""
+    """List the plugins that did not come with tomokit and that a job names, or reads by.
+
+    Parameters
+    ----------
+    registry : Registry
+        All that is registered.
+    request : ReconstructionRequest
+        The job.
+    options : object
+        Options of the method, a dataclass: any text or key in them may be a plugin's name.
+    reader : object
+        What reads the series.
+
+    Returns
+    -------
+    list of dict
+        ``kind``, ``name``, ``origin`` and ``version`` of each.
+    """
     # Settings have underscores where names have hyphens.
-    names = {word.replace("_", "-") for word in (request.method, *_words(dataclasses.asdict(options)))}
+    names = {text.replace("_", "-") for text in (request.method, *_texts_of(dataclasses.asdict(options)))}
     return [
         {"kind": entry.kind, "name": entry.name, "origin": entry.origin, "version": entry.version}
         for entry in registry.entries(_KINDS)
@@ -88,7 +140,21 @@ def plugins_used(
 
 
 def check_plugins(registry: Registry, needed: list[dict[str, str]], path: Path) -> list[str]:
-    """Make sure that the plugins of a state are there; warnings where they are of another version.
+    """Make sure that the plugins that a state needs are installed.
+
+    Parameters
+    ----------
+    registry : Registry
+        All that is registered.
+    needed : list of dict
+        What :func:`plugins_used` gave when the state was made.
+    path : Path
+        The state, for messages.
+
+    Returns
+    -------
+    list of str
+        Warnings: plugins that are of another version.
 
     Raises
     ------
@@ -126,6 +192,7 @@ def check_inputs(
     files : mapping
         The files that are known by role, for the message.
     state : Path
+        The state, for the message.
 
     Raises
     ------
@@ -144,22 +211,23 @@ def check_inputs(
 
 def _settings(request: ReconstructionRequest) -> dict[str, Any]:
     """Every setting of the request but those of the place; files by name."""
-    found = {key: value for key, value in request.settings().items() if key not in OF_THE_PLACE}
+    settings = {key: value for key, value in request.settings().items() if key not in OF_THE_PLACE}
     for role in FILES:
         path = getattr(request, role)
-        found[role] = None if path is None else path.name
-    return found
+        settings[role] = None if path is None else path.name
+    return settings
 
 
-def _words(options: Any) -> set[str]:
+def _texts_of(options: Any) -> set[str]:
     """All keys and texts in nested options."""
     if isinstance(options, Mapping):
-        return {str(key) for key in options} | set().union(*map(_words, options.values()), set())
+        return {str(key) for key in options} | set().union(*map(_texts_of, options.values()), set())
     if isinstance(options, (list, tuple)):
-        return set().union(*map(_words, options), set())
+        return set().union(*map(_texts_of, options), set())
     return {options} if isinstance(options, str) else set()
 
 
-def _plain(record: Any) -> Any:
-    """As it will be when read from JSON."""
-    return json.loads(json.dumps(record, default=str))
+def _as_read_from_json(record: Provenance) -> Provenance:
+    """A record as it will be when it is read back: tuples are lists, paths are texts."""
+    read: Provenance = json.loads(json.dumps(record, default=str))
+    return read

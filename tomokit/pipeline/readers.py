@@ -29,40 +29,71 @@ class Reader(Protocol):
     suffixes: ClassVar[tuple[str, ...]]
 
     def shape(self, path: Path) -> tuple[int, int, int]:
-        """Views, rows and columns of the stack, found without reading its pixels."""
+        """Find the size of a stack without reading its pixels.
+
+        Parameters
+        ----------
+        path : Path
+
+        Returns
+        -------
+        tuple of int
+            Views, rows and columns.
+        """
         ...
 
     def read(self, path: Path, **options: Any) -> TiltSeries:
-        """The tilt series; the options are those of :func:`tomokit.io.load_series`."""
+        """Read the views of a tilt series that are not excluded.
+
+        Parameters
+        ----------
+        path : Path
+        **options : object
+            ``angles``, ``mask``, ``xf``, ``exclude``, ``tilt_offset_deg`` and ``pixel_size_angstrom``, as of
+            :func:`tomokit.io.series.load_series`.
+
+        Returns
+        -------
+        TiltSeries
+        """
         ...
 
 
 class MrcReader:
-    """MRC stacks with their angles beside them."""
+    """The built-in reader: MRC stacks with their angles beside them (see :class:`Reader`)."""
 
-    name = "mrc"
-    summary = "MRC stacks (.mrc, .mrcs, .st, .ali), angles from .tlt, .rawtlt or .mdoc"
-    suffixes = (".mrc", ".mrcs", ".st", ".ali", ".preali")
+    name: ClassVar[str] = "mrc"
+    summary: ClassVar[str] = "MRC stacks (.mrc, .mrcs, .st, .ali), angles from .tlt, .rawtlt or .mdoc"
+    suffixes: ClassVar[tuple[str, ...]] = (".mrc", ".mrcs", ".st", ".ali", ".preali")
 
     def shape(self, path: Path) -> tuple[int, int, int]:
-        """Views, rows and columns, from the header."""
+        """Find views, rows and columns from the header (see :class:`Reader`)."""
         from tomokit.io.mrc_read import open_mrc
 
         n_views, n_y, n_x = open_mrc(path).values.shape
         return n_views, n_y, n_x
 
     def read(self, path: Path, **options: Any) -> TiltSeries:
-        """Read by :func:`tomokit.io.load_series`."""
+        """Read the series by :func:`tomokit.io.series.load_series` (see :class:`Reader`)."""
         from tomokit.io import load_series
 
         return load_series(path, **options)
 
 
 def find_reader(path: Path) -> Reader:
-    """The reader for a file, by the longest suffix that its name ends with; MRC where there is none."""
+    """Choose the reader of a file by the longest suffix that its name ends with; MRC where none fits.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Reader
+    """
     from tomokit.plugin.manager import get_registry
 
-    best: Any = MrcReader
+    best: type[Reader] = MrcReader
     length = 0
     for entry in get_registry().entries(("reader",)):
         for suffix in entry.target.suffixes:
@@ -73,5 +104,5 @@ def find_reader(path: Path) -> Reader:
 
 @hookimpl
 def tomokit_register_readers(register: Callable[[type], None]) -> None:
-    """The readers that come with tomokit."""
+    """Register the readers that come with tomokit."""
     register(MrcReader)

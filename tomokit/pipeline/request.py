@@ -12,72 +12,148 @@ from tomokit.plugin.options import option
 
 @dataclass(frozen=True)
 class ReconstructionRequest:
-    """A reconstruction to be done. Field names are the option names, and the keys of a configuration file.
+    """A reconstruction to be done, with every option of ``tomokit reconstruct``.
+
+    Field names are the option names, and the keys of a configuration file. What each means is its help text.
 
     Attributes
     ----------
     stack : Path
         The tilt series.
-    output : Path
-        The tomogram to be written; its preview lies beside it under the suffix ``.png``.
+    output : Path or None
+        The tomogram to be written; its preview lies beside it under the suffix ``.png``. None writes nothing.
     overwrite : bool
         Whether existing outputs may be replaced.
+    method, backend : str
+        Which method, and where it is computed.
+    thickness, bin : int
+        Extent along z in pixels of the stack as given, and the edge of the squares of pixels that are averaged first.
+    angles, mask, xf : Path or None
+        Files beside the stack: tilt angles, mask, transforms.
+    allow_unsorted : bool
+        Whether angles may be in order of acquisition.
+    tilt_offset, pixel_size : float
+        Degrees added to every angle; ångström per pixel, None for the header's.
+    linearization, percentiles, offsets : str, tuple of float or None, str
+        How images become projections, by which percentiles they are scaled, and which views get an offset.
+    half, exclude, hold_out : str or None, str or None, int or None
+        Which views are kept, left out, and scored without being fitted.
+    seed, threads : int
+        Seed of every random choice; threads, None for all.
+    state, state_epochs, state_seconds : Path or None, int or None, float or None
+        Where the run is saved, and how often: after so many epochs, or seconds.
+    preview : bool
+        Whether a picture is written beside the tomogram.
     options : dict
         Options of the method, typed or as strings.
     """
 
     stack: Path
-    output: Path
+    output: Path | None = None
     overwrite: bool = False
     method: str = option("octree", "Reconstruction method; `tomokit plugins list` shows them.")
-    thickness: int | None = option(None, "Extent along z, in pixels of the stack as given.", minimum=1)
-    angles: Path | None = option(None, "Tilt angles; default: the .tlt, .rawtlt or .mdoc beside the stack.")
+    thickness: int | None = option(
+        None, "Extent of the tomogram along z, in pixels of the stack as given (before --bin).", minimum=1
+    )
+    angles: Path | None = option(
+        None, "File of the tilt angles in degrees; default: the .tlt, .rawtlt or .mdoc beside the stack."
+    )
     allow_unsorted: bool = option(
-        False, "Take angles that neither rise nor fall throughout, as in order of acquisition."
+        False, "Take angles that neither rise nor fall throughout, for a stack in order of acquisition."
     )
-    mask: Path | None = option(None, "Mask stack: 1 = use, 0 = bead or padding.")
-    xf: Path | None = option(None, "IMOD transforms from the raw stack to the aligned one.")
-    tilt_offset: float = option(0.0, "Degrees added to every tilt angle.")
-    pixel_size: float | None = option(None, "Ångström per pixel of the stack, in place of the header's.", minimum=1e-6)
-    linearization: str = option("auto", "From images to projections.", choices=("auto", "log", "linear", "invert"))
+    mask: Path | None = option(
+        None, "Mask stack, or one image for all views: 1 where a pixel is used, 0 on beads and padding."
+    )
+    xf: Path | None = option(None, "IMOD transforms that take the raw stack to the aligned one, tilt axis vertical.")
+    tilt_offset: float = option(0.0, "Degrees added to every tilt angle, to level a tilted specimen.")
+    pixel_size: float | None = option(
+        None, "Ångström per pixel of the stack as given, in place of the header's.", minimum=1e-6
+    )
+    linearization: str = option(
+        "auto",
+        "How images become projections: log (intensities), linear (line integrals), invert (zero-mean, dark specimen), "
+        "or as the images themselves suggest (auto).",
+        choices=("auto", "log", "linear", "invert"),
+    )
     percentiles: tuple[float, float] | None = option(
-        None, "Scale by these percentiles, LOW,HIGH, in place of the extremes.", minimum=0, maximum=100
+        None,
+        "Scale the images by these percentiles of their pixels, LOW,HIGH, in place of the extremes.",
+        minimum=0,
+        maximum=100,
     )
-    offsets: str = option("auto", "Additive offset of each view.", choices=("auto", "fit", "zero"))
-    bin: int = option(1, "Average squares of N x N pixels first.", minimum=1, maximum=64)
-    half: str | None = option(None, "Keep only views of even or odd index.", choices=("even", "odd"))
-    exclude: str | None = option(None, "Views to leave out, from 0, such as 0,3,7-9.")
-    hold_out: int | None = option(None, "Score, but do not fit, views with index % N == N // 2.", minimum=2)
-    seed: int = option(0, "Seed of every random choice.", minimum=0)
-    backend: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda", "reference"))
-    state: Path | None = option(None, "Save the run in this file as it goes on; `tomokit resume` continues it.")
-    state_epochs: int | None = option(None, "Save it after every N epochs too.", minimum=1)
-    state_seconds: float | None = option(None, "Save it when S seconds have passed; default: 600.", minimum=0.0)
-    threads: int | None = option(None, "Threads to use; default: all.", minimum=1)
+    offsets: str = option(
+        "auto",
+        "Additive intensity offset of each view: fitted, zero, or fitted where the specimen fills the field (auto).",
+        choices=("auto", "fit", "zero"),
+    )
+    bin: int = option(
+        1, "Average squares of N x N pixels first; the tomogram's voxels are as large.", minimum=1, maximum=64
+    )
+    half: str | None = option(
+        None, "Keep only views of even or odd index, for two independent half tomograms.", choices=("even", "odd")
+    )
+    exclude: str | None = option(None, "Views to leave out, counted from 0 in the stack, such as 0,3,7-9.")
+    hold_out: int | None = option(
+        None, "Leave views with index % N == N // 2 out of the fit, and score how well they are predicted.", minimum=2
+    )
+    seed: int = option(0, "Seed of every random choice; the same seed gives the same tomogram.", minimum=0)
+    backend: str = option(
+        "auto",
+        "Where to compute: CPU (cpu), NVIDIA GPU (cuda), a GPU if one runs the method (auto), or slowly in double "
+        "precision (reference).",
+        choices=("auto", "cpu", "cuda", "reference"),
+    )
+    state: Path | None = option(
+        None, "Save the run in this HDF5 file as it goes on; `tomokit resume` continues it after a stop or a crash."
+    )
+    state_epochs: int | None = option(None, "Save the state after every N epochs too.", minimum=1)
+    state_seconds: float | None = option(
+        None, "Save the state when S seconds have passed since the last time; default: 600.", minimum=0.0
+    )
+    threads: int | None = option(
+        None, "Threads of the CPU to use; default: all. Changes no bit of the tomogram.", minimum=1
+    )
     preview: bool = option(True, "Write a picture of the central slices beside the tomogram.")
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def preview_path(self) -> Path | None:
-        """Where the preview goes; None if none is wanted."""
-        return self.output.with_suffix(".png") if self.preview and self.output.name else None
+        """Where the picture of the central slices goes; None if none is wanted."""
+        if self.output is None or not (self.preview and self.output.name):
+            return None
+        return self.output.with_suffix(".png")
 
     @property
-    def provenance_path(self) -> Path:
-        """Where the record of how the tomogram came about goes."""
-        return provenance_beside(self.output)
+    def provenance_path(self) -> Path | None:
+        """Where the record of how the tomogram came about goes; None if there is no tomogram to be written."""
+        return None if self.output is None else provenance_beside(self.output)
 
     def settings(self) -> dict[str, Any]:
-        """All but files' places, outputs and method options, JSON-serializable: what the summary records."""
+        """Collect the settings that the summary records: all but stack, outputs and options of the method.
+
+        Returns
+        -------
+        dict
+            JSON-serializable; paths as texts.
+        """
         left_out = ("stack", "output", "overwrite", "options", "preview")
-        found = {}
+        settings = {}
         for item in dataclasses.fields(self):
             if item.name not in left_out:
                 value = getattr(self, item.name)
-                found[item.name] = str(value) if isinstance(value, Path) else value
-        return found
+                settings[item.name] = str(value) if isinstance(value, Path) else value
+        return settings
 
 
 def provenance_beside(output: Path) -> Path:
-    """``OUT.provenance.json`` beside an output ``OUT.mrc``."""
+    """Name the record of provenance that lies beside an output: ``OUT.provenance.json`` for ``OUT.mrc``.
+
+    Parameters
+    ----------
+    output : Path
+
+    Returns
+    -------
+    Path
+    """
     return output.parent / f"{output.stem}.provenance.json"

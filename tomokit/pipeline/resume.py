@@ -1,59 +1,24 @@
-"""Continue a run from its state, with nothing else to be said."""
+"""Continue a run from its state file, which says all that is needed."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tomokit import __version__
 from tomokit.errors import InputError, OptionError
+from tomokit.pipeline.driver import Summary, reconstruct
 from tomokit.pipeline.progress import Progress, Silent
-from tomokit.pipeline.provenance import FILES, check_inputs, check_plugins
+from tomokit.pipeline.provenance import FILES, check_plugins
 from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.resumption import Resumed
 from tomokit.pipeline.signals import Stop
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.state.read import newest_state
 from tomokit.state.record import State
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """What a run goes on from.
-
-    Attributes
-    ----------
-    state : State
-    path : Path
-        The state file as it was asked for.
-    used : Path
-        The file that was read: it, or its predecessor.
-    warnings : list of str
-        What is not as it was.
-    """
-
-    state: State
-    path: Path
-    used: Path
-    warnings: list[str] = field(default_factory=list)
-
-
-def make_job(request: ReconstructionRequest) -> dict[str, Any]:
-    """What a state records of the place: where files are, by absolute path and from the state's folder."""
-    if request.state is None:
-        return {}
-    folder = request.state.resolve().parent
-    files = {}
-    for role in (*FILES, "output"):
-        path = getattr(request, role)
-        if path is not None:
-            whole = Path(os.path.abspath(path))
-            files[role] = {"from_here": os.path.relpath(whole, folder), "absolute": str(whole)}
-    kept = ("overwrite", "preview", "threads", "state_epochs", "state_seconds")
-    return {"files": files, **{name: getattr(request, name) for name in kept}}
+from tomokit.version import __version__
 
 
 def resume(
@@ -65,7 +30,7 @@ def resume(
     overwrite: bool = False,
     progress: Progress | None = None,
     stop: Stop | None = None,
-) -> dict[str, Any]:
+) -> Summary:
     """Continue the run of a state file, and write its tomogram.
 
     Parameters
@@ -90,29 +55,60 @@ def resume(
 
     Raises
     ------
+    OptionError
+        If there is no output, given or from the beginning, or no such number of epochs.
     TomokitError
         If no state verifies, it is of another version or other input, or as
         :func:`tomokit.pipeline.driver.reconstruct`.
     """
-    from tomokit.pipeline.driver import reconstruct
+    request, resumed = load_resumption(
+        path, output, epochs=epochs, threads=threads, overwrite=overwrite, progress=progress
+    )
+    if request.output is None:
+        raise OptionError("the run was begun without an output", field="--output", remedy="give a name")
+    return reconstruct(request, progress, stop, resumed)
 
+
+def load_resumption(
+    path: Path,
+    output: Path | None = None,
+    *,
+    epochs: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> tuple[ReconstructionRequest, Resumed]:
+    """Read a state, and make the request that continues its run.
+
+    Parameters
+    ----------
+    path, output, epochs, threads, overwrite, progress
+        As of :func:`resume`.
+
+    Returns
+    -------
+    request : ReconstructionRequest
+        The job as it began, its files found again, with what is given here laid over it.
+    resumed : Resumed
+        What the run goes on from.
+
+    Raises
+    ------
+    TomokitError
+        If no state verifies, it is of another version, a file or a plugin is missing, or there is no such number of
+        epochs.
+    """
     state, used, warnings = newest_state(path)
     _check_version(state, used)
     warnings += check_plugins(get_registry(), state.provenance["plugins"], used)
     for line in warnings:
         (progress or Silent()).warning(line)
-    request = dataclasses.replace(_request(state, path), state=path)
+    request = dataclasses.replace(_request_of_state(state, path), state=path)
     given: dict[str, Any] = {"output": output, "threads": threads, "overwrite": overwrite or None}
     request = dataclasses.replace(request, **{name: value for name, value in given.items() if value is not None})
     if epochs is not None:
-        request = _extended(request, state, epochs)
-    return reconstruct(request, progress, stop, Resumed(state, path, used, warnings))
-
-
-def check_same_inputs(request: ReconstructionRequest, resumed: Resumed, inputs: dict[str, str]) -> None:
-    """Refuse to go on with files that are not those the state was made from."""
-    files = {role: path for role in FILES if (path := getattr(request, role)) is not None}
-    check_inputs(inputs, resumed.state.provenance["inputs"], files, resumed.path)
+        request = _with_epochs(request, state, epochs)
+    return request, Resumed(state, path, used, warnings)
 
 
 def _check_version(state: State, path: Path) -> None:
@@ -125,18 +121,19 @@ def _check_version(state: State, path: Path) -> None:
         )
 
 
-def _request(state: State, path: Path) -> ReconstructionRequest:
-    """The request of a state, its files found again."""
+def _request_of_state(state: State, path: Path) -> ReconstructionRequest:
+    """The request that a state was made by, its files found again."""
     from tomokit.pipeline.backend import most_threads
 
     configuration, job = dict(state.provenance["configuration"]), state.job
     configuration["backend"] = state.provenance["backend"]
     for role in FILES:
-        configuration[role] = _find(job["files"].get(role), role, path)
-    # Where the folder has moved, the tomogram goes with it.
-    place = job["files"]["output"]
-    beside = path.resolve().parent / place["from_here"]
-    configuration["output"] = beside if beside.parent.is_dir() else Path(place["absolute"])
+        configuration[role] = _find_input(job["files"].get(role), role, path)
+    place = job["files"].get("output")
+    if place is not None:
+        # Where the folder has moved, the tomogram goes with it.
+        beside = path.resolve().parent / place["from_here"]
+        configuration["output"] = beside if beside.parent.is_dir() else Path(place["absolute"])
     for name in ("overwrite", "preview", "state_epochs", "state_seconds"):
         configuration[name] = job[name]
     asked = job["threads"]
@@ -144,7 +141,7 @@ def _request(state: State, path: Path) -> ReconstructionRequest:
     return build_options(ReconstructionRequest, configuration, str(path))
 
 
-def _find(place: dict[str, str] | None, role: str, path: Path) -> Path | None:
+def _find_input(place: dict[str, str] | None, role: str, path: Path) -> Path | None:
     """A file where it was, seen from the state; else where it was on the machine that began; else beside the state."""
     if place is None:
         return None
@@ -159,8 +156,8 @@ def _find(place: dict[str, str] | None, role: str, path: Path) -> Path | None:
     )
 
 
-def _extended(request: ReconstructionRequest, state: State, epochs: int) -> ReconstructionRequest:
-    """The request with another number of epochs."""
+def _with_epochs(request: ReconstructionRequest, state: State, epochs: int) -> ReconstructionRequest:
+    """The request with another number of epochs, if the method has one and so many are not done yet."""
     method = get_registry().get("method", request.method)
     if "epochs" not in {item.name for item in dataclasses.fields(method.Options)}:
         raise OptionError(f"method {request.method} has no number of epochs", field="--epochs", remedy="leave it out")

@@ -18,7 +18,13 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 class Stop:
-    """Whether a run is to end, and by which signal."""
+    """Whether a run is to end, and by which signal.
+
+    Attributes
+    ----------
+    signal : str or None
+        Name of the first signal that came, such as ``"SIGTERM"``.
+    """
 
     def __init__(self) -> None:
         self.signal: str | None = None
@@ -35,6 +41,11 @@ def stop_on_signals() -> Iterator[Stop]:
 
     After a first SIGINT the second one has its default effect: it ends the process at once, in the middle of any
     kernel, which a handler written in Python would have to wait for.
+
+    Yields
+    ------
+    Stop
+        Set by the first signal. Handlers are as before when the context ends.
     """
     stop = Stop()
 
@@ -44,7 +55,7 @@ def stop_on_signals() -> Iterator[Stop]:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         if first:
-            _tell(stop.signal, number == signal.SIGINT)
+            _announce(stop.signal, number == signal.SIGINT)
 
     before = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
@@ -54,8 +65,11 @@ def stop_on_signals() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
-def _tell(name: str, by_hand: bool) -> None:
-    """Straight to the descriptor: what is being written to the stream at this moment may not be entered again."""
+def _announce(name: str, by_hand: bool) -> None:
+    """Say on stderr that the run will end.
+
+    Straight to the descriptor: what is being written to the stream at this moment may not be entered again.
+    """
     if sys.stderr is None:
         return
     again = "; once more to leave at once" if by_hand else ""

@@ -16,10 +16,10 @@ from typing import Any
 
 import pluggy
 
-from tomokit import __version__
 from tomokit.errors import PluginError
 from tomokit.plugin import hookspecs
 from tomokit.plugin.registry import Entry, Registry
+from tomokit.version import __version__
 
 GROUP = "tomokit"
 BUILT_IN_MODULES = (

@@ -1,0 +1,278 @@
+"""Reconstruction for users of Python: :func:`tomokit.reconstruct`, :func:`tomokit.resume` and what they return.
+
+Both go the way of the command line, through the same request and the same driver, and give the same bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data import TiltSeries, Volume
+from tomokit.errors import OptionError, TomokitError
+from tomokit.pipeline.computation import Computed
+from tomokit.pipeline.config import build_request
+from tomokit.pipeline.driver import Summary, run_job
+from tomokit.pipeline.in_memory import SeriesInMemory
+from tomokit.pipeline.progress import Progress
+from tomokit.pipeline.readers import Reader, find_reader
+from tomokit.pipeline.resume import load_resumption
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A tomogram, and how it came about.
+
+    Attributes
+    ----------
+    volume : Volume
+        Densities ``[z, y, x]``, float32, with the edge of a voxel in ångström. Their unit is ``summary["linearization"]
+        ["volume_units"]``; for a series of line integrals a projection of the volume is the series itself.
+    summary : dict
+        What ``tomokit reconstruct --json`` prints, JSON-serializable; its keys are in ``docs/cli.md``.
+    offsets : ndarray of float32, shape (n_views,)
+        Additive offset of each fitted view, in units of the linearized projections; zeros where none was fitted.
+    history : list of dict
+        Of each epoch: ``epoch``, ``loss``, its ``terms``, the score of the ``held_out`` views, ``seconds``.
+    provenance : dict
+        What the result depends on, as in ``OUT.provenance.json``.
+    """
+
+    volume: Volume
+    summary: Summary
+    offsets: NDArray[np.float32]
+    history: list[dict[str, Any]]
+    provenance: dict[str, Any]
+
+
+def reconstruct(
+    series: TiltSeries | PathLike,
+    *,
+    thickness: int | None = None,
+    method: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    preset: str | None = None,
+    output: PathLike | None = None,
+    overwrite: bool = False,
+    preview: bool = True,
+    angles: PathLike | None = None,
+    allow_unsorted: bool = False,
+    mask: NDArray[Any] | PathLike | None = None,
+    xf: PathLike | None = None,
+    tilt_offset: float | None = None,
+    pixel_size: float | None = None,
+    linearization: str | None = None,
+    percentiles: tuple[float, float] | None = None,
+    offsets: str | None = None,
+    bin: int | None = None,
+    exclude: str | Sequence[int] | None = None,
+    half: str | None = None,
+    hold_out: int | None = None,
+    seed: int | None = None,
+    backend: str | None = None,
+    threads: int | None = None,
+    state: PathLike | None = None,
+    state_epochs: int | None = None,
+    state_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> Reconstruction:
+    """Reconstruct a tomogram from a tilt series in memory or in a file.
+
+    It is ``tomokit reconstruct`` for Python: the same names, the same defaults, the same bits. Nothing is written
+    unless `output` or `state` is given.
+
+    Parameters
+    ----------
+    series : TiltSeries or path-like
+        Aligned views ``[tilt, y, x]``, tilt axis along y; a path is that of a stack, whose angles lie beside it. A
+        series of :func:`tomokit.load_series` will do, as will one that was made of arrays.
+    thickness : int
+        Extent of the volume along z, in pixels of the series as given (before `bin`); it has no default.
+    method : str, optional
+        ``"octree"`` by default; `tomokit plugins list` shows the others.
+    options : mapping, optional
+        Options of the method by name, nested ones as mappings, such as ``{"epochs": 30}``.
+    preset : str, optional
+        Settings to start from, such as ``"quick"``; what is given here goes before them.
+    output : path-like, optional
+        MRC volume to write, with ``.png`` preview and ``.provenance.json`` beside it, all or none.
+    overwrite : bool
+        Whether outputs that exist may be replaced.
+    preview : bool
+        Whether the picture is written beside `output`.
+    angles : path-like, optional
+        File of the tilt angles; default: the one beside the stack. A series in memory has its own.
+    allow_unsorted : bool
+        Whether angles may be in order of acquisition.
+    mask : ndarray or path-like, optional
+        1 where a pixel is used, 0 where it carries no weight (beads, padding). For a series in memory an array of shape
+        (n_views, n_y, n_x), or (n_y, n_x) for all views; for a file the path of an MRC.
+    xf : path-like, optional
+        IMOD transforms from the raw stack to the aligned one; for files only.
+    tilt_offset : float, optional
+        Degrees added to every angle.
+    pixel_size : float, optional
+        Ångström per pixel, in place of the series' own.
+    linearization : {"auto", "log", "linear", "invert"}, optional
+        How images become projections: by the logarithm, as line integrals already, or negated.
+    percentiles : tuple of float, optional
+        Percentiles of the pixels, such as ``(0.01, 99.99)``, that scale the projections in place of the extremes.
+    offsets : {"auto", "fit", "zero"}, optional
+        Additive intensity offset of each view: fitted, zero, or fitted where the specimen fills the field.
+    bin : int, optional
+        Average squares of so many pixels first; 1 by default.
+    exclude : str or sequence of int, optional
+        Views to leave out, from 0: ``[0, 3]`` or ``"0,3,7-9"``.
+    half : {"even", "odd"}, optional
+        Keep only views of even or odd index.
+    hold_out : int, optional
+        N: views with ``index % N == N // 2`` are not fitted; how well they are predicted is in the summary.
+    seed : int, optional
+        Seed of every random choice; 0 by default.
+    backend : {"auto", "cpu", "cuda", "reference"}, optional
+        Where to compute; by default a GPU if there is one that runs the method, else the CPU.
+    threads : int, optional
+        Threads of the CPU; default: all. Changes no bit.
+    state : path-like, optional
+        HDF5 file in which the run is saved as it goes on, for :func:`tomokit.resume`; for files only.
+    state_epochs, state_seconds : int and float, optional
+        Save it after every so many epochs, or seconds (600 by default).
+    progress : Progress, optional
+        An object with the methods of :class:`tomokit.pipeline.progress.Progress`, told of stages, epochs and warnings.
+
+    Returns
+    -------
+    Reconstruction
+        ``.volume``, ``.summary``, ``.offsets`` and ``.history``.
+
+    Raises
+    ------
+    OptionError
+        If an option is unknown, out of bounds, or does not go with a series in memory.
+    TomokitError
+        If the series, the output, the machine or a plugin does not allow it; each says what to do about it.
+
+    Examples
+    --------
+    >>> import tomokit
+    >>> series, truth = tomokit.simulate_series((16, 32, 32), range(-60, 61, 6), noise=0.05)
+    >>> result = tomokit.reconstruct(series, thickness=16, method="sirt", options={"epochs": 5})
+    >>> result.volume.values.shape, len(result.history)
+    ((16, 32, 32), 5)
+    """
+    given: dict[str, Any] = {
+        "output": output, "overwrite": overwrite, "preview": preview, "method": method, "thickness": thickness,
+        "angles": angles, "allow_unsorted": allow_unsorted, "xf": xf, "tilt_offset": tilt_offset,
+        "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
+        "bin": bin, "half": half, "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads,
+        "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
+        "exclude": exclude if exclude is None or isinstance(exclude, str) else ",".join(map(str, exclude)) or None,
+        "options": None if options is None else dict(options),
+    }  # fmt: skip
+    reader: Reader
+    if isinstance(series, TiltSeries):
+        _refuse_files_of_a_stack(angles=angles, xf=xf, state=state)
+        memory = SeriesInMemory(series, _as_mask(mask))
+        reader, given["stack"] = memory, memory.path
+    else:
+        if mask is not None and not isinstance(mask, (str, os.PathLike)):
+            raise OptionError(
+                "an array, where the series is a file", field="mask", remedy="give a file, or tomokit.load_series first"
+            )
+        reader, given["stack"], given["mask"] = find_reader(Path(series)), series, mask
+    plain = {name: _as_request_value(value) for name, value in given.items()}
+    request = build_request(plain, preset=preset, caller="reconstruct")
+    return _as_result(*run_job(request, reader, progress))
+
+
+def resume(
+    state: PathLike,
+    *,
+    output: PathLike | None = None,
+    epochs: int | None = None,
+    threads: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Reconstruction:
+    """Continue a reconstruction from its state, to the same bits as if it had never been interrupted.
+
+    The state goes on to be saved in the same file.
+
+    Parameters
+    ----------
+    state : path-like
+        What ``reconstruct(..., state=...)`` or ``tomokit reconstruct --state`` wrote. If it is damaged, the state
+        before it is used, with a warning.
+    output : path-like, optional
+        MRC volume to write; default: where the job began would have put it, or none if it began without one.
+    epochs : int, optional
+        Epochs of the whole run, the finished ones counted; default: as it began.
+    threads : int, optional
+        Default: as it began, or all where there are not so many. Changes no bit.
+    overwrite : bool
+        Whether outputs that exist may be replaced.
+    progress : Progress, optional
+        As of :func:`reconstruct`.
+
+    Returns
+    -------
+    Reconstruction
+
+    Raises
+    ------
+    TomokitError
+        If no state verifies, it is of another version of tomokit or of other input, a plugin is missing, or as
+        :func:`reconstruct`.
+
+    Examples
+    --------
+    ::
+
+        tomokit.reconstruct("tilts.mrc", thickness=320, state="run.h5")  # interrupted
+        result = tomokit.resume("run.h5", output="tomogram.mrc")
+    """
+    where = None if output is None else Path(output)
+    request, resumed = load_resumption(
+        Path(state), where, epochs=epochs, threads=threads, overwrite=overwrite, progress=progress
+    )
+    return _as_result(*run_job(request, find_reader(request.stack), progress, resumed=resumed))
+
+
+def _as_result(computed: Computed, summary: Summary) -> Reconstruction:
+    if computed.volume is None or computed.offsets is None:
+        raise TomokitError("the run was stopped before it had a volume")
+    return Reconstruction(computed.volume, summary, computed.offsets, computed.history, computed.provenance)
+
+
+def _refuse_files_of_a_stack(**files: PathLike | None) -> None:
+    """Refuse options that make sense for a stack in a file only."""
+    for name, value in files.items():
+        if value is not None:
+            raise OptionError(
+                "is for a series in a file, and this one is in memory", field=name, remedy="give the stack's path"
+            )
+
+
+def _as_mask(mask: NDArray[Any] | PathLike | None) -> NDArray[Any] | None:
+    """The mask of a series in memory, as an array."""
+    if isinstance(mask, (str, os.PathLike)):
+        from tomokit.io.mrc_read import open_mrc
+
+        values = open_mrc(mask).values
+        return values[0] if values.shape[0] == 1 else values
+    return mask
+
+
+def _as_request_value(value: Any) -> Any:
+    """A value as requests have them: numbers of NumPy as Python's, any path as a Path."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return Path(value) if isinstance(value, os.PathLike) else value

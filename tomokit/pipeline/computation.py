@@ -1,0 +1,258 @@
+"""From a request to a volume in memory: what can be refused is refused first, then the series is read and fitted.
+
+Nothing is written here but the state of the run; :mod:`tomokit.pipeline.driver` writes the tomogram.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data import Volume
+from tomokit.data.problem import Problem, ProblemShape
+from tomokit.errors import TomokitError
+from tomokit.io.digest import file_digest
+from tomokit.methods.capabilities import ResolvesParameters
+from tomokit.methods.interface import Method, Run
+from tomokit.pipeline.backend import choose_backend, use_threads
+from tomokit.pipeline.checkpoint import Checkpoints, History
+from tomokit.pipeline.fitting import fit
+from tomokit.pipeline.memory import check_disk, check_memory
+from tomokit.pipeline.outputs import check_outputs, input_paths
+from tomokit.pipeline.prepare import Plan, Prepared, make_plan, prepare
+from tomokit.pipeline.progress import Progress
+from tomokit.pipeline.provenance import Provenance, header_labels, make_provenance, plugins_used
+from tomokit.pipeline.readers import Reader
+from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.resumption import Resumed, check_same_inputs, make_job
+from tomokit.pipeline.signals import Stop
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.options import build_options
+
+_HEADER_BYTES = 1024
+_LIBRARIES_BYTES = 128 << 20
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What a fit gave, and all that the summary tells of it.
+
+    Attributes
+    ----------
+    volume : Volume or None
+        Densities ``[z, y, x]`` in the units of the output; None if the run was stopped.
+    offsets : ndarray of float32, shape (n_views,), or None
+        Additive offset of each fitted view, in units of the projections; None if the run was stopped.
+    prepared : Prepared
+        The problem that was fitted, and where it came from.
+    history : list of dict
+        What each epoch gave.
+    provenance : dict
+        What the result depends on (see :func:`tomokit.pipeline.provenance.make_provenance`).
+    checkpoints : Checkpoints
+        How often the state was saved.
+    epochs : int
+        Epochs finished.
+    options : object
+        Options of the method.
+    backend : str
+        Where it was computed.
+    threads : int
+        Threads that were used.
+    inputs : dict of str to str
+        SHA-256 of each input by its role.
+    warnings : list of str
+        What the user should know.
+    """
+
+    volume: Volume | None
+    offsets: NDArray[np.float32] | None
+    prepared: Prepared
+    history: History
+    provenance: Provenance
+    checkpoints: Checkpoints
+    epochs: int
+    options: Any
+    backend: str
+    threads: int
+    inputs: dict[str, str]
+    warnings: list[str]
+
+    @property
+    def loss(self) -> float | None:
+        """Total loss of the last epoch; None before the first."""
+        return self.history[-1]["loss"] if self.history else None
+
+    @property
+    def size_is_known(self) -> bool:
+        """Whether the voxel's edge was given, by the stack or the user, and not assumed."""
+        return _size_is_known(self.prepared)
+
+
+def compute(
+    request: ReconstructionRequest, reader: Reader, progress: Progress, stop: Stop, resumed: Resumed | None = None
+) -> Computed:
+    """Read and fit what `request` asks for.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        The job.
+    reader : Reader
+        Reads the tilt series.
+    progress : Progress
+        Is told how the job goes.
+    stop : Stop
+        Ends the fit when it is requested; the state is saved, and there is no volume.
+    resumed : Resumed, optional
+        What to go on from; the beginning if None.
+
+    Returns
+    -------
+    Computed
+
+    Raises
+    ------
+    TomokitError
+        If an input, an option, an output or the machine does not allow it. A state without any step is removed then.
+    """
+    registry = get_registry()
+    method = registry.get("method", request.method)()
+    options = build_options(method.Options, request.options, f"method {request.method}")
+    told: list[str] = []
+    backend = choose_backend(request.backend, method, options, told.append)
+    plan = make_plan(request, reader.shape(request.stack))
+    check_outputs(request, going_on=resumed is not None)
+    what = f"a volume of {_size_text(plan)} by {request.method}"
+    before = plan.bytes_before_fit(masked=request.mask is not None or request.xf is not None)
+    fit_bytes = _bytes_with_volume(method.estimate_bytes(plan.shape, options), plan.shape)
+    check_memory(_LIBRARIES_BYTES + before + fit_bytes, what)
+    if request.output is not None:
+        check_disk(request.output, plan.shape.volume_bytes + _HEADER_BYTES)
+    threads = use_threads(request.threads)
+
+    progress.stage(f"reading {request.stack.name}")
+    prepared = prepare(request, plan, reader, backend)
+    inputs = prepared.series.provenance.get("sha256") or {path.name: file_digest(path) for path in input_paths(request)}
+    if resumed is not None:
+        check_same_inputs(request, resumed, inputs)
+    # Angles, transform and noise are known only now, and with them how far the volume extends and how fine it is.
+    check_memory(_bytes_of_problem(prepared.problem, method, options), what)
+    run = method.start(prepared.problem, options)
+    used = plugins_used(registry, request, options, reader)
+    resolved_parameters = run.resolved_parameters() if isinstance(run, ResolvesParameters) else {}
+    provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, resolved_parameters)
+    warnings = [*told, *prepared.warnings, *(() if resumed is None else resumed.warnings)]
+    checkpoints = _make_checkpoints(request, provenance, prepared, resumed, _Warner(warnings, progress))
+    history = _begin_or_restore(run, resumed, checkpoints)
+    progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, volume of {_size_text(plan)}")
+    try:
+        stopped = fit(run, prepared.held_out, history, checkpoints, stop, progress)
+    except TomokitError:
+        checkpoints.discard_beginning()
+        raise
+    epochs, offsets, volume = run.epoch, None, None
+    if not stopped:
+        offsets, values = run.offsets(), run.volume()
+        # The run's arrays are not needed any more, and memory may be short.
+        del run
+        volume = _make_volume(values, prepared, provenance)
+    return Computed(
+        volume, offsets, prepared, history, provenance, checkpoints, epochs, options, backend, threads, inputs, warnings
+    )
+
+
+class _Warner:
+    """Puts a warning into the summary, and tells it at once."""
+
+    def __init__(self, warnings: list[str], progress: Progress) -> None:
+        self._warnings, self._progress = warnings, progress
+
+    def __call__(self, text: str) -> None:
+        self._warnings.append(text)
+        self._progress.warning(text)
+
+
+def _make_checkpoints(
+    request: ReconstructionRequest,
+    provenance: Provenance,
+    prepared: Prepared,
+    resumed: Resumed | None,
+    warn: _Warner,
+) -> Checkpoints:
+    problem, series = prepared.problem, prepared.series
+    lattice = {
+        "shape_xzy": [problem.geometry.n_u, problem.thickness_px, problem.geometry.n_v],
+        "voxel_size_angstrom": float(series.pixel_size_angstrom),
+        "voxel_size_is_known": _size_is_known(prepared),
+        "units_scale": float(_units_scale(prepared)),
+        "units": prepared.linearization.units,
+    }
+    return Checkpoints(
+        request.state,
+        provenance=provenance,
+        job=make_job(request),
+        lattice=lattice,
+        epochs=request.state_epochs,
+        seconds=request.state_seconds,
+        warn=warn,
+        # Where the state itself did not verify, its predecessor was read: that one stays until two are good again.
+        predecessor="none" if resumed is None else "new" if resumed.used == resumed.path else "as it is",
+    )
+
+
+def _begin_or_restore(run: Run, resumed: Resumed | None, checkpoints: Checkpoints) -> History:
+    """Save that the run begins, or bring it to where it was; its history so far."""
+    if resumed is None:
+        checkpoints.begin(run)
+        return []
+    if resumed.state.arrays:
+        try:
+            run.restore(resumed.state.epoch, resumed.state.arrays)
+        except TomokitError as error:
+            error.file = error.file or str(resumed.used)
+            raise
+    return list(resumed.state.history)
+
+
+def _make_volume(values_xzy: NDArray[np.float32], prepared: Prepared, provenance: Provenance) -> Volume:
+    """The volume ``[z, y, x]`` in the units of the output, from a run's densities ``[x, z, y]``."""
+    # They may be read-only or a view of what the run keeps: only then a copy is made to be scaled.
+    own = values_xzy.flags.writeable and values_xzy.flags.owndata
+    scaled = np.multiply(values_xzy, _units_scale(prepared), out=values_xzy if own else None)
+    values = np.ascontiguousarray(scaled.transpose(1, 2, 0))
+    return Volume(values, prepared.series.pixel_size_angstrom, provenance=header_labels(provenance))
+
+
+def _units_scale(prepared: Prepared) -> np.float32:
+    """What a run's densities are multiplied by to be in the units of the output."""
+    return np.float32(prepared.linearization.volume_scale(prepared.problem.geometry.kappa))
+
+
+def _size_is_known(prepared: Prepared) -> bool:
+    return bool(prepared.series.provenance.get("pixel_size_source") != "none")
+
+
+def _bytes_with_volume(fit_bytes: int, shape: ProblemShape) -> int:
+    """Peak bytes of fitting or of making the volume, whichever takes more, beyond the problem.
+
+    When the fit is done the run gives a copy of its volume; the transposed one is made when the run is gone.
+    """
+    return max(fit_bytes + shape.volume_bytes, 2 * shape.volume_bytes)
+
+
+def _bytes_of_problem(problem: Problem, method: Method, options: Any) -> int:
+    """The same of a problem that has been read; of its sizes alone if the method asks for no more."""
+    shape = ProblemShape.of(problem)
+    if isinstance(method, EstimatesBytesOfData):
+        fit_bytes = method.estimate_bytes_of(problem, options)
+    else:
+        fit_bytes = method.estimate_bytes(shape, options)
+    return _bytes_with_volume(fit_bytes, shape)
+
+
+def _size_text(plan: Plan) -> str:
+    return f"{plan.shape.n_u} x {plan.shape.n_y} x {plan.shape.thickness_px} voxels"

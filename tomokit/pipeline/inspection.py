@@ -1,0 +1,36 @@
+"""What a file is, a saved run included: the facts behind ``tomokit inspect``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Say what a file is, and by which convention it is read.
+
+    Parameters
+    ----------
+    path : path-like
+        The state of a run (``.h5``, or any name if its content is one), or a file that
+        :func:`tomokit.io.inspection.describe` knows: MRC, angles, transforms, ``.mdoc``.
+
+    Returns
+    -------
+    dict
+        JSON-serializable: ``file``, ``kind``, facts by kind, and ``warnings``.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or of no known kind.
+    """
+    from tomokit.io.inspection import describe as describe_input
+    from tomokit.state.inspection import describe_state
+    from tomokit.state.seal import looks_like_state
+
+    path = Path(path)
+    if path.suffix.lower() == ".h5" or looks_like_state(path):
+        return describe_state(path)
+    return describe_input(path)

@@ -1,0 +1,3 @@
+"""The version of tomokit, where every module can import it from."""
+
+__version__ = "0.2.0"
