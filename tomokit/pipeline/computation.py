@@ -15,7 +15,7 @@ from tomokit.data import Volume
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import TomokitError
 from tomokit.io.digest import file_digest
-from tomokit.methods.capabilities import ResolvesParameters
+from tomokit.methods.capabilities import EstimatesBytesOfData, ResolvesParameters
 from tomokit.methods.interface import Method, Run
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints, History
