@@ -26,7 +26,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _SECTION = re.compile(r"^(Parameters|Returns|Yields|Raises|Attributes|Notes|Examples|References|See Also)\n-+$", re.M)
-_REFERS = re.compile(r"\b[Ss]ee :(class|meth|func|mod):`")
+_REFERS = re.compile(r"\b[Ss]ee\s+:(class|meth|func|mod):`")
 _LEAST_WORDS = 4
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
