@@ -22,7 +22,7 @@ _PROBE_SOURCE = Path(__file__).with_name("probe.cu")
 class Kernel(Protocol):
     """A compiled kernel that can be launched on its device."""
 
-    def __call__(self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any]) -> None:
+    def __call__(self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[object]) -> None:
         """Launch the kernel; returns at once, and later launches and transfers of the device come after it.
 
         Parameters
@@ -172,7 +172,7 @@ class CudaKernel:
     def __init__(self, name: str, function: Any, signature: Signature) -> None:
         self.name, self._function, self._signature = name, function, signature
 
-    def __call__(self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[Any]) -> None:
+    def __call__(self, grid: Sequence[int], block: Sequence[int], arguments: Sequence[object]) -> None:
         """Launch the kernel on the current stream (see :class:`Kernel`)."""
         checked = check_arguments(self.name, self._signature, arguments)
         self._function(tuple(grid), tuple(block), tuple(checked))
@@ -206,7 +206,7 @@ class CudaDevice:
         self.xp = cupy
         self.number = number
         self._device = cupy.cuda.Device(number)
-        self._loaded: dict[tuple[Any, ...], dict[str, CudaKernel]] = {}
+        self._loaded: dict[tuple[object, ...], dict[str, CudaKernel]] = {}
 
     @property
     def fft(self) -> Any:

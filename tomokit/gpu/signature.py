@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-_TYPES: dict[str, Any] = {
+_TYPES: dict[str, type[np.number]] = {
     "float": np.float32,
     "double": np.float64,
     "int": np.int32,
@@ -50,7 +50,7 @@ class Parameter:
     is_written: bool
 
     @cached_property
-    def dtype(self) -> Any:
+    def dtype(self) -> type[np.number]:
         """The NumPy type of the scalar, or of the array's elements."""
         return _TYPES[self.kind]
 
@@ -67,7 +67,7 @@ class Parameter:
         found = np.iinfo(self.dtype)
         return int(found.min), int(found.max)
 
-    def takes(self, value: Any) -> bool:
+    def takes(self, value: object) -> bool:
         """Whether a value is a ``float`` or ``int`` of Python's own that fits without a question.
 
         Parameters
@@ -118,7 +118,7 @@ def signatures(source: str) -> dict[str, Signature]:
     return found
 
 
-def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any]) -> list[Any]:
+def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any]) -> list[object]:
     """Compare a launch's arguments with the kernel's declaration, and convert numbers to the declared types.
 
     Parameters
@@ -144,7 +144,7 @@ def check_arguments(kernel: str, signature: Signature, arguments: Sequence[Any])
     """
     if len(arguments) != len(signature):
         raise TypeError(f"kernel {kernel} takes {len(signature)} arguments, not {len(arguments)}")
-    checked = []
+    checked: list[object] = []
     for parameter, value in zip(signature, arguments, strict=True):
         # A step of a fit has more than a hundred launches' arguments, nearly all of them plainly right: the quick tests
         # here let those pass, and only the rest is asked all the questions of _check_argument, which take far longer.
