@@ -90,8 +90,8 @@ def test_the_volume_is_that_of_the_command_line_bit_for_bit(
         result = tomokit.reconstruct(
             given, thickness=np.int64(12), method=method, options=OPTIONS[method], hold_out=5, exclude=[0, 3]
         )
-        np.testing.assert_array_equal(result.volume.values, expected.values)
-        assert result.volume.values.dtype == np.float32
+        np.testing.assert_array_equal(result.volume.density, expected.density)
+        assert result.volume.density.dtype == np.float32
         assert result.volume.voxel_size_angstrom == expected.voxel_size_angstrom
         assert result.offsets.shape == (len(record["views"]["fitted"]),)
         assert result.history == result.summary["history"]
@@ -143,7 +143,7 @@ def test_a_mask_in_memory_is_that_of_a_file(folder: Path, series: tomokit.TiltSe
     spoilt[:, 5:9, 6:10] = np.nan
     fields = {"geometry": series.geometry, "pixel_size_angstrom": series.pixel_size_angstrom}
     job = {"thickness": 12, "method": "sirt", "options": OPTIONS["sirt"], "bin": 2}
-    expected = tomokit.reconstruct(folder / "tilts.mrc", mask=tmp_path / "mask.mrc", **job).volume.values
+    expected = tomokit.reconstruct(folder / "tilts.mrc", mask=tmp_path / "mask.mrc", **job).volume.density
     of_arrays = tomokit.TiltSeries(spoilt.astype(np.float64), **fields)
     for given, extra in (
         (series, {"mask": mask}),
@@ -152,7 +152,7 @@ def test_a_mask_in_memory_is_that_of_a_file(folder: Path, series: tomokit.TiltSe
         (tomokit.TiltSeries(np.array(series.images), mask=mask, **fields), {}),
         (of_arrays, {"mask": mask}),
     ):
-        np.testing.assert_array_equal(tomokit.reconstruct(given, **extra, **job).volume.values, expected)
+        np.testing.assert_array_equal(tomokit.reconstruct(given, **extra, **job).volume.density, expected)
     with pytest.raises(tomokit.InputError, match="view 0: 16 of 576 pixels are NaN"):
         tomokit.reconstruct(of_arrays, **job)
 
@@ -160,10 +160,10 @@ def test_a_mask_in_memory_is_that_of_a_file(folder: Path, series: tomokit.TiltSe
 def test_angles_are_moved_and_the_pixel_size_is_replaced(folder: Path, series: tomokit.TiltSeries) -> None:
     job = {"thickness": 12, "method": "wbp", "tilt_offset": 2.5, "pixel_size": 7.0}
     from_file, in_memory = (tomokit.reconstruct(given, **job) for given in (folder / "tilts.mrc", series))
-    np.testing.assert_array_equal(in_memory.volume.values, from_file.volume.values)
+    np.testing.assert_array_equal(in_memory.volume.density, from_file.volume.density)
     assert in_memory.volume.voxel_size_angstrom == from_file.volume.voxel_size_angstrom == 7.0
     assert not np.array_equal(
-        from_file.volume.values, tomokit.reconstruct(series, thickness=12, method="wbp").volume.values
+        from_file.volume.density, tomokit.reconstruct(series, thickness=12, method="wbp").volume.density
     )
     assert series.geometry.tilt_deg[0] == -60
 
@@ -221,10 +221,10 @@ def test_a_run_is_continued_to_the_same_bits_and_written_where_asked(folder: Pat
     result = tomokit.resume(state, epochs=4)
     assert [entry["epoch"] for entry in result.history] == [1, 2, 3, 4]
     assert begun.history == result.history[:2]
-    np.testing.assert_array_equal(result.volume.values, whole.volume.values)
+    np.testing.assert_array_equal(result.volume.density, whole.volume.density)
     assert not (tmp_path / "out.mrc").exists()
     written = tomokit.resume(str(state), output=str(tmp_path / "out.mrc"))
-    np.testing.assert_array_equal(read_volume(tmp_path / "out.mrc").values, whole.volume.values)
+    np.testing.assert_array_equal(read_volume(tmp_path / "out.mrc").density, whole.volume.density)
     assert written.summary["output"] == str(tmp_path / "out.mrc")
 
 
@@ -236,8 +236,8 @@ def test_a_projection_is_that_of_the_command_line_whatever_it_is_given(folder: P
     tilt_deg = np.arange(-60, 61, 10)
     geometry = tomokit.TiltGeometry(tilt_deg, n_u=24, n_v=24)
     for given, by in (
-        (truth, angles), (str(truth), str(angles)), (volume, tilt_deg), (volume.values, list(tilt_deg)),
-        (volume.values.astype(np.float64), geometry),
+        (truth, angles), (str(truth), str(angles)), (volume, tilt_deg), (volume.density, list(tilt_deg)),
+        (volume.density.astype(np.float64), geometry),
     ):  # fmt: skip
         views = tomokit.project(given, by, tilt_offset=1)
         np.testing.assert_array_equal(views.images, expected.images)
@@ -255,7 +255,7 @@ def test_a_projection_can_be_reconstructed_again(folder: Path) -> None:
     truth = read_volume(folder / "truth.mrc")
     views = tomokit.project(truth, np.arange(-60.0, 61.0, 5.0))
     found = tomokit.reconstruct(views, thickness=12, method="sirt", options={"epochs": 30})
-    assert np.corrcoef(found.volume.values.ravel(), truth.values.ravel())[0, 1] > 0.8
+    assert np.corrcoef(found.volume.density.ravel(), truth.density.ravel())[0, 1] > 0.8
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_measures_are_those_of_the_command_line_whatever_they_are_given(
     capsys.readouterr()
     assert run(["compare", str(path), str(truth), *words]) == 0
     told = json.loads(capsys.readouterr().out)
-    for judged, true in ((path, truth), (found, read_volume(truth)), (found.values, read_volume(truth).values)):
+    for judged, true in ((path, truth), (found, read_volume(truth)), (found.density, read_volume(truth).density)):
         measured = tomokit.compare(judged, true, scale="fit", box="2:10,0:24,3:20")
         assert measured == {key: told[key] for key in measured}
     with pytest.raises(tomokit.InputError, match=r"found\.mrc"):

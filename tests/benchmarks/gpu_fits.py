@@ -42,8 +42,8 @@ def fits(device: Device, sizes: Sizes) -> Iterator[Row]:
 
     def score(run: OctreeRun) -> float:
         values = run.volume().transpose(1, 2, 0)
-        scale = float(np.vdot(values, truth.values) / np.vdot(values, values))
-        return psnr(values * scale, truth.values)
+        scale = float(np.vdot(values, truth.density) / np.vdot(values, values))
+        return psnr(values * scale, truth.density)
 
     plain = OctreeOptions(**sizes.fit)
     every = OctreeOptions(**(sizes.fit | _ALL))

@@ -33,7 +33,7 @@ VOXELS_PER_UNIT = 66.73  # of shells-a: one unit of projection is so many voxels
 def shells(noise: float) -> tuple[TiltSeries, Volume, float]:
     """The shared phantom with noise added as its README says, its truth, and the scale of its densities."""
     folder = SHARED / "shells-a"
-    clean = np.asarray(read_stack(folder / "tilts-clean.mrc").values, np.float64)
+    clean = np.asarray(read_stack(folder / "tilts-clean.mrc").pixels, np.float64)
     noisy = clean + np.random.default_rng(int(1e4 * noise)).normal(0, noise, clean.shape)
     geometry = TiltGeometry(read_angles(folder / "tilts.tlt"), clean.shape[2], clean.shape[1])
     return TiltSeries(noisy.astype(np.float32), geometry), read_volume(folder / "truth.mrc"), VOXELS_PER_UNIT
@@ -78,14 +78,14 @@ def main() -> None:
                         "stack": stack,
                         "output": Path(folder) / f"{method}.mrc",
                         "method": method,
-                        "thickness": truth.values.shape[0],
+                        "thickness": truth.density.shape[0],
                         "preview": False,
                     },
                     settings=arguments.set,
                     preset=arguments.preset,
                 )
                 summary = reconstruct(request)
-                scores = compare(read_volume(request.output).values, truth.values, scale=scale)
+                scores = compare(read_volume(request.output).density, truth.density, scale=scale)
                 print(
                     f"{name:<12}{noise:>6.2f}  {method:<9}{scores['psnr_db']:>8.2f}{scores['ssim']:>7.3f}"
                     f"{summary['seconds']:>9.1f}",

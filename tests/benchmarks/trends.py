@@ -45,7 +45,7 @@ def psnr(seed: int, noise: float, preset: str, changes: Mapping[str, Any]) -> fl
     for _ in range(run.epochs):
         run.advance()
     volume = run.volume().transpose(1, 2, 0) * (problem.geometry.kappa * scale)
-    return float(compare(volume, truth.values)["psnr_db"])
+    return float(compare(volume, truth.density)["psnr_db"])
 
 
 def mean(arguments: argparse.Namespace, changes: Mapping[str, Any]) -> str:

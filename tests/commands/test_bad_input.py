@@ -37,7 +37,7 @@ def refused(cli: Cli, data: Path) -> Callable[..., str]:
 
 
 def images_of(data: Path) -> np.ndarray:
-    return np.array(read_stack(data / "tilts.mrc").values)
+    return np.array(read_stack(data / "tilts.mrc").pixels)
 
 
 def angles_of(data: Path) -> list[str]:
@@ -92,7 +92,7 @@ def test_pixels_that_are_not_finite_may_be_masked_or_excluded(cli: Cli, data: Pa
     assert cli(*basis, "-o", data / "a.mrc", "--mask", data / "mask.mrc")[0] == 0
     assert cli(*basis, "-o", data / "b.mrc", "--exclude", "3")[0] == 0
     for name in "ab":
-        assert np.isfinite(read_stack(data / f"{name}.mrc").values).all()
+        assert np.isfinite(read_stack(data / f"{name}.mrc").pixels).all()
 
 
 @pytest.mark.parametrize("change", [-1, 1])

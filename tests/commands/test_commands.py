@@ -32,14 +32,14 @@ def test_simulate_writes_three_files_that_belong_together(cli: Cli, tmp_path: Pa
     assert sorted(path.name for path in folder.iterdir()) == ["tilts.mrc", "tilts.tlt", "truth.mrc"]
     assert (result["views"], result["shape"]) == (7, [12, 20, 24])
     np.testing.assert_allclose(read_angles(folder / "tilts.tlt"), np.arange(-30, 31, 10))
-    assert read_stack(folder / "tilts.mrc").values.shape == (7, 20, 24)
-    assert read_volume(folder / "truth.mrc").values.shape == (12, 20, 24)
+    assert read_stack(folder / "tilts.mrc").pixels.shape == (7, 20, 24)
+    assert read_volume(folder / "truth.mrc").density.shape == (12, 20, 24)
 
 
 def test_simulate_is_the_same_for_the_same_seed_only(cli: Cli, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         cli("simulate", tmp_path / name, "--shape", "12,20,24", "--tilts=-30:30:10", "--seed", seed)
-    a, b, c = (read_stack(tmp_path / name / "tilts.mrc").values for name in "abc")
+    a, b, c = (read_stack(tmp_path / name / "tilts.mrc").pixels for name in "abc")
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
 
@@ -53,7 +53,7 @@ def test_simulate_into_a_full_folder_writes_nothing_unless_told(cli: Cli, data: 
     assert "tilts.tlt" in err
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
     assert cli(*arguments, "--overwrite")[0] == 0
-    assert read_stack(data / "tilts.mrc").values.shape == (7, 20, 24)
+    assert read_stack(data / "tilts.mrc").pixels.shape == (7, 20, 24)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_reconstruct_writes_volume_and_preview(cli: Cli, data: Path) -> None:
     summary = as_json(cli("reconstruct", data / "tilts.mrc", "-o", out, *SIRT, "--hold-out", 8, "--json"))
     assert summary["epochs"] == 4
     assert summary["held_out"]["views"] == [4, 12, 20]
-    assert read_volume(out).values.shape == (16, 32, 32)
+    assert read_volume(out).density.shape == (16, 32, 32)
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -118,7 +118,7 @@ def test_reconstruct_takes_settings_from_a_file_under_those_of_the_command_line(
 def test_two_runs_with_one_seed_are_bit_for_bit_the_same(cli: Cli, data: Path) -> None:
     for name in ("a", "b"):
         cli("reconstruct", data / "tilts.mrc", "-o", data / f"{name}.mrc", *SIRT, "--seed", 4, "--no-preview")
-    np.testing.assert_array_equal(read_volume(data / "a.mrc").values, read_volume(data / "b.mrc").values)
+    np.testing.assert_array_equal(read_volume(data / "a.mrc").density, read_volume(data / "b.mrc").density)
 
 
 def test_the_reprojection_of_a_reconstruction_is_the_input(cli: Cli, data: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_reprojection_of_a_reconstruction_is_the_input(cli: Cli, data: Path)
     cli("reconstruct", stack, "-o", data / "o.mrc", "--method", "sirt", "--thickness", 16, "--set", "epochs=60")
     views = as_json(cli("project", data / "o.mrc", "--angles", data / "tilts.tlt", "-o", data / "again.mrc", "--json"))
     assert views["shape"] == [21, 32, 32]
-    again, images = (read_stack(path).values for path in (data / "again.mrc", stack))
+    again, images = (read_stack(path).pixels for path in (data / "again.mrc", stack))
     # What is left is the noise, 0.05 of the maximum.
     assert np.sqrt(np.mean((again - images) ** 2)) < 0.08 * images.max()
     assert np.corrcoef(again.ravel(), images.ravel())[0, 1] > 0.95
@@ -134,7 +134,7 @@ def test_the_reprojection_of_a_reconstruction_is_the_input(cli: Cli, data: Path)
 
 def test_projecting_the_truth_gives_the_noise_free_series(cli: Cli, data: Path) -> None:
     cli("project", data / "truth.mrc", "--angles", data / "tilts.tlt", "-o", data / "p.mrc")
-    projected, images = (read_stack(path).values for path in (data / "p.mrc", data / "tilts.mrc"))
+    projected, images = (read_stack(path).pixels for path in (data / "p.mrc", data / "tilts.mrc"))
     noise = (projected - images).std() / projected.max()
     assert noise == pytest.approx(0.05, rel=0.15)
     assert read_stack(data / "p.mrc").pixel_size_angstrom == pytest.approx(10)
@@ -143,7 +143,7 @@ def test_projecting_the_truth_gives_the_noise_free_series(cli: Cli, data: Path) 
 def test_project_onto_a_wider_detector(cli: Cli, data: Path) -> None:
     for size in (32, 40):
         cli("project", data / "truth.mrc", "--angles", data / "tilts.tlt", "-o", data / f"{size}.mrc", "--size", size)
-    narrow, wide = (read_stack(data / f"{size}.mrc").values for size in (32, 40))
+    narrow, wide = (read_stack(data / f"{size}.mrc").pixels for size in (32, 40))
     np.testing.assert_allclose(wide[:, :, 4:-4], narrow, atol=1e-4)
 
 

@@ -20,7 +20,7 @@ def without_pixel_size(source: Path, target: Path, volume: bool) -> None:
     """The same pixels by the reference library, which leaves the cell at 0."""
     import mrcfile
 
-    values = np.array(read_stack(source).values)
+    values = np.array(read_stack(source).pixels)
     with warnings.catch_warnings(), mrcfile.new(target) as mrc:
         warnings.simplefilter("ignore")
         mrc.set_data(values)
@@ -77,7 +77,7 @@ def test_projecting_a_tilt_stack_is_doubted(cli: Cli, data: Path) -> None:
 
 def series(data: Path, views: list[int], scale: float) -> tuple[object, ...]:
     """The call for these views of the data, with the angles scaled."""
-    chosen = np.array(read_stack(data / "tilts.mrc").values)[views]
+    chosen = np.array(read_stack(data / "tilts.mrc").pixels)[views]
     write_stack(data / "some.mrc", chosen, pixel_size_angstrom=10)
     angles = scale * read_angles(data / "tilts.tlt")[views]
     (data / "some.tlt").write_text("".join(f"{angle:.6f}\n" for angle in angles))

@@ -81,5 +81,5 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert smaller.count("sirt") == 1
     names: dict = {}
     exec(smaller, names)
-    assert names["result"].volume.values.shape == (12, 16, 16)
+    assert names["result"].volume.density.shape == (12, 16, 16)
     assert names["views"].images.shape == (21, 16, 16)

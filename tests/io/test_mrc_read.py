@@ -27,8 +27,8 @@ RAMP = np.arange(24, dtype=np.float64).reshape(2, 3, 4)
 @pytest.mark.parametrize(("mode", "shift"), [(0, -12), (1, -12), (2, -11.5), (6, 40000), (12, -11.5)])
 def test_every_mode_in_both_byte_orders(make_mrc: Make, mode: int, shift: float, order: str) -> None:
     images = read_stack(make_mrc(RAMP + shift, mode, order=order))
-    assert images.values.shape == (2, 3, 4)
-    np.testing.assert_array_equal(images.values.astype(np.float64), RAMP + shift)
+    assert images.pixels.shape == (2, 3, 4)
+    np.testing.assert_array_equal(images.pixels.astype(np.float64), RAMP + shift)
     assert images.pixel_size_angstrom == 2.0
     assert images.warnings == ()
 
@@ -42,11 +42,11 @@ def test_signed_and_unsigned_bytes(
     make_mrc: Make, imod: tuple[int, int], maximum: float, expected: int, order: str
 ) -> None:
     path = make_mrc(np.full((1, 2, 2), -56), 0, imod=imod, stats=(0.0, maximum, 0.0), order=order)
-    assert (read_stack(path).values == expected).all()
+    assert (read_stack(path).pixels == expected).all()
 
 
 def test_plain_files_are_mapped_and_not_writable(make_mrc: Make) -> None:
-    values = read_stack(make_mrc(RAMP)).values
+    values = read_stack(make_mrc(RAMP)).pixels
     assert isinstance(values, np.memmap)
     assert not values.flags.writeable
 
@@ -56,7 +56,7 @@ def test_compressed(tmp_path: Path, mrc_bytes: Bytes, module: object, name: str)
     raw = mrc_bytes(RAMP, 1)
     path = tmp_path / name
     path.write_bytes(module.compress(raw))  # type: ignore[attr-defined]
-    np.testing.assert_array_equal(read_stack(path).values, RAMP)
+    np.testing.assert_array_equal(read_stack(path).pixels, RAMP)
     path.write_bytes(module.compress(raw)[:-9])  # type: ignore[attr-defined]
     with pytest.raises(InputError, match="damaged or cut off"):
         read_stack(path)
@@ -95,7 +95,7 @@ def test_headers_that_lie_are_mended_with_a_warning(
     make_mrc: Make, fields: dict[str, object], size: float, warning: str | None
 ) -> None:
     images = read_stack(make_mrc(RAMP, 2, **fields))
-    np.testing.assert_array_equal(images.values, RAMP)
+    np.testing.assert_array_equal(images.pixels, RAMP)
     assert images.pixel_size_angstrom == size
     if warning is None:
         assert images.warnings == ()
@@ -106,7 +106,7 @@ def test_headers_that_lie_are_mended_with_a_warning(
 
 def test_a_big_endian_file_with_a_little_endian_stamp(make_mrc: Make) -> None:
     images = read_stack(make_mrc(RAMP, 1, order=">", machst=b"\x44\x44\0\0"))
-    np.testing.assert_array_equal(images.values, RAMP)
+    np.testing.assert_array_equal(images.pixels, RAMP)
     assert "read as big-endian" in images.warnings[0]
 
 
@@ -160,17 +160,17 @@ def test_pixels_that_are_not_finite_name_view_and_count(make_mrc: Make, mode: in
         read_stack(path)
     with pytest.raises(InputError, match="section 1"):
         read_volume(path)
-    assert read_stack(path, check_pixels=False).values.shape == (2, 3, 4)
+    assert read_stack(path, check_pixels=False).pixels.shape == (2, 3, 4)
 
 
 def test_volume(make_mrc: Make) -> None:
     volume = read_volume(make_mrc(RAMP, 12, ispg=1, origin=(1.0, -2.0, 3.0)))
-    assert volume.values.dtype == np.float32
-    np.testing.assert_array_equal(volume.values, RAMP)
+    assert volume.density.dtype == np.float32
+    np.testing.assert_array_equal(volume.density, RAMP)
     assert volume.voxel_size_angstrom == 2.0
     assert volume.origin_angstrom == (1.0, -2.0, 3.0)
     assert volume.provenance["warnings"] == []
-    assert isinstance(read_volume(make_mrc(RAMP, 2, ispg=1)).values, np.memmap)
+    assert isinstance(read_volume(make_mrc(RAMP, 2, ispg=1)).density, np.memmap)
 
 
 def test_a_stack_read_as_a_volume_says_so_and_several_volumes_are_refused(make_mrc: Make) -> None:
@@ -202,7 +202,7 @@ def test_corrupted_headers_raise_nothing_but_input_errors(
         assert "bad.mrc" in str(error)
         assert "\n" not in str(error)
         return
-    assert images.values.size > 0
+    assert images.pixels.size > 0
     assert images.pixel_size_angstrom > 0
     assert all("\n" not in text for text in images.warnings)
 

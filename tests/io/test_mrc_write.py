@@ -31,14 +31,14 @@ def test_volume_header_by_the_standard(tmp_path: Path, volume: Volume) -> None:
     assert mrcfile.validate(path, print_file=report), report.getvalue()
     with mrcfile.open(path) as mrc:
         assert mrc.is_volume()
-        np.testing.assert_array_equal(mrc.data, volume.values)
+        np.testing.assert_array_equal(mrc.data, volume.density)
         assert mrc.voxel_size.tolist() == (7.5, 7.5, 7.5)
         assert int(mrc.header.ispg) == 1
         assert mrc.header.origin.tolist() == (1.0, 2.0, -3.0)
         assert (int(mrc.header.mx), int(mrc.header.my), int(mrc.header.mz)) == (5, 4, 3)
-        np.testing.assert_allclose(float(mrc.header.dmean), volume.values.mean(), rtol=1e-6)
-        np.testing.assert_allclose(float(mrc.header.rms), volume.values.std(), rtol=1e-6)
-        assert float(mrc.header.dmax) == volume.values.max()
+        np.testing.assert_allclose(float(mrc.header.dmean), volume.density.mean(), rtol=1e-6)
+        np.testing.assert_allclose(float(mrc.header.rms), volume.density.std(), rtol=1e-6)
+        assert float(mrc.header.dmax) == volume.density.max()
         labels = mrc.get_labels()
     assert labels[0].startswith("tomokit ")
     assert "method: sirt" in labels[1]
@@ -62,7 +62,7 @@ def test_stack_header_by_the_standard(tmp_path: Path) -> None:
 def test_round_trip(tmp_path: Path, volume: Volume) -> None:
     write_volume(tmp_path / "v.mrc", volume)
     again = read_volume(tmp_path / "v.mrc")
-    np.testing.assert_array_equal(again.values, volume.values)
+    np.testing.assert_array_equal(again.density, volume.density)
     assert again.voxel_size_angstrom == volume.voxel_size_angstrom
     assert again.origin_angstrom == volume.origin_angstrom
     assert again.provenance["warnings"] == []
@@ -73,9 +73,9 @@ def test_arrays_of_any_type_and_order_become_float32(tmp_path: Path, dtype: obje
     values = np.arange(24).reshape(4, 3, 2).astype(dtype).transpose(2, 1, 0)
     write_stack(tmp_path / "s.mrc", values, pixel_size_angstrom=3)
     images = read_stack(tmp_path / "s.mrc")
-    assert images.values.dtype == np.float32
+    assert images.pixels.dtype == np.float32
     assert images.pixel_size_angstrom == 3
-    np.testing.assert_array_equal(images.values, values.astype(np.float32))
+    np.testing.assert_array_equal(images.pixels, values.astype(np.float32))
 
 
 def test_the_same_volume_gives_the_same_bytes(tmp_path: Path, volume: Volume) -> None:
@@ -91,7 +91,7 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path, volume: Volume) -> None:
         write_volume(path, volume)
     assert path.read_bytes() == b"precious"
     write_volume(path, volume, overwrite=True)
-    np.testing.assert_array_equal(read_volume(path).values, volume.values)
+    np.testing.assert_array_equal(read_volume(path).density, volume.density)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (0, 4, 5), (2, 3, 4, 5)])

@@ -55,13 +55,13 @@ def test_shells(shared_data: Path) -> None:
     assert series.images.shape == (94, 256, 256)
     assert series.images.max() == 1
     truth = read_volume(folder / "truth.mrc")
-    assert truth.values.shape == (64, 256, 256)
+    assert truth.density.shape == (64, 256, 256)
     assert truth.voxel_size_angstrom == 10
     # The centre of mass of view t lies at x cos - z sin of the volume's: the convention, on data made elsewhere.
-    z, _, x = (np.arange(n) - (n - 1) / 2 for n in truth.values.shape)
-    total = truth.values.sum(dtype=np.float64)
-    mean_x = (truth.values.sum(axis=(0, 1), dtype=np.float64) * x).sum() / total
-    mean_z = (truth.values.sum(axis=(1, 2), dtype=np.float64) * z).sum() / total
+    z, _, x = (np.arange(n) - (n - 1) / 2 for n in truth.density.shape)
+    total = truth.density.sum(dtype=np.float64)
+    mean_x = (truth.density.sum(axis=(0, 1), dtype=np.float64) * x).sum() / total
+    mean_z = (truth.density.sum(axis=(1, 2), dtype=np.float64) * z).sum() / total
     theta = series.geometry.tilt_rad
     middle = np.abs(series.geometry.tilt_deg) < 20  # the whole slab is seen
     u = np.arange(256) - 127.5

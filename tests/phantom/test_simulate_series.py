@@ -15,7 +15,7 @@ def test_series_and_truth_match_and_tell_how_they_were_made():
     series, truth = simulate_series(SHAPE, TILTS, noise=0.1, seed=3, pixel_size_angstrom=7.5)
     assert series.images.shape == (13, 48, 64)
     assert series.images.dtype == np.float32
-    assert truth.values.shape == SHAPE
+    assert truth.density.shape == SHAPE
     assert series.pixel_size_angstrom == truth.voxel_size_angstrom == 7.5
     np.testing.assert_array_equal(series.geometry.tilt_deg, TILTS)
     record = json.loads(json.dumps(series.provenance))["simulation"]
@@ -42,7 +42,7 @@ def test_noise_leaves_the_specimen_as_it_is_and_scales():
     clean, _ = simulate_series(SHAPE, TILTS, noise=0.0, seed=5)
     low, truth_low = simulate_series(SHAPE, TILTS, noise=0.05, seed=5)
     high, _ = simulate_series(SHAPE, TILTS, noise=0.5, seed=5)
-    np.testing.assert_array_equal(truth.values, truth_low.values)
+    np.testing.assert_array_equal(truth.density, truth_low.density)
     np.testing.assert_allclose(10 * (low.images - clean.images), high.images - clean.images, atol=1e-3)
 
 
@@ -51,7 +51,7 @@ def test_another_seed_gives_another_specimen_and_other_noise():
     again, _ = simulate_series(SHAPE, TILTS, noise=0.1, seed=0)
     second, truth_second = simulate_series(SHAPE, TILTS, noise=0.1, seed=1)
     np.testing.assert_array_equal(first.images, again.images)
-    assert not np.array_equal(truth_first.values, truth_second.values)
+    assert not np.array_equal(truth_first.density, truth_second.density)
     assert not np.array_equal(first.images, second.images)
 
 

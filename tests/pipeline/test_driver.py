@@ -63,12 +63,12 @@ def listing(request: ReconstructionRequest) -> list[str]:
 def test_the_volume_lies_as_the_specimen_and_in_the_units_of_the_input(request_: ReconstructionRequest) -> None:
     reconstruct(changed(request_, options={"epochs": 200}))
     written = read_volume(request_.output)
-    assert written.values.shape == SHAPE
+    assert written.density.shape == SHAPE
     assert written.voxel_size_angstrom == pytest.approx(5.0)
-    assert np.corrcoef(written.values.ravel(), truth().ravel())[0, 1] > 0.85
+    assert np.corrcoef(written.density.ravel(), truth().ravel())[0, 1] > 0.85
     geometry = TiltGeometry(TILTS, n_u=SHAPE[2], n_v=SHAPE[1])
-    again = DenseProjector(geometry, SHAPE[0], backend="reference")(written.values.transpose(2, 0, 1).astype(float))
-    stack = read_volume(request_.stack).values
+    again = DenseProjector(geometry, SHAPE[0], backend="reference")(written.density.transpose(2, 0, 1).astype(float))
+    stack = read_volume(request_.stack).density
     assert np.linalg.norm(again.transpose(0, 2, 1) - stack) < 0.05 * np.linalg.norm(stack)
 
 
@@ -98,7 +98,7 @@ def test_held_out_views_are_not_fitted(request_: ReconstructionRequest, blur: ty
     reconstruct(changed(request_, hold_out=5, exclude="0"))
     fitted = [i for i in range(13) if i not in (0, 2, 7, 12)]
     np.testing.assert_allclose(blur.started.geometry.tilt_deg, TILTS[fitted])
-    stack = read_volume(request_.stack).values[fitted]
+    stack = read_volume(request_.stack).density[fitted]
     np.testing.assert_allclose(blur.started.projections, stack.transpose(0, 2, 1) / stack.max(), rtol=1e-5, atol=1e-6)
 
 
@@ -113,7 +113,7 @@ def test_a_held_out_view_that_is_spoilt_changes_the_score_and_not_the_volume(
         images[7] += factor * np.random.default_rng(1).normal(size=images[7].shape)
         stack = write_series(folder, images)
         request = ReconstructionRequest(stack, folder / "o.mrc", method="blur", thickness=8, hold_out=5)
-        results.append((reconstruct(request)["held_out"]["correlation"], read_volume(request.output).values.copy()))
+        results.append((reconstruct(request)["held_out"]["correlation"], read_volume(request.output).density.copy()))
     np.testing.assert_array_equal(results[0][1], results[1][1])
     assert results[0][0] > results[1][0]
 
@@ -139,7 +139,7 @@ def test_masked_pixels_have_no_say(request_: ReconstructionRequest, line_integra
 def test_the_exposure_is_fitted_for_intensities_unless_told(
     request_: ReconstructionRequest, blur: type, linearization: str, offsets: str, expected: bool
 ) -> None:
-    images = 10 + read_volume(request_.stack).values
+    images = 10 + read_volume(request_.stack).density
     write_stack(request_.stack, images, overwrite=True)
     reconstruct(changed(request_, linearization=linearization, offsets=offsets))
     assert blur.started.fit_offsets is expected
@@ -207,7 +207,7 @@ def test_an_output_that_exists_is_refused_before_any_work(
     assert path.read_text() == "mine"
     assert blur.started is None
     reconstruct(changed(request_, overwrite=True))
-    assert read_volume(request_.output).values.shape == SHAPE
+    assert read_volume(request_.output).density.shape == SHAPE
 
 
 def test_an_input_is_never_overwritten(request_: ReconstructionRequest) -> None:
@@ -228,7 +228,7 @@ def test_memory_is_refused_before_reading(request_: ReconstructionRequest, blur:
 def test_memory_is_refused_before_fitting_when_the_images_turn_out_to_need_more(
     request_: ReconstructionRequest, blur: type
 ) -> None:
-    write_stack(request_.stack, 50 - read_volume(request_.stack).values, overwrite=True)
+    write_stack(request_.stack, 50 - read_volume(request_.stack).density, overwrite=True)
     before = listing(request_)
     claim = {"claim_bytes_with_exposure": 4 << 50}
     with pytest.raises(ResourceError, match=r"about 4\.0 PiB of memory"):
@@ -257,7 +257,7 @@ def test_unsorted_angles_are_taken_only_when_allowed(
     reconstruct(request_)
     summary = reconstruct(changed(unsorted, allow_unsorted=True))
     assert any("not sorted" in warning for warning in summary["warnings"])
-    sorted_values, unsorted_values = (read_volume(path).values for path in (request_.output, unsorted.output))
+    sorted_values, unsorted_values = (read_volume(path).density for path in (request_.output, unsorted.output))
     np.testing.assert_allclose(unsorted_values, sorted_values, atol=1e-5)
 
 

@@ -34,8 +34,8 @@ def test_by_default_it_is_the_tomogram(job: Job, method: str, changes: dict[str,
     output = request.output.with_name("again.mrc")
     summary = export(request.state, output)
     written, expected = read_volume(output), read_volume(request.output)
-    np.testing.assert_array_equal(written.values, expected.values)
-    assert summary["shape"] == list(expected.values.shape)
+    np.testing.assert_array_equal(written.density, expected.density)
+    assert summary["shape"] == list(expected.density.shape)
     assert written.voxel_size_angstrom == expected.voxel_size_angstrom
     assert written.origin_angstrom == (0, 0, 0)
 
@@ -44,10 +44,10 @@ def test_by_default_it_is_the_tomogram(job: Job, method: str, changes: dict[str,
 def test_a_box_is_a_part_of_the_tomogram(job: Job, method: str) -> None:
     request = job(method)
     reconstruct(request)
-    whole = read_volume(request.output).values
+    whole = read_volume(request.output).density
     output = request.output.with_name("part.mrc")
     summary = export(request.state, output, box=((3, 9), (0, 32), (10, 15)))
-    np.testing.assert_array_equal(read_volume(output).values, whole[3:9, :, 10:15])
+    np.testing.assert_array_equal(read_volume(output).density, whole[3:9, :, 10:15])
     # Where the first voxel of the box lies in the tomogram, at 10 ångström a voxel.
     assert summary["origin_angstrom"] == [100, 0, 30]
     with mrcfile.open(output) as file:
@@ -82,9 +82,9 @@ def test_coarser_voxels_are_means(job: Job) -> None:
     reconstruct(request)
     output = request.output.with_name("coarse.mrc")
     export(request.state, output, spacing_angstrom=20)
-    whole = read_volume(request.output).values
+    whole = read_volume(request.output).density
     means = whole.reshape(8, 2, 16, 2, 16, 2).mean((1, 3, 5))
-    np.testing.assert_allclose(read_volume(output).values, means, rtol=1e-4, atol=1e-6 * np.abs(means).max())
+    np.testing.assert_allclose(read_volume(output).density, means, rtol=1e-4, atol=1e-6 * np.abs(means).max())
 
 
 def test_beyond_the_faces_there_is_nothing_but_the_margin() -> None:
@@ -124,8 +124,8 @@ def test_a_method_that_does_not_say_how_is_exported_by_its_volume(job: Job, monk
     reconstruct(request)
     assert "volume" in read_state(request.state).arrays
     export(request.state, request.output.with_name("again.mrc"))
-    again = read_volume(request.output.with_name("again.mrc")).values
-    np.testing.assert_array_equal(again, read_volume(request.output).values)
+    again = read_volume(request.output.with_name("again.mrc")).density
+    np.testing.assert_array_equal(again, read_volume(request.output).density)
 
 
 def test_neither_input_nor_plugin_is_needed(job: Job, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_ome_zarr_has_a_pyramid_in_the_right_place(job: Job) -> None:
     assert run(["export", str(request.state), str(output), "--spacing", "4", "--box", "2:15,0:32,0:31"]) == 0
     mrc = request.output.with_name("e.mrc")
     export(request.state, mrc, spacing_angstrom=4, box=((2, 15), (0, 32), (0, 31)))
-    expected = read_volume(mrc).values
+    expected = read_volume(mrc).density
     group = zarr.open_group(str(output), mode="r")
     (scales,) = group.attrs["ome"]["multiscales"]
     assert [axis["name"] for axis in scales["axes"]] == ["z", "y", "x"]

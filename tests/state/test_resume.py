@@ -55,7 +55,7 @@ def test_stopped_anywhere_and_resumed_it_gives_the_same_bits(
         # Updates of the structure on either side of a stop.
         assert {epoch for epoch, _ in moments} >= {0, 2, 4}
     same(read_state(broken.state).arrays, read_state(whole.state).arrays)
-    np.testing.assert_array_equal(read_volume(broken.output).values, read_volume(whole.output).values)
+    np.testing.assert_array_equal(read_volume(broken.output).density, read_volume(whole.output).density)
     assert untimed(summary["history"]) == untimed(expected["history"])
     records = [json.loads(request.provenance_path.read_text("utf-8")) for request in (whole, broken)]
     assert records[0] == records[1]
@@ -104,10 +104,10 @@ def test_a_finished_run_is_extended(job: Job, same: Same, method: str) -> None:
 def test_a_finished_run_writes_its_tomogram_again(job: Job) -> None:
     request = job("sirt")
     reconstruct(request)
-    saved, first = request.state.read_bytes(), read_volume(request.output).values.copy()
+    saved, first = request.state.read_bytes(), read_volume(request.output).density.copy()
     again = request.output.with_name("again.mrc")
     assert resume(request.state, again)["epochs"] == 4
-    np.testing.assert_array_equal(read_volume(again).values, first)
+    np.testing.assert_array_equal(read_volume(again).density, first)
     assert request.state.read_bytes() == saved
 
 
@@ -227,7 +227,7 @@ def test_a_method_of_one_pass_has_a_state_too(job: Job) -> None:
     reconstruct(request)
     again = request.output.with_name("again.mrc")
     resume(request.state, again)
-    np.testing.assert_array_equal(read_volume(again).values, read_volume(request.output).values)
+    np.testing.assert_array_equal(read_volume(again).density, read_volume(request.output).density)
     with pytest.raises(OptionError, match="--epochs: method wbp has no number of epochs"):
         resume(request.state, again, epochs=2, overwrite=True)
 

@@ -44,7 +44,7 @@ def compare(
     judged, true = read_volume(volume), read_volume(truth)
     result: dict[str, Any] = {"volume": str(volume), "truth": str(truth)}
     try:
-        result |= measure(judged.values, true.values, scale=scale, box=ssim_box)
+        result |= measure(judged.density, true.density, scale=scale, box=ssim_box)
     except InputError as error:
         # The measures see arrays; only here is it known which files these are from.
         error.file = error.file or f"{volume}, {truth}"
@@ -53,11 +53,11 @@ def compare(
     if preview is not None:
         from tomokit.preview import write_comparison
 
-        scaled = judged.values * result["scale"] + result["offset"]
+        scaled = judged.density * result["scale"] + result["offset"]
         write_comparison(
             preview,
             scaled,
-            true.values,
+            true.density,
             voxel_size_angstrom=None if true.provenance["pixel_size_source"] == "none" else true.voxel_size_angstrom,
             title=volume.name,
             overwrite=overwrite,

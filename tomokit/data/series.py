@@ -91,7 +91,7 @@ class Volume:
 
     Attributes
     ----------
-    values : ndarray of float32, shape (n_z, n_y, n_x)
+    density : ndarray of float32, shape (n_z, n_y, n_x)
         Densities ``[z, y, x]``.
     voxel_size_angstrom : float
         Edge of a voxel in ångström.
@@ -106,13 +106,13 @@ class Volume:
         If there are not three axes, or the voxel size is not positive.
     """
 
-    values: NDArray[np.float32]
+    density: NDArray[np.float32]
     voxel_size_angstrom: float = 1.0
     origin_angstrom: tuple[float, float, float] = (0.0, 0.0, 0.0)
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 3:
-            raise InputError(f"a volume has three axes, not {self.values.ndim}", field="values")
+        if self.density.ndim != 3:
+            raise InputError(f"a volume has three axes, not {self.density.ndim}", field="density")
         if not self.voxel_size_angstrom > 0:
             raise InputError(f"voxel size {self.voxel_size_angstrom} is not positive", field="voxel_size_angstrom")

@@ -93,7 +93,7 @@ def is_stack(path: str | os.PathLike[str]) -> bool:
 def _describe_mrc(images: MrcImages) -> dict[str, Any]:
     header, warnings = images.header, list(images.warnings)
     kind, evidence = _stack_or_volume(images)
-    statistics = pixel_statistics(images.values)
+    statistics = pixel_statistics(images.pixels)
     if statistics.n_non_finite:
         warnings.append(f"{statistics.n_non_finite} pixels are NaN or infinite")
     nz, ny, nx = header.shape

@@ -25,7 +25,7 @@ class MrcImages:
 
     Attributes
     ----------
-    values : ndarray, shape (n_sections, n_y, n_x)
+    pixels : ndarray, shape (n_sections, n_y, n_x)
         Pixels ``[tilt, y, x]`` in the type of the file; memory-mapped and read-only unless compressed.
     header : MrcHeader
         Facts of the header.
@@ -35,7 +35,7 @@ class MrcImages:
         What was wrong with the file and how it was read instead.
     """
 
-    values: NDArray[np.number]
+    pixels: NDArray[np.number]
     header: MrcHeader
     path: Path
     warnings: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> Mr
             images, f"space group {ispg} says a volume; read as a stack of {images.header.shape[0]} views"
         )
     if check_pixels:
-        require_finite(images.values, file=path, section="view")
+        require_finite(images.pixels, file=path, section="view")
     return images
 
 
@@ -136,9 +136,9 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
         raise InputError(f"holds {count} volumes", file=path, field="ispg", remedy="split it into single volumes")
     if header.ispg == 0 and header.shape[0] > 1:
         images = _with_warning(images, "space group 0 says a stack of images; read as a volume")
-    require_finite(images.values, file=path, section="section")
+    require_finite(images.pixels, file=path, section="section")
     return Volume(
-        values=np.asanyarray(images.values).astype(np.float32, copy=False),
+        density=np.asanyarray(images.pixels).astype(np.float32, copy=False),
         voxel_size_angstrom=images.pixel_size_angstrom,
         origin_angstrom=header.origin_angstrom,
         provenance={

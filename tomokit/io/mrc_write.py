@@ -36,10 +36,10 @@ def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
     OutputError
         If the file exists, cannot be written, or the disk is full; nothing is left behind.
     """
-    nz = volume.values.shape[0]
+    nz = volume.density.shape[0]
     labels = make_labels("volume [z, y, x]", volume.provenance)
     _write_sections(
-        path, volume.values, volume.voxel_size_angstrom, volume.origin_angstrom, ispg=1, mz=nz, labels=labels,
+        path, volume.density, volume.voxel_size_angstrom, volume.origin_angstrom, ispg=1, mz=nz, labels=labels,
         overwrite=overwrite,
     )  # fmt: skip
 

@@ -74,7 +74,7 @@ def load_series(
         If `exclude`, `tilt_offset_deg`, `pixel_size_angstrom` or `out_shape` makes no sense.
     """
     images = read_stack(stack, check_pixels=False)
-    n_views = images.values.shape[0]
+    n_views = images.pixels.shape[0]
     used = _used_views(n_views, exclude)
     warnings = list(images.warnings)
 
@@ -88,7 +88,7 @@ def load_series(
     tilt = offset_angles(tilt[used], tilt_offset_deg)
 
     size, size_source = _pixel_size(images, pixel_size_angstrom, warnings)
-    shape = images.values.shape[1:]
+    shape = images.pixels.shape[1:]
     if out_shape is not None and xf is None:
         raise OptionError("an output size needs transforms", field="out_shape", remedy="give --xf")
     final_shape = shape if out_shape is None else out_shape
@@ -147,7 +147,7 @@ def _pixel_size(images: MrcImages, requested: float | None, warnings: list[str])
 
 def _read_mask(path: Path, images: MrcImages, expected: tuple[int, ...], used: NDArray[np.intp]) -> NDArray[np.float32]:
     """Weights 0 or 1 of the views that are used."""
-    mask = open_mrc(path).values
+    mask = open_mrc(path).pixels
     if mask.shape not in (expected, (1, *expected[1:])):
         actual, needed = (" x ".join(str(n) for n in shape[::-1]) for shape in (mask.shape, expected))
         raise InputError(
@@ -166,14 +166,14 @@ def _align_used_views(
     images: MrcImages, path: Path, used: NDArray[np.intp], out_shape: tuple[int, int] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     transforms = read_xf(path)
-    n_views = images.values.shape[0]
+    n_views = images.pixels.shape[0]
     if transforms.shape[0] != n_views:
         raise InputError(
             f"{transforms.shape[0]} transforms, but {images.path.name} has {n_views} views",
             file=path,
             remedy="give the right --xf",
         )
-    values = images.values if used.size == n_views else images.values[used]
+    values = images.pixels if used.size == n_views else images.pixels[used]
     # The spline would spread a NaN over its whole view, where no mask of the aligned images can cover it.
     _require_finite_views(values, used, images.path)
     return align_images(values, transforms[used], out_shape=out_shape)
@@ -181,7 +181,7 @@ def _align_used_views(
 
 def _as_float32(images: MrcImages, used: NDArray[np.intp], weights: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """The used views as float32: the memory map itself if nothing has to be changed in it."""
-    values = images.values
+    values = images.pixels
     everything = used.size == values.shape[0]
     if everything and values.dtype == np.float32 and _all_finite(values):
         return cast("NDArray[np.float32]", values)

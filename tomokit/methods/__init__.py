@@ -1,1 +1,1 @@
-"""Reconstruction methods and the contract they share."""
+"""Reconstruction methods and the interface that they share."""

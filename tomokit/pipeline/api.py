@@ -165,7 +165,7 @@ def reconstruct(
     >>> import tomokit
     >>> series, truth = tomokit.simulate_series((16, 32, 32), range(-60, 61, 6), noise=0.05)
     >>> result = tomokit.reconstruct(series, thickness=16, method="sirt", options={"epochs": 5})
-    >>> result.volume.values.shape, len(result.history)
+    >>> result.volume.density.shape, len(result.history)
     ((16, 32, 32), 5)
     """
     given: dict[str, Any] = {
@@ -266,7 +266,7 @@ def _as_mask(mask: NDArray[Any] | PathLike | None) -> NDArray[Any] | None:
     if isinstance(mask, (str, os.PathLike)):
         from tomokit.io.mrc_read import open_mrc
 
-        values = open_mrc(mask).values
+        values = open_mrc(mask).pixels
         return values[0] if values.shape[0] == 1 else values
     return mask
 

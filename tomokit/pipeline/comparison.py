@@ -49,7 +49,7 @@ def compare(
     where = None if box is None else parse_box(box)
     judged, true = as_volume(volume), as_volume(truth)
     try:
-        return compare_values(judged.values, true.values, scale=scale, box=where)
+        return compare_values(judged.density, true.density, scale=scale, box=where)
     except InputError as error:
         # The measures see arrays; which files they are of is known here.
         files = [str(path) for path in map(volume_path, (volume, truth)) if path is not None]

@@ -105,7 +105,7 @@ def _summarize(request: ReconstructionRequest, computed: Computed, stop: Stop, s
         "output": str(request.output) if written else None,
         "preview": str(request.preview_path) if written and request.preview_path is not None else None,
         "provenance_file": str(request.provenance_path) if written else None,
-        "shape": None if volume is None else list(volume.values.shape),
+        "shape": None if volume is None else list(volume.density.shape),
         "voxel_size_angstrom": float(voxel_size),
         "parameters": {**request.settings(), "options": dataclasses.asdict(computed.options)},
         "views": computed.provenance["views"],

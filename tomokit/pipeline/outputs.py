@@ -129,7 +129,7 @@ def write_outputs(
             stack.callback(drawn.unlink, missing_ok=True)
             known = volume.voxel_size_angstrom if size_is_known else None
             write_preview(
-                drawn, volume.values, voxel_size_angstrom=known, title=output.name, overwrite=True, description=text
+                drawn, volume.density, voxel_size_angstrom=known, title=output.name, overwrite=True, description=text
             )
             os.replace(drawn, temporary)
         write_volume(output, volume, overwrite=request.overwrite)

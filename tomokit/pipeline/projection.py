@@ -88,10 +88,10 @@ def project(
     chosen = choose_backend(backend)
     read = as_volume(volume)
     geometry = _make_geometry(angles, tilt_deg, read, size)
-    n_z, n_y, n_x = read.values.shape
+    n_z, n_y, n_x = read.density.shape
     stack_bytes = 4 * geometry.n_views * geometry.n_u * geometry.n_v
     check_memory(
-        2 * stack_bytes + 8 * read.values.size,
+        2 * stack_bytes + 8 * read.density.size,
         f"projecting {n_x} x {n_y} x {n_z} voxels to {geometry.n_views} views of {geometry.n_u} x {geometry.n_v} "
         "pixels",
         "give a smaller volume" if size is None else "give a smaller --size",
@@ -99,7 +99,7 @@ def project(
     if output is not None:
         check_disk(Path(output), stack_bytes + _HEADER_BYTES)
     labels = _labels(path, angle_path, tilt_offset, n_z)
-    images = _project_values(read.values, geometry, chosen)
+    images = _project_values(read.density, geometry, chosen)
     if output is not None:
         write_stack(
             output, images, pixel_size_angstrom=read.voxel_size_angstrom, provenance=labels, overwrite=overwrite
@@ -150,7 +150,7 @@ def _make_geometry(angles: Angles, tilt_deg: NDArray[np.float64], volume: Volume
         if size is not None:
             raise OptionError("the geometry has the detector's size", field="size", remedy="leave it out")
         return replace(angles, tilt_deg=tilt_deg)
-    _, n_y, n_x = volume.values.shape
+    _, n_y, n_x = volume.density.shape
     return TiltGeometry(tilt_deg, n_u=n_x if size is None else size, n_v=n_y)
 
 

@@ -70,7 +70,7 @@ class MrcReader:
         """Find views, rows and columns from the header (see :class:`Reader`)."""
         from tomokit.io.mrc_read import open_mrc
 
-        n_views, n_y, n_x = open_mrc(path).values.shape
+        n_views, n_y, n_x = open_mrc(path).pixels.shape
         return n_views, n_y, n_x
 
     def read(self, path: Path, **options: Any) -> TiltSeries:

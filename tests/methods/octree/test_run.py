@@ -38,7 +38,7 @@ def options(**changes: Any) -> OctreeOptions:
 @pytest.fixture(scope="module")
 def truth(problem: Problem) -> np.ndarray:
     series, volume = simulate_series(SHAPE, np.arange(-60.0, 61.0, 6.0), 0.05, 3)
-    return volume.values.transpose(2, 0, 1) / series.images.max() * problem.geometry.n_u
+    return volume.density.transpose(2, 0, 1) / series.images.max() * problem.geometry.n_u
 
 
 def finish(run: OctreeRun, epochs: int) -> OctreeRun:

@@ -44,13 +44,14 @@
 #include "projector/cuda/voxel_rows.cuh"
 
 // How a tile's rays run through the volume: what is the same at all steps of a warp's loop. n_in and row_in are the
-// inner axis' length and its voxels' distance in rows, begin and end the steps along the outer one, turn the sign of
+// inner axis' length and its voxels' distance in rows, begin and end the steps along the outer one, direction the sign
+// of
 // step_in, and lengths are in pixels on the detector but span, in voxels.
-struct Course {
+struct Traversal {
     double start, step_in, step_out, inverse, span;
     Box box;
     unsigned n_in;
-    int begin, end, row_in, row_out, turn;
+    int begin, end, row_in, row_out, direction;
 };
 
 // Where the weight of slot k and column i is kept, of those pairs that may meet: slot after slot, without gaps. The
@@ -60,34 +61,36 @@ __device__ inline int weight_at(int k, int i) { return (int)(0xfeb96310u >> 4 * 
 struct Forward {
     float weight[U_WARPS * VIEW_WARPS][CHUNK][KEPT];
     unsigned row[U_WARPS * VIEW_WARPS][CHUNK][SLOTS];
-    Course course[U_WARPS * VIEW_WARPS];
+    Traversal traversal[U_WARPS * VIEW_WARPS];
 };
 
-__device__ inline Course course_of(const double* __restrict__ view, int u0, int n_x, int n_z) {
-    Course course;
+__device__ inline Traversal traversal_of(const double* __restrict__ view, int u0, int n_x, int n_z) {
+    Traversal traversal;
     const double cosine = view[0], sine = view[1];
     const bool along_x = fabs(cosine) >= fabs(sine);
     const int n_in = along_x ? n_x : n_z, n_out = along_x ? n_z : n_x;
-    course.n_in = n_in;
-    course.row_in = along_x ? n_z : 1;
-    course.row_out = along_x ? 1 : n_z;
-    course.step_in = along_x ? cosine : -sine;
-    course.step_out = along_x ? -sine : cosine;
-    course.inverse = 1.0 / course.step_in;
-    course.span = view[3] * fabs(course.inverse);
-    course.box = box_of(view);
+    traversal.n_in = n_in;
+    traversal.row_in = along_x ? n_z : 1;
+    traversal.row_out = along_x ? 1 : n_z;
+    traversal.step_in = along_x ? cosine : -sine;
+    traversal.step_out = along_x ? -sine : cosine;
+    traversal.inverse = 1.0 / traversal.step_in;
+    traversal.span = view[3] * fabs(traversal.inverse);
+    traversal.box = box_of(view);
     // Where voxels follow each other against u, so do the columns.
-    course.turn = course.step_in < 0.0 ? -1 : 1;
+    traversal.direction = traversal.step_in < 0.0 ? -1 : 1;
     // How far column 0 lies from the centre of voxel 0 along the inner axis, on the outer axis' first.
-    course.start = (course.turn < 0 ? u0 + TILE - 1 : u0) - view[2] + 0.5 * (n_out - 1) * course.step_out +
-                   0.5 * (n_in - 1) * course.step_in;
+    traversal.start = (traversal.direction < 0 ? u0 + TILE - 1 : u0) - view[2] +
+                      0.5 * (n_out - 1) * traversal.step_out +
+                   0.5 * (n_in - 1) * traversal.step_in;
     // Column 0 is seen at voxel `place` + out `slope`; at either end a step more, lest rounding lose one.
-    const double place = course.start * course.inverse, slope = -course.step_out * course.inverse;
-    const double low = -course.span - (TILE - 1) * fabs(course.inverse) - place, high = n_in - 1 + course.span - place;
+    const double place = traversal.start * traversal.inverse, slope = -traversal.step_out * traversal.inverse;
+    const double low = -traversal.span - (TILE - 1) * fabs(traversal.inverse) - place;
+    const double high = n_in - 1 + traversal.span - place;
     const bool oblique = fabs(slope) > 1e-9;
-    course.begin = oblique ? (int)fmin(fmax(fmin(low / slope, high / slope) - 1.0, 0.0), (double)n_out) : 0;
-    course.end = oblique ? (int)fmin(fmax(fmax(low / slope, high / slope) + 2.0, 0.0), (double)n_out) : n_out;
-    return course;
+    traversal.begin = oblique ? (int)fmin(fmax(fmin(low / slope, high / slope) - 1.0, 0.0), (double)n_out) : 0;
+    traversal.end = oblique ? (int)fmin(fmax(fmax(low / slope, high / slope) + 2.0, 0.0), (double)n_out) : n_out;
+    return traversal;
 }
 
 // Grid: blocks of u, of views, of y.
@@ -98,11 +101,11 @@ extern "C" __global__ void __launch_bounds__(LANES* U_WARPS* VIEW_WARPS, 1) voxe
     const int warp = threadIdx.y, lane = threadIdx.x;
     const int t = blockIdx.y * VIEW_WARPS + warp / U_WARPS, u0 = (blockIdx.x * U_WARPS + warp % U_WARPS) * TILE;
     const bool works = t < n_views && u0 < n_u;
-    const Course& course = shared.course[warp];
-    if (lane == 0 && works) shared.course[warp] = course_of(views + 8 * (long long)t, u0, n_x, n_z);
+    const Traversal& traversal = shared.traversal[warp];
+    if (lane == 0 && works) shared.traversal[warp] = traversal_of(views + 8 * (long long)t, u0, n_x, n_z);
     __syncwarp();
-    const int slots = works ? (int)(2.0 * course.span + (TILE - 1) * fabs(course.inverse)) + 1 : 0;
-    const int first_out = works ? course.begin : 0, end_out = works ? course.end : 0;
+    const int slots = works ? (int)(2.0 * traversal.span + (TILE - 1) * fabs(traversal.inverse)) + 1 : 0;
+    const int first_out = works ? traversal.begin : 0, end_out = works ? traversal.end : 0;
     const Places places = places_of(n_y);
     const float* rows = volume + places.first;
     float sum[TILE][ROWS] = {};
@@ -111,10 +114,10 @@ extern "C" __global__ void __launch_bounds__(LANES* U_WARPS* VIEW_WARPS, 1) voxe
         __syncthreads();
         if (begin < end_out && begin + CHUNK > first_out) {
             const int step = lane / TILE, own = lane % TILE, out = begin + step;
-            const Course found = course;
+            const Traversal found = traversal;
             const double d = found.start - out * found.step_out;
             const int first = (int)ceil(d * found.inverse - found.span) + own;
-            const float away = (float)(d + found.turn * own - first * found.step_in), apart = (float)found.step_in;
+            const float away = (float)(d + found.direction * own - first * found.step_in), apart = (float)found.step_in;
             const int outer = min(out, end_out - 1) * found.row_out;
 #pragma unroll
             for (int k = 0; k < BAND; ++k) {
@@ -152,7 +155,7 @@ extern "C" __global__ void __launch_bounds__(LANES* U_WARPS* VIEW_WARPS, 1) voxe
     if (!works) return;
 #pragma unroll
     for (int i = 0; i < TILE; ++i) {
-        const int u = course.turn < 0 ? u0 + TILE - 1 - i : u0 + i;
+        const int u = traversal.direction < 0 ? u0 + TILE - 1 - i : u0 + i;
         if (u < n_u) store_row(stack + ((long long)t * n_u + u) * n_y, sum[i], n_y);
     }
 }
