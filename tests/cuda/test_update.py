@@ -13,16 +13,20 @@ from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.methods.octree.cuda.field import FieldOnDevice, hyper_rows
-from tomokit.methods.octree.cuda.level import LevelOnDevice, mask_sums
-from tomokit.methods.octree.cuda.partition import split
-from tomokit.methods.octree.cuda.penalties import PenaltiesOnDevice
+from tomokit.methods.octree.cuda.level import LevelOnDevice
+from tomokit.methods.octree.cuda.penalties import PenaltiesOnGpu
+from tomokit.methods.octree.epoch_plan import EpochPlan
+from tomokit.methods.octree.host_engine import HostEngine
 from tomokit.methods.octree.leaf_field import LeafField
-from tomokit.methods.octree.level import Level
-from tomokit.methods.octree.penalties import Penalties, Weighted
+from tomokit.methods.octree.penalties import WeightedRegularizer
+from tomokit.methods.octree.pyramid_level import PyramidLevel
+from tomokit.methods.pausing import EpochProgress
 from tomokit.octree import Forest
+from tomokit.octree.partition import split
 from tomokit.optimizers.block import BlockOptimizer
 from tomokit.optimizers.rules import Adam, AdamOptions, Rmsprop, RmspropOptions, Sgd, SgdOptions
 from tomokit.regularizers.boundary import Boundary, BoundaryOptions
+from tomokit.regularizers.cuda.interface import StepOnGpu
 from tomokit.regularizers.tv import TotalVariation, TotalVariationOptions
 
 pytestmark = needs_compiler
@@ -50,7 +54,7 @@ def problem(seed: int = 3) -> Problem:
 
 def both(
     forest: Forest,
-    regularizers: list[Weighted],
+    regularizers: list[WeightedRegularizer],
     optimizer: BlockOptimizer = SGD,
     steps: int = 1,
     activation: str = "squareplus",
@@ -66,39 +70,35 @@ def both(
         given = Problem(given.projections, np.zeros_like(given.mask), given.geometry, given.thickness_px)
     fields, terms = [], []
     cpu, device = LeafField(forest, start.copy(), activation, optimizer), CpuDevice(7)
-    level = Level(given, 1, given.geometry.kappa)
-    penalties = Penalties(regularizers)
-    if penalties.needs_sides:
-        cpu.keep_sides()
-    inside = np.ones(forest.n_leaves, bool)
+    level = PyramidLevel(given, 1, given.geometry.kappa)
+    inside, views = np.ones(forest.n_leaves, bool), np.array([2, 0])
+    engine = HostEngine(cpu)
     for step in range(steps):
-        penalty_gradients = penalties.evaluate(cpu, inside, np.random.default_rng(0), step)
-        squares, weight, tv = level.step(cpu, np.array([2, 0]), penalty_gradients, 0.5)
-    last = {"squares": squares, "weight": weight, "tv": tv, **penalty_gradients.terms}
+        rng = np.random.default_rng(0)
+        engine.begin(EpochPlan(level, regularizers, inside, [views], 1, step, 0.5, rng, EpochProgress()))
+        engine.step(0)
+    progress = engine.progress()
     fields.append(cpu)
-    terms.append(last)
+    terms.append({"squares": progress.squares, "weight": progress.weight, **progress.terms})
 
     host = LeafField(forest, start.copy(), activation, optimizer)
     (partition,) = split(forest, 1)
     field = FieldOnDevice(DeviceBuffers(device, forest.n, [forest.n_leaves], host.state), host, optimizer, partition)
-    on_device = PenaltiesOnDevice(field, regularizers, forest, None)
-    plain = Level(given, 1, given.geometry.kappa)
-    there = LevelOnDevice(device, plain, partition, mask_sums(plain))
-    put = device.xp.asarray
+    on_device = PenaltiesOnGpu(field, regularizers, forest, inside, {}, 0)
+    there = LevelOnDevice(device, PyramidLevel(given, 1, given.geometry.kappa), partition)
+    put, names = device.xp.asarray, [weighted.name for weighted in regularizers]
     hyper = put(hyper_rows(optimizer, 0.5, 1, steps))
-    views = np.array([2, 0])
     for step in range(steps):
-        totals = put(np.zeros(2 + len(on_device.names)))
-        penalty_gradients = on_device.evaluate(step, totals, 2)
-        seen = there.forward(field, put(views.astype(np.int32)), views)
-        there.update(field, seen, seen.partial, penalty_gradients, hyper[step], totals)
-        if penalty_gradients.tv_step is not None:
-            on_device.add_variation(totals, on_device.variation_slot(2))
+        told = StepOnGpu(step, put(np.zeros(2 + len(names))), None, None)
+        gradients = on_device.evaluate(told, 2)
+        forward = there.forward(field, put(views.astype(np.int32)), views)
+        there.update(field, forward, forward.partial, gradients, hyper[step], told.totals)
+        on_device.finish(told, 2)
     field.fetch(host)
     there.fetch_offsets()
     np.testing.assert_allclose(there.level.offsets, level.offsets, atol=1e-6)
     fields.append(host)
-    terms.append(dict(zip(["squares", "weight", *on_device.names], device.to_host(totals), strict=True)))
+    terms.append(dict(zip(["squares", "weight", *names], device.to_host(told.totals), strict=True)))
     return fields[0], fields[1], terms[0], terms[1]
 
 
@@ -132,7 +132,7 @@ def test_the_gradient_of_the_data_term(n: int, forest: Callable[[int], Forest]) 
 @pytest.mark.parametrize("measure", ["leaf", "volume"])
 def test_total_variation(variant: str, measure: str) -> None:
     options = TotalVariationOptions(variant=variant, measure=measure)
-    regularizers = [Weighted(TotalVariation(options), options, 0.7)]
+    regularizers = [WeightedRegularizer(TotalVariation(options), options, 0.7)]
     cpu, device, terms, found = both(two_level_forest(5), regularizers, data=False)
     close(_change(device, cpu), _change(cpu, cpu), 1e-4)
     np.testing.assert_allclose(found["tv"], terms["tv"], rtol=1e-5)
@@ -142,14 +142,14 @@ def test_total_variation(variant: str, measure: str) -> None:
 @pytest.mark.parametrize("forest", [two_level_forest, jumping_forest])
 def test_boundary_consistency(n: int, forest: Callable[[int], Forest]) -> None:
     options = BoundaryOptions()
-    cpu, device, terms, found = both(forest(n), [Weighted(Boundary(options), options, 5.0)], data=False)
+    cpu, device, terms, found = both(forest(n), [WeightedRegularizer(Boundary(options), options, 5.0)], data=False)
     close(_change(device, cpu), _change(cpu, cpu), 1e-4)
     np.testing.assert_allclose(found["boundary"], terms["boundary"], rtol=1e-5)
 
 
 def test_penalties_on_raw_values() -> None:
     tv, sides = TotalVariationOptions(space="raw"), BoundaryOptions(space="raw")
-    regularizers = [Weighted(TotalVariation(tv), tv, 0.7), Weighted(Boundary(sides), sides, 3.0)]
+    regularizers = [WeightedRegularizer(TotalVariation(tv), tv, 0.7), WeightedRegularizer(Boundary(sides), sides, 3.0)]
     for chosen in (regularizers, regularizers[::-1]):
         cpu, device, terms, found = both(jumping_forest(5), chosen, data=False)
         close(_change(device, cpu), _change(cpu, cpu), 1e-4)
@@ -169,7 +169,10 @@ def test_penalties_on_raw_values() -> None:
 )
 def test_steps_of_everything(optimizer: BlockOptimizer, activation: str) -> None:
     tv, sides = TotalVariationOptions(every=2), BoundaryOptions()
-    regularizers = [Weighted(TotalVariation(tv), tv, 0.05), Weighted(Boundary(sides), sides, 0.05)]
+    regularizers = [
+        WeightedRegularizer(TotalVariation(tv), tv, 0.05),
+        WeightedRegularizer(Boundary(sides), sides, 0.05),
+    ]
     cpu, device, terms, found = both(two_level_forest(5), regularizers, optimizer, 3, activation)
     close(_change(device, cpu), _change(cpu, cpu), 2e-4)
     np.testing.assert_allclose(device.density, cpu.density, rtol=2e-4, atol=2e-5)
