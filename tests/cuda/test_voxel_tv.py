@@ -15,6 +15,8 @@ from tomokit.data.problem import Problem
 from tomokit.gpu.device import use_devices
 from tomokit.methods.voxels.cuda import cosine
 from tomokit.methods.voxels.cuda.cosine import cosine_bytes, cosine_transform, has_cosine
+from tomokit.methods.voxels.cuda.tv import TvEngineOnDevice
+from tomokit.methods.voxels.host_engine import TvEngineOnHost
 from tomokit.methods.voxels.tv import Tv, TvOptions, TvRun
 from tomokit.projector import DenseProjector
 
@@ -36,10 +38,10 @@ def state_of(run: TvRun) -> dict[str, np.ndarray]:
     """Random arrays that meet what the run's own meet: duals in their bounds, zero where they cannot be else."""
     rng = np.random.default_rng(2)
     arrays = {key: rng.normal(0, 0.1, array.shape).astype(array.dtype) for key, array in run.arrays().items()}
-    arrays["gradient_dual"] = 0.3 * dual_field(run.density.shape, 3)
+    arrays["gradient_dual"] = 0.3 * dual_field(run.projection_density.shape, 3)
     arrays["nonnegativity_dual"] = -np.abs(arrays["nonnegativity_dual"])
-    if run.mask is not None:
-        arrays["data_dual"] *= run.mask
+    if run.data_term.mask is not None:
+        arrays["data_dual"] *= run.data_term.mask
     return arrays
 
 
@@ -64,10 +66,10 @@ def iteration(run: TvRun, kept: dict[str, np.ndarray]) -> dict[str, Any]:
     y = share * v
     uphill = exact.T(y)
     if options.nonnegative:
-        r = np.minimum(0, r + run._dual_step * e)
+        r = np.minimum(0, r + run._dual_rate * e)
         uphill += r
     if run.weight > 0:
-        q = q + run._dual_step / run.weight * gradient(e)
+        q = q + run._dual_rate / run.weight * gradient(e)
         q /= np.maximum(1, np.sqrt((q**2).sum(axis=0)))
         uphill -= run.weight * divergence(q)
     made = run._precondition
@@ -105,7 +107,7 @@ def test_an_iteration_is_its_formulas(
 ) -> None:
     with use_devices([CpuDevice(4, is_strict=True)]):
         run = Tv().start(problem(shape, masked, exposed), TvOptions(**({"weight": 0.02, "margin": 0.1} | options)))
-        assert run._steps is not None
+        assert isinstance(run._engine, TvEngineOnDevice)
         assert not run.resolved_parameters()["in_slabs"]
         kept = state_of(run)
         run.restore(0, kept)
@@ -153,7 +155,7 @@ def test_where_it_cannot_be_transformed_the_host_iterates(monkeypatch: pytest.Mo
     given, options = problem((6, 13, 11), "zeros", True), TvOptions(epochs=2)
     with use_devices([device]):
         found = Tv().start(given, options)
-        assert found._steps is None
+        assert isinstance(found._engine, TvEngineOnHost)
         assert found.resolved_parameters()["in_slabs"]
         expected = Tv().start(replace(given, backend="cpu"), options)
         for run in (found, expected):

@@ -38,7 +38,7 @@ class WbpRun(VoxelRun):
 
         from tomokit.methods.voxels import ramp
 
-        geometry, options = self.problem.geometry, self.options
+        geometry, options, mask = self.problem.geometry, self.options, self.data_term.mask
         n = next_fast_len(2 * geometry.n_u, real=True)
         weights = ramp.angular_weights(geometry.tilt_rad)
         path_px = self.problem.thickness_px / float(np.maximum(np.cos(geometry.tilt_rad), 0.1).mean())
@@ -47,14 +47,14 @@ class WbpRun(VoxelRun):
         )
         stack = np.zeros(self.operator.stack_shape, self.operator.dtype)
         for view, image in enumerate(stack):
-            image[...] = self.residual(image.copy(), view)
-            if self.mask is not None:
-                image[...] = ramp.fill_masked(image, self.mask[view])
+            image[...] = self.data_term.residual(image.copy(), view)
+            if mask is not None:
+                image[...] = ramp.fill_masked(image, mask[view])
         ramp.filter_views(stack, ramp.ramp(n) * window, n, get_num_threads())
         stack *= weights[:, None, None].astype(stack.dtype)
-        self.density[...] = self.operator.T(stack)
+        self.projection_density[...] = self.operator.T(stack)
         self.epoch = 1
-        _, loss = self.residuals(self.density)
+        _, loss = self.residuals(self.projection_density)
         return {"loss": loss, "data": loss}
 
 
