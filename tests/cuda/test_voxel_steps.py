@@ -1,4 +1,4 @@
-"""The iterative dense methods whose steps are taken on the tests' device, against the CPU's."""
+"""The iterative voxel methods whose steps are taken on the tests' device, against the CPU's."""
 
 from __future__ import annotations
 

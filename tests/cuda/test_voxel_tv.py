@@ -23,7 +23,7 @@ from tomokit.projector import DenseProjector
 SHAPES = [(5, 4, 7), (1, 6, 9), (6, 1, 1), (1, 1, 1), (16, 9, 12)]
 
 
-def problem(shape: tuple[int, int, int], masked: str, exposed: bool) -> Problem:
+def problem(shape: tuple[int, int, int], masked: str, fit_offsets: bool) -> Problem:
     """Voxels ``(z, y, x)``; a mask of weights with one view that has none."""
     made = small_problem("cuda", shape)
     mask = made.mask
@@ -31,7 +31,7 @@ def problem(shape: tuple[int, int, int], masked: str, exposed: bool) -> Problem:
     if masked == "weights":
         mask = mask * np.random.default_rng(1).choice(np.float32([0, 0.25, 0.5, 1]), mask.shape)
         mask[2] = 0
-    return replace(made, mask=None if masked == "none" else mask, fit_offsets=exposed)
+    return replace(made, mask=None if masked == "none" else mask, fit_offsets=fit_offsets)
 
 
 def state_of(run: TvRun) -> dict[str, np.ndarray]:
@@ -91,9 +91,13 @@ def close(found: np.ndarray, wanted: np.ndarray) -> bool:
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("shape", "masked", "exposed", "options"),
+    ("shape", "masked", "fit_offsets", "options"),
     [
-        *(((6, 13, 11), masked, exposed, {}) for masked in ("none", "zeros", "weights") for exposed in (False, True)),
+        *(
+            ((6, 13, 11), masked, fit_offsets, {})
+            for masked in ("none", "zeros", "weights")
+            for fit_offsets in (False, True)
+        ),
         ((6, 13, 11), "weights", True, {"nonnegative": False}),
         ((6, 13, 11), "weights", True, {"weight": 0.0}),
         ((6, 13, 11), "zeros", True, {"weight": 0.0, "nonnegative": False}),
@@ -103,10 +107,10 @@ def close(found: np.ndarray, wanted: np.ndarray) -> bool:
     ],
 )
 def test_an_iteration_is_its_formulas(
-    shape: tuple[int, int, int], masked: str, exposed: bool, options: dict[str, Any]
+    shape: tuple[int, int, int], masked: str, fit_offsets: bool, options: dict[str, Any]
 ) -> None:
     with use_devices([CpuDevice(4, is_strict=True)]):
-        run = Tv().start(problem(shape, masked, exposed), TvOptions(**({"weight": 0.02, "margin": 0.1} | options)))
+        run = Tv().start(problem(shape, masked, fit_offsets), TvOptions(**({"weight": 0.02, "margin": 0.1} | options)))
         assert isinstance(run._engine, TvEngineOnDevice)
         assert not run.resolved_parameters()["in_slabs"]
         kept = state_of(run)
@@ -124,7 +128,7 @@ def test_an_iteration_is_its_formulas(
 def test_the_transform_is_scipys_in_slabs_of_any_size(
     shape: tuple[int, int, int], slab: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cosine, "_SLAB", slab)
+    monkeypatch.setattr(cosine, "_SLAB_VOXELS", slab)
     device = CpuDevice(is_strict=True)
     given = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     with device:

@@ -10,9 +10,11 @@ from tomokit.projector import DenseProjector
 
 
 @pytest.mark.parametrize("relaxation", [0.5, 1.0, 1.9])
-@pytest.mark.parametrize(("masked", "exposed", "nonnegative"), [(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 0), (0, 0, 0)])
-def test_the_data_term_falls_with_every_iteration(relaxation, masked, exposed, nonnegative, specimen, mask, start):
-    problem = specimen.varied(mask=mask if masked else None, fit_offsets=bool(exposed))
+@pytest.mark.parametrize(
+    ("masked", "fit_offsets", "nonnegative"), [(0, 0, 1), (1, 0, 1), (0, 1, 1), (1, 1, 0), (0, 0, 0)]
+)
+def test_the_data_term_falls_with_every_iteration(relaxation, masked, fit_offsets, nonnegative, specimen, mask, start):
+    problem = specimen.varied(mask=mask if masked else None, fit_offsets=bool(fit_offsets))
     run = start("sirt", problem, relaxation=relaxation, nonnegative=bool(nonnegative), epochs=25)
     losses = [run.advance()["data"] for _ in range(25)]
     assert (np.diff(losses) < 0).all()
@@ -20,12 +22,12 @@ def test_the_data_term_falls_with_every_iteration(relaxation, masked, exposed, n
 
 
 @pytest.mark.parametrize("name", ["sirt", "sart"])
-@pytest.mark.parametrize("exposed", [False, True])
-def test_the_solution_stays(name, exposed, specimen, mask, start):
+@pytest.mark.parametrize("fit_offsets", [False, True])
+def test_the_solution_stays(name, fit_offsets, specimen, mask, start):
     density = specimen.truth * np.float32(specimen.problem.geometry.kappa)
-    added = np.linspace(0, 0.01, 31).astype(np.float32) if exposed else np.zeros(31, np.float32)
+    added = np.linspace(0, 0.01, 31).astype(np.float32) if fit_offsets else np.zeros(31, np.float32)
     exact = DenseProjector(specimen.problem.geometry, specimen.problem.thickness_px)(density) + added[:, None, None]
-    run = start(name, specimen.varied(projections=exact, mask=mask, fit_offsets=exposed), margin=0.0, epochs=3)
+    run = start(name, specimen.varied(projections=exact, mask=mask, fit_offsets=fit_offsets), margin=0.0, epochs=3)
     run.projection_density[...] = density
     for _ in range(3):
         assert run.advance()["data"] < 1e-15

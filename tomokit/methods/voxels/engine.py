@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from tomokit.methods.voxels.data_term import DataTerm
 
 if TYPE_CHECKING:
     from tomokit.methods.voxels.preconditioner import CosinePreconditioner
+
+HostArrays = Mapping[str, NDArray[np.floating]]
+"""The run's arrays on the host by their names in a state; they stay the same objects while it runs."""
 
 
 class Engine(Protocol):
@@ -175,7 +178,7 @@ class EngineOnHost:
         return {"in_slabs": True} if self._in_slabs else {}
 
 
-def choose_step_engine(data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights) -> StepEngine:
+def choose_step_engine(data: DataTerm, arrays: HostArrays, weights: StepWeights) -> StepEngine:
     """Choose where SIRT or SART takes its steps: on the first GPU if the run fits there, else on the host.
 
     Parameters
@@ -202,9 +205,7 @@ def choose_step_engine(data: DataTerm, arrays: Mapping[str, NDArray[Any]], weigh
     return StepEngineOnHost(data, arrays, weights)
 
 
-def choose_denoising_engine(
-    data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights
-) -> DenoisingEngine:
+def choose_denoising_engine(data: DataTerm, arrays: HostArrays, weights: StepWeights) -> DenoisingEngine:
     """Choose where SART+TV takes its steps and denoises: a GPU that has room for the steps alone may only step.
 
     Parameters
@@ -231,9 +232,7 @@ def choose_denoising_engine(
     return DenoisingEngineOnHost(data, arrays, weights)
 
 
-def choose_tv_engine(
-    data: DataTerm, arrays: Mapping[str, NDArray[Any]], precondition: CosinePreconditioner
-) -> TvEngine:
+def choose_tv_engine(data: DataTerm, arrays: HostArrays, precondition: CosinePreconditioner) -> TvEngine:
     """Choose where converged total variation iterates: on the first GPU if it has room and cuFFT, else on the host.
 
     Parameters

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.methods.voxels.data_term import DataTerm
-from tomokit.methods.voxels.engine import EngineOnHost, StepWeights
+from tomokit.methods.voxels.engine import EngineOnHost, HostArrays, StepWeights
 from tomokit.methods.voxels.preconditioner import CosinePreconditioner
 from tomokit.methods.voxels.total_variation import add_divergence, dual_step, proximal, total_variation
 from tomokit.methods.voxels.updates import add_scaled, extrapolate, step, step_nonnegativity_dual
@@ -26,7 +23,7 @@ class StepEngineOnHost(EngineOnHost):
     weights : StepWeights
     """
 
-    def __init__(self, data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights) -> None:
+    def __init__(self, data: DataTerm, arrays: HostArrays, weights: StepWeights) -> None:
         super().__init__(data.problem.backend)
         self._data, self._weights = data, weights
         self._density: NDArray[np.floating] = arrays["density"]
@@ -66,7 +63,7 @@ class DenoisingEngineOnHost(StepEngineOnHost):
     weights : StepWeights
     """
 
-    def __init__(self, data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights) -> None:
+    def __init__(self, data: DataTerm, arrays: HostArrays, weights: StepWeights) -> None:
         super().__init__(data, arrays, weights)
         self._dual: NDArray[np.floating] = arrays["dual"]
 
@@ -109,7 +106,7 @@ class TvEngineOnHost(EngineOnHost):
     precondition : CosinePreconditioner
     """
 
-    def __init__(self, data: DataTerm, arrays: Mapping[str, NDArray[Any]], precondition: CosinePreconditioner) -> None:
+    def __init__(self, data: DataTerm, arrays: HostArrays, precondition: CosinePreconditioner) -> None:
         super().__init__(data.problem.backend)
         self._data, self._precondition = data, precondition
         self._density: NDArray[np.floating] = arrays["density"]

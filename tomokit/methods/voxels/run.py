@@ -123,7 +123,7 @@ class VoxelRun:
         """
         return {"margin_px": self._margin_px, **self._engine.resolved_parameters()}
 
-    def _host_arrays(self) -> dict[str, NDArray[Any]]:
+    def _host_arrays(self) -> dict[str, NDArray[np.floating]]:
         """The arrays that the engine works on, as they lie on the host, by their names in a state."""
         return {"density": self.projection_density, "offsets": self.data_term.offsets}
 

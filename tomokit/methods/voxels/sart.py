@@ -1,4 +1,4 @@
-"""SART: one view at a time, each pulling the density towards itself.
+"""SART: algebraic reconstruction that steps by one view at a time.
 
 ``d <- d + omega A_t^T [m (p_t - A_t d - b_t) / A_t 1]`` for the views in turn (Andersen and Kak, Ultrasonic Imaging 6,
 81, 1984). A voxel's weights in one view sum to one inside the detector, so the column normalization is one.
@@ -24,12 +24,17 @@ from tomokit.plugin.options import option
 
 @dataclass(frozen=True)
 class SartOptions:
-    """Options of :class:`Sart`."""
+    """Options of the method :class:`Sart`."""
 
-    epochs: int = option(10, "Sweeps over all views.", minimum=1)
-    relaxation: float = option(0.3, "Step omega of every view.", minimum=1e-6, maximum=1.999)
-    decay: float = option(0.9, "Factor on the step after every sweep.", minimum=0.01, maximum=1.0)
-    nonnegative: bool = option(True, "Set negative densities to zero after every view.")
+    epochs: int = option(10, "Sweeps, each of which uses all views once, one after the other.", minimum=1)
+    relaxation: float = option(
+        0.3,
+        "Factor on the step of every view; smaller ones converge more slowly and fit less noise.",
+        minimum=1e-6,
+        maximum=1.999,
+    )
+    decay: float = option(0.9, "Factor on the length of steps from one sweep to the next.", minimum=0.01, maximum=1.0)
+    nonnegative: bool = option(True, "Set negative densities to zero after the step of every view.")
     margin: float | None = margin_option()
 
 
@@ -121,7 +126,7 @@ class SartRun(VoxelRun):
 
 
 class Sart:
-    """Simultaneous algebraic reconstruction, one view at a time."""
+    """Simultaneous algebraic reconstruction, one view at a time (see :class:`Method`)."""
 
     name: ClassVar[str] = "sart"
     summary: ClassVar[str] = "algebraic reconstruction, one view at a time"
@@ -132,7 +137,7 @@ class Sart:
         return SartRun(problem, options)
 
     def cuda_unsupported_reason(self, options: SartOptions) -> None:
-        """Projections and their transpose have kernels there."""
+        """None: every option runs on a GPU (see :class:`Method`)."""
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartOptions) -> int:
         """Density and direction; ray weights, twice where views are shifted along y (see :class:`Method`)."""

@@ -22,13 +22,24 @@ from tomokit.plugin.options import option
 
 @dataclass(frozen=True)
 class SartTvOptions(SartOptions):
-    """Options of :class:`SartTv`."""
+    """Options of the method :class:`SartTv`."""
 
-    epochs: int = option(20, "Sweeps over all views, each followed by a denoising.", minimum=1)
-    relaxation: float = option(0.1, "Step omega of every view.", minimum=1e-6, maximum=1.999)
-    decay: float = option(0.97, "Factor on step and denoising after every sweep.", minimum=0.01, maximum=1.0)
-    weight: float | None = option(None, "Weight of the denoising, in density; none given: by the noise.", minimum=0.0)
-    strength: float = option(0.5, "Denoising relative to the noise, where no weight is given.", minimum=0.0)
+    epochs: int = option(20, "Sweeps over all views, each followed by total-variation denoising.", minimum=1)
+    relaxation: float = option(
+        0.1,
+        "Factor on the step of every view; smaller ones converge more slowly and fit less noise.",
+        minimum=1e-6,
+        maximum=1.999,
+    )
+    decay: float = option(0.97, "Factor on steps and denoising from one sweep to the next.", minimum=0.01, maximum=1.0)
+    weight: float | None = option(
+        None,
+        "Weight of the first denoising, in units of projection per pixel; none given: strength times the noise.",
+        minimum=0.0,
+    )
+    strength: float = option(
+        0.5, "Denoising relative to the noise of the projections, where no weight is given.", minimum=0.0
+    )
     inner: int = option(20, "Iterations of the denoising after each sweep.", minimum=1)
 
 
@@ -84,12 +95,12 @@ class SartTvRun(SartRun):
         """
         return super().resolved_parameters() | {"weight": float(self.weight)}
 
-    def _host_arrays(self) -> dict[str, NDArray[Any]]:
+    def _host_arrays(self) -> dict[str, NDArray[np.floating]]:
         return {**super()._host_arrays(), "dual": self._dual}
 
 
 class SartTv:
-    """SART alternating with total-variation denoising."""
+    """Sweeps of SART that alternate with total-variation denoising (see :class:`Method`)."""
 
     name: ClassVar[str] = "sart-tv"
     summary: ClassVar[str] = "SART sweeps alternating with total-variation denoising, the publication's baseline"
@@ -100,7 +111,7 @@ class SartTv:
         return SartTvRun(problem, options)
 
     def cuda_unsupported_reason(self, options: SartTvOptions) -> None:
-        """Sweeps and denoising run there, or projections and their transpose where they do not fit."""
+        """None: every option runs on a GPU (see :class:`Method`)."""
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartTvOptions) -> int:
         """Density, direction and dual; ray weights (see :class:`Method`)."""

@@ -21,10 +21,15 @@ from tomokit.plugin.options import option
 
 @dataclass(frozen=True)
 class SirtOptions:
-    """Options of :class:`Sirt`."""
+    """Options of the method :class:`Sirt`."""
 
-    epochs: int = option(30, "Iterations over all views.", minimum=1)
-    relaxation: float = option(1.0, "Step omega; the iteration converges below 2.", minimum=1e-6, maximum=1.999)
+    epochs: int = option(30, "Iterations, each of which uses all views once.", minimum=1)
+    relaxation: float = option(
+        1.0,
+        "Factor on every step; smaller ones converge more slowly, and from 2 on none does.",
+        minimum=1e-6,
+        maximum=1.999,
+    )
     nonnegative: bool = option(True, "Set negative densities to zero after every step.")
     margin: float | None = margin_option()
 
@@ -71,7 +76,7 @@ class SirtRun(VoxelRun):
 
 
 class Sirt:
-    """Simultaneous iterative reconstruction."""
+    """Simultaneous iterative reconstruction with row and column normalization (see :class:`Method`)."""
 
     name: ClassVar[str] = "sirt"
     summary: ClassVar[str] = "simultaneous iterative reconstruction, row and column normalized"
@@ -82,8 +87,8 @@ class Sirt:
         return SirtRun(problem, options)
 
     def cuda_unsupported_reason(self, options: SirtOptions) -> None:
-        """Projections and their transpose have kernels there."""
+        """None: every option runs on a GPU (see :class:`Method`)."""
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: SirtOptions) -> int:
-        """Density, weights and direction; rays, residuals (see :class:`Method`)."""
+        """Density, voxel weights and direction; ray weights and residuals (see :class:`Method`)."""
         return voxel_bytes(problem_shape, options.margin, volumes=3, stacks=3)

@@ -1,7 +1,8 @@
 """Converged total-variation reconstruction by a preconditioned primal-dual method.
 
 Minimizes ``1/2 sum m (A d + b - p)^2 + weight TV(d)`` over ``d >= 0`` and the offsets b, as the saddle point of
-Chambolle and Pock (J. Math. Imaging Vis. 40, 120, 2011) with one dual for each of the data, the gradient and the sign:
+Chambolle and Pock (J. Math. Imaging Vis. 40, 120, 2011) with one dual for each of the data, the gradient and
+non-negativity:
 
     y <- m (y + A e - p - b) / (m + 1),     b such that sum y = 0 in each view (or b = 0)
     q <- project(q + (g / weight) grad e) onto |q| <= 1
@@ -31,11 +32,15 @@ from tomokit.plugin.options import option
 
 @dataclass(frozen=True)
 class TvOptions:
-    """Options of :class:`Tv`."""
+    """Options of the method :class:`Tv`."""
 
-    epochs: int = option(80, "Iterations over all views.", minimum=1)
-    weight: float | None = option(None, "Weight of total variation; none given: strength times the noise.", minimum=0.0)
-    strength: float = option(0.65, "Total variation relative to the noise, where no weight is given.", minimum=0.0)
+    epochs: int = option(80, "Iterations, each of which uses all views once.", minimum=1)
+    weight: float | None = option(
+        None, "Weight of total variation against the data; none given: strength times the noise.", minimum=0.0
+    )
+    strength: float = option(
+        0.65, "Smoothing relative to the noise of the projections, where no weight is given.", minimum=0.0
+    )
     balance: float = option(10.0, "Step of the gradient's dual; changes the speed, not the result.", minimum=1e-3)
     nonnegative: bool = option(True, "Constrain densities to be non-negative.")
     margin: float | None = margin_option()
@@ -114,7 +119,7 @@ class TvRun(VoxelRun):
         """
         return super().resolved_parameters() | {"weight": float(self.weight)}
 
-    def _host_arrays(self) -> dict[str, NDArray[Any]]:
+    def _host_arrays(self) -> dict[str, NDArray[np.floating]]:
         """Density and offsets, the point ahead and the three duals."""
         return {
             **super()._host_arrays(),
@@ -126,7 +131,7 @@ class TvRun(VoxelRun):
 
 
 class Tv:
-    """Converged total-variation reconstruction."""
+    """Converged total-variation reconstruction by a primal-dual method (see :class:`Method`)."""
 
     name: ClassVar[str] = "tv"
     summary: ClassVar[str] = "total-variation reconstruction, converged by a preconditioned primal-dual method"
@@ -137,7 +142,7 @@ class Tv:
         return TvRun(problem, options)
 
     def cuda_unsupported_reason(self, options: TvOptions) -> None:
-        """All of an iteration runs there, or projections and their transpose where it does not fit."""
+        """None: every option runs on a GPU (see :class:`Method`)."""
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: TvOptions) -> int:
         """Density, point ahead, four duals and two at work; data dual and residuals (see :class:`Method`)."""

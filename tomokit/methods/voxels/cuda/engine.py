@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from tomokit.data.problem import Problem
 from tomokit.gpu.device import Device, devices
 from tomokit.gpu.mirrored_arrays import MirroredArrays
+from tomokit.methods.voxels.engine import HostArrays
 
 _USABLE_FRACTION = 0.9  # of the free memory, since the memory pool rounds sizes up
 _MOST_BLOCKS = 65535  # of a launch's grid along y and along z
@@ -26,7 +23,7 @@ class EngineOnDevice:
         The run's arrays on the host by name. They stay the same objects: what is fetched is written into them.
     """
 
-    def __init__(self, device: Device, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, device: Device, arrays: HostArrays) -> None:
         self.device = device
         self._mirrored = MirroredArrays(device, arrays)
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from numpy.typing import NDArray
-
 from tomokit.gpu.arrays import DeviceArray
 from tomokit.gpu.device import Device, sent
 from tomokit.methods.voxels.cuda.data_term import STEPS_SOURCE, DataTermOnDevice, flat_launch
 from tomokit.methods.voxels.cuda.engine import EngineOnDevice, device_with_room
 from tomokit.methods.voxels.cuda.total_variation import VariationOnDevice
 from tomokit.methods.voxels.data_term import DataTerm
-from tomokit.methods.voxels.engine import DenoisingEngine, StepEngine, StepWeights
+from tomokit.methods.voxels.engine import DenoisingEngine, HostArrays, StepEngine, StepWeights
 
 _STEP_VOLUMES = 2  # density and direction
 _DENOISING_VOLUMES = 5  # density, direction or the denoised density, and the dual of three components
@@ -31,9 +26,7 @@ class StepEngineOnDevice(EngineOnDevice):
     weights : StepWeights
     """
 
-    def __init__(
-        self, device: Device, data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights
-    ) -> None:
+    def __init__(self, device: Device, data: DataTerm, arrays: HostArrays, weights: StepWeights) -> None:
         super().__init__(device, arrays)
         self._data = DataTermOnDevice(self._mirrored, data, weights.groups)
         with device:
@@ -83,9 +76,7 @@ class DenoisingEngineOnDevice(StepEngineOnDevice):
     weights : StepWeights
     """
 
-    def __init__(
-        self, device: Device, data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights
-    ) -> None:
+    def __init__(self, device: Device, data: DataTerm, arrays: HostArrays, weights: StepWeights) -> None:
         super().__init__(device, data, arrays, weights)
         self._variation = VariationOnDevice(device)
 
@@ -109,9 +100,7 @@ class HostDenoisingEngine(StepEngineOnDevice):
     weights : StepWeights
     """
 
-    def __init__(
-        self, device: Device, data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights
-    ) -> None:
+    def __init__(self, device: Device, data: DataTerm, arrays: HostArrays, weights: StepWeights) -> None:
         super().__init__(device, data, arrays, weights)
         self._host_density, self._host_dual = arrays["density"], arrays["dual"]
 
@@ -124,9 +113,7 @@ class HostDenoisingEngine(StepEngineOnDevice):
         self._mirrored.forget("density")
 
 
-def step_engine_on_device(
-    data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights
-) -> StepEngine | None:
+def step_engine_on_device(data: DataTerm, arrays: HostArrays, weights: StepWeights) -> StepEngine | None:
     """Steps of SIRT or SART on the first device, if it has room for them.
 
     Parameters
@@ -146,9 +133,7 @@ def step_engine_on_device(
     return None if device is None else StepEngineOnDevice(device, data, arrays, weights)
 
 
-def denoising_engine_on_device(
-    data: DataTerm, arrays: Mapping[str, NDArray[Any]], weights: StepWeights
-) -> DenoisingEngine | None:
+def denoising_engine_on_device(data: DataTerm, arrays: HostArrays, weights: StepWeights) -> DenoisingEngine | None:
     """Steps of SART on the first device, if it has room for them, and the denoising too if it has room for that.
 
     Parameters

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from tomokit.methods.voxels.cuda.data_term import DataTermOnDevice, flat_launch
 from tomokit.methods.voxels.cuda.engine import EngineOnDevice, device_with_room
 from tomokit.methods.voxels.cuda.total_variation import VariationOnDevice, voxel_launch
 from tomokit.methods.voxels.data_term import DataTerm
+from tomokit.methods.voxels.engine import HostArrays
 
 if TYPE_CHECKING:
     from tomokit.methods.voxels.preconditioner import CosinePreconditioner
@@ -42,7 +42,7 @@ class TvEngineOnDevice(EngineOnDevice):
         self,
         device: Device,
         data: DataTerm,
-        arrays: Mapping[str, NDArray[Any]],
+        arrays: HostArrays,
         precondition: CosinePreconditioner,
     ) -> None:
         super().__init__(device, arrays)
@@ -91,18 +91,17 @@ class TvEngineOnDevice(EngineOnDevice):
         data.add_squares(squares)
         if weighted_sums is not None:
             data.solve_offset(weighted_sums, self._proximal_weight_sums, self._dual_offsets)
-            self._kernels["tv_data_share"](grid, block, (dual, data.mask(0), self._dual_offsets, pixels))
+            self._kernels["tv_data_offset"](grid, block, (dual, data.mask(0), self._dual_offsets, pixels))
 
     def _precondition(self, volume: DeviceArray) -> None:
         """Multiply by ``M^-1``, in place."""
         cosine_transform(self.device, volume, inverse=False)
-        n_x, n_z, n_y = volume.shape
-        self._kernels["tv_divide"](*voxel_launch((n_x, n_z, n_y)), (volume, self._plane, self._line, n_z, n_y))
+        self._kernels["tv_divide"](*voxel_launch(volume.shape), (volume, self._plane, self._line, *volume.shape[1:]))
         cosine_transform(self.device, volume, inverse=True)
 
 
 def tv_engine_on_device(
-    data: DataTerm, arrays: Mapping[str, NDArray[Any]], precondition: CosinePreconditioner
+    data: DataTerm, arrays: HostArrays, precondition: CosinePreconditioner
 ) -> TvEngineOnDevice | None:
     """Iterations of total variation on the first device, if it has room for them and transforms cosines.
 
