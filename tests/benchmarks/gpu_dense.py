@@ -40,7 +40,7 @@ def dense_methods(device: Device, sizes: Sizes) -> Iterator[Row]:
                 for _ in range(options.epochs):
                     run.advance()
                 volumes.append(run.volume())
-        where = "on the device" if run._steps is not None else "in slabs"
+        where = "in slabs" if run.resolved_parameters()["in_slabs"] else "on the device"
         away = distance(volumes[1], volumes[0])
         yield Row(
             f"{name} {where}, {options.epochs} epochs, distance from the CPU", f"{away:.1e}", "1e-4", away <= 1e-4
@@ -79,7 +79,7 @@ def tv_times(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> Ite
     data = np.random.default_rng(1).random((n_views, edge, edge), np.float32)
     with use_devices([device]):
         run = Tv().start(Problem(data, None, geometry, edge, True, backend="cuda"), TvOptions(weight=0.1, margin=0.0))
-        where = "on the device" if run._steps is not None else "in slabs"
+        where = "in slabs" if run.resolved_parameters()["in_slabs"] else "on the device"
         yield _told(f"iteration of tv {where}, {edge}^3, {n_views} views", device, run.advance, floor, sizes)
 
 

@@ -17,14 +17,14 @@ N = int(np.prod(SHAPE))
 GEOMETRY = TiltGeometry(np.array([-60.0, -35, -10, 0, 15, 40, 60]), 6, 5)
 
 
-def tiny(exposed: bool, masked: str) -> Problem:
+def tiny(fit_offsets: bool, masked: str) -> Problem:
     """A box of density 1 in 6 x 4 x 5 voxels, noise, constants and a mask."""
     rng = np.random.default_rng(4)
     density = np.zeros(SHAPE)
     density[2:5, 1:3, 1:4] = 1
     density[0, 0, 0] = 0.5
     stack = DenseProjector(GEOMETRY, 4, backend="reference")(density) + rng.normal(0, 0.15, (7, 6, 5))
-    if exposed:
+    if fit_offsets:
         stack += rng.uniform(-1, 1, 7)[:, None, None]
     mask = None
     if masked:
@@ -32,7 +32,9 @@ def tiny(exposed: bool, masked: str) -> Problem:
         mask[3] = 0
         if masked == "weights":
             mask *= rng.choice([0.25, 0.5, 1.0], stack.shape)
-    return Problem(stack.astype(np.float32), None if mask is None else mask.astype(np.float32), GEOMETRY, 4, exposed)
+    return Problem(
+        stack.astype(np.float32), None if mask is None else mask.astype(np.float32), GEOMETRY, 4, fit_offsets
+    )
 
 
 @cache
@@ -98,7 +100,7 @@ def objective(problem: Problem, d: np.ndarray, tv_weight: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("nonnegative", "exposed", "masked"),
+    ("nonnegative", "fit_offsets", "masked"),
     [
         (True, False, ""),
         (False, False, ""),
@@ -110,8 +112,8 @@ def objective(problem: Problem, d: np.ndarray, tv_weight: float) -> float:
         (False, True, "weights"),
     ],
 )
-def test_it_is_the_minimum(nonnegative, exposed, masked, start):
-    problem, tv_weight = tiny(exposed, masked), 0.25
+def test_it_is_the_minimum(nonnegative, fit_offsets, masked, start):
+    problem, tv_weight = tiny(fit_offsets, masked), 0.25
     expected = solve(problem, tv_weight, nonnegative)
     run = start("tv", problem, epochs=400, weight=tv_weight, nonnegative=nonnegative, margin=0.0)
     for _ in range(400):
@@ -122,11 +124,11 @@ def test_it_is_the_minimum(nonnegative, exposed, masked, start):
     assert np.linalg.norm(found - expected) < 5e-3 * np.linalg.norm(expected)
     # Not the trivial answer; and the constraint, where there is one, is felt (offsets lift the background).
     assert np.ptp(expected) > 0.3
-    assert found.min() >= 0 if nonnegative else exposed or expected.min() < -1e-3
+    assert found.min() >= 0 if nonnegative else fit_offsets or expected.min() < -1e-3
     for seed in range(5):
         moved = found + 0.01 * np.random.default_rng(seed).normal(size=N)
         assert objective(problem, np.maximum(moved, 0) if nonnegative else moved, tv_weight) > least
-    if exposed:
+    if fit_offsets:
         a, data, weight, _ = system(problem)
         residual = (data - a[:, :N] @ expected).reshape(7, 30)
         weight = weight.reshape(7, 30)

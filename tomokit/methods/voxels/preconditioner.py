@@ -30,21 +30,21 @@ class CosinePreconditioner:
     Parameters
     ----------
     geometry : TiltGeometry
-        Views and detector width.
+        Views and detector width; the rows' shifts are ignored.
     shape : tuple of int
-        ``(n_x, n_z, n_y)`` of the volume.
+        ``(n_x, n_z, n_y)`` of the volume in voxels, margins included.
     gradient_weight, constant : float
-        g and c.
+        Weights of the squared gradient and of the identity, g and c.
     threads : int
         Threads of the cosine transform.
 
     Attributes
     ----------
     largest : float
-        Largest eigenvalue before it is scaled.
+        Largest eigenvalue of ``M^-1 (A^T A + g grad^T grad + c)`` before M is scaled by it.
     plane : ndarray of float32, shape (n_x, n_z)
     line : ndarray of float32, shape (n_y,)
-        M's eigenvalue of ``(k_x, k_z, k_y)`` is ``plane[k_x, k_z] + line[k_y]``.
+        The scaled M's eigenvalue of ``(k_x, k_z, k_y)`` is ``plane[k_x, k_z] + line[k_y]``.
     """
 
     def __init__(
@@ -59,8 +59,20 @@ class CosinePreconditioner:
         self.line = (gradient_weight * self.largest * _difference_spectrum(n_y)).astype(np.float32)
 
     def __call__(self, v: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Apply to a volume ``[x, z, y]``; returns a new one."""
+        """Multiply a volume by ``M^-1``.
+
+        Parameters
+        ----------
+        v : ndarray, shape (n_x, n_z, n_y)
+            Left as it is.
+
+        Returns
+        -------
+        ndarray, shape (n_x, n_z, n_y)
+            A new volume of the same type.
+        """
         spectrum = dctn(v, norm="ortho", workers=self._threads)
+        # A plane at a time, because the whole sum of both would be one more volume.
         for x in range(len(spectrum)):
             spectrum[x] /= self.plane[x][:, None] + self.line
         return idctn(spectrum, norm="ortho", workers=self._threads, overwrite_x=True)
@@ -76,6 +88,7 @@ def _data_spectrum(geometry: TiltGeometry, n_x: int, n_z: int) -> NDArray[np.flo
     flat = replace(geometry, n_v=PROBES, shift_v_px=np.zeros(geometry.n_views))
     projector = DenseProjector(flat, n_z, n_x)
     probe = np.random.default_rng(0).standard_normal(projector.volume_shape, np.float32)
+    # The expectation of a product of cosine coefficients of v and of A^T A v is the diagonal, v being white noise.
     answer = projector.T(projector(probe))
     spectra = (dctn(volume, axes=(0, 1), norm="ortho") for volume in (probe, answer))
     product = next(spectra) * next(spectra)
@@ -90,7 +103,8 @@ def _largest_eigenvalue(
 
     Along y everything is diagonal in cosines, and the constant one is the worst: the others add the same positive
     number to both, which keeps a bound that is at least one. So one plane across the axis tells; masks, and shifts
-    along y, can only make the eigenvalue smaller.
+    along y, can only make the eigenvalue smaller. The iteration is on
+    ``M^-1/2 (...) M^-1/2``, which has the same eigenvalues and is symmetric, as Lanczos' method needs.
     """
     n_x, n_z = plane.shape
     flat = replace(geometry, n_v=1, shift_v_px=np.zeros(geometry.n_views))
@@ -107,8 +121,9 @@ def _largest_eigenvalue(
     size = n_x * n_z
     start = np.random.default_rng(0).standard_normal(size)
     if size < 16:
+        # Too small for Lanczos' method.
         exact = np.linalg.eigvalsh(np.stack([apply(row) for row in np.eye(size)])).max()
-        return max(float(exact), 1.0) * 1.01
+        return max(float(exact), 1.0) * 1.01  # room for rounding, as M is kept in single precision
     operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)
     value = eigsh(operator, k=1, which="LA", tol=1e-2, v0=start, ncv=min(size - 1, 12), return_eigenvectors=False)
-    return max(float(value[0]), 1.0) * 1.02
+    return max(float(value[0]), 1.0) * 1.02  # and for the tolerance

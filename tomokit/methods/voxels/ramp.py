@@ -16,17 +16,18 @@ from scipy.ndimage import gaussian_filter
 
 
 def angular_weights(tilt_rad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Angle that each view stands for: half the distance to its neighbours, in radians, in the views' order.
+    """Angle that each view stands for: half the distance between its neighbours.
 
     Parameters
     ----------
     tilt_rad : ndarray of float64, shape (n_views,)
-        In any order.
+        Tilt angles in radians, in any order.
 
     Returns
     -------
     ndarray of float64, shape (n_views,)
-        The first and last views stand for as much as the gap beside them; a single view for pi.
+        In radians, in the same order. The first and last views stand for as much as the gap beside them; a single view
+        for pi.
     """
     order = np.argsort(tilt_rad)
     gaps = np.diff(tilt_rad[order])
@@ -38,7 +39,19 @@ def angular_weights(tilt_rad: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def ramp(n: int) -> NDArray[np.float64]:
-    """Response of the ramp on `n` cyclic samples at the frequencies of ``rfft``: about ``|f|`` in cycles per pixel."""
+    """Response of the ramp filter sampled in space, about ``|f|`` (Kak and Slaney, eq. 3.61; see the module).
+
+    Parameters
+    ----------
+    n : int
+        Number of cyclic samples.
+
+    Returns
+    -------
+    ndarray of float64, shape (n // 2 + 1,)
+        At the frequencies of ``rfft``, in cycles per pixel.
+    """
+    # Transforming the kernel, not sampling |f|, keeps a response above zero at f = 0 and with it the mean density.
     offset = np.minimum(np.arange(n), n - np.arange(n))
     kernel = np.zeros(n)
     kernel[0] = 0.25
@@ -48,22 +61,29 @@ def ramp(n: int) -> NDArray[np.float64]:
 
 
 def window(kind: str, n: int, cutoff: float, iterations: int, path_px: float, range_rad: float) -> NDArray[np.float64]:
-    """What multiplies the ramp, at the frequencies of ``rfft`` over `n` samples.
+    """Response of the window that multiplies the ramp.
 
     Parameters
     ----------
     kind : str
         ``"ramp"`` (nothing but the cutoff), ``"hann"`` or ``"sirt"``.
+    n : int
+        Number of samples.
     cutoff : float
-        Highest frequency kept, as a share of the Nyquist frequency; the Hann window ends there.
+        Highest frequency kept, as a fraction of the Nyquist frequency; the Hann window ends there.
     iterations : int
         Iterations that the SIRT-like filter stands for.
     path_px : float
-        Mean path of a ray through the specimen.
+        Mean path of a ray through the specimen in pixels, D.
     range_rad : float
-        Angular range that the views cover.
+        Angular range that the views cover in radians, Theta.
+
+    Returns
+    -------
+    ndarray of float64, shape (n // 2 + 1,)
+        At the frequencies of ``rfft``.
     """
-    f = fft.rfftfreq(n)
+    f = fft.rfftfreq(n)  # cycles per pixel, 0.5 being Nyquist's
     inside = f <= 0.5 * cutoff + 1e-12
     if kind == "hann":
         return np.where(inside, 0.5 + 0.5 * np.cos(np.pi * f / (0.5 * cutoff)), 0.0)
@@ -82,12 +102,12 @@ def fill_masked(image: NDArray[np.floating], mask: NDArray[np.floating]) -> NDAr
     Parameters
     ----------
     image, mask : ndarray, shape (n_u, n_y)
-        Pixels where the mask is 0 are replaced.
+        A view and its weights; pixels where the mask is 0 are replaced.
 
     Returns
     -------
     ndarray, shape (n_u, n_y)
-        Zeros if everything is masked.
+        A new image; zeros if everything is masked.
     """
     known = (mask > 0).astype(image.dtype)
     filled = np.where(known > 0, image, 0)
@@ -101,6 +121,7 @@ def fill_masked(image: NDArray[np.floating], mask: NDArray[np.floating]) -> NDAr
             break
         weight = gaussian_filter(known, sigma, mode="nearest", truncate=3)
         value = gaussian_filter(filled * known, sigma, mode="nearest", truncate=3)
+        # Below that, a pixel takes its value from so few others that a wider Gaussian serves it better.
         reached = (known == 0) & (weight > 0.05)
         filled[reached] = value[reached] / weight[reached]
         known[reached] = 1
@@ -114,11 +135,13 @@ def filter_views(stack: NDArray[np.floating], response: NDArray[np.float64], n: 
     Parameters
     ----------
     stack : ndarray, shape (n_views, n_u, n_y)
+        Views; overwritten by the filtered ones.
     response : ndarray of float64, shape (n // 2 + 1,)
-        At the frequencies of ``rfft``.
+        Response of the filter at the frequencies of ``rfft``.
     n : int
         Padded length, at least ``2 n_u``.
     threads : int
+        Threads of the Fourier transforms.
     """
     n_u = stack.shape[1]
     # Past the last pixel the padding fades from its value to that of the first, which is its neighbour in the cycle.

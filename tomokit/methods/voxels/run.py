@@ -1,26 +1,24 @@
-"""What every dense-voxel method shares: the operator, the masked residual, the offset and the run's bookkeeping.
+"""What every method on a grid of voxels shares: data term, prediction, state and what provenance says.
 
-A run keeps the density in units of projection per pixel, ``d = kappa * rho``, so that the operator's line integrals
-are predictions as they stand; :meth:`VoxelRun.volume` gives ``rho``.
+A run keeps the projection density ``d = kappa * rho``, in units of projection per pixel, so that the operator's line
+integrals are predictions as they stand; :meth:`VoxelRun.volume` gives the density ``rho``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.data.margin import margin_px
 from tomokit.data.problem import Problem, ProblemShape
-from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
+from tomokit.methods.state_arrays import check_arrays
+from tomokit.methods.voxels.data_term import DataTerm
+from tomokit.methods.voxels.engine import Engine, EngineOnHost
 from tomokit.projector import DenseProjector
-
-if TYPE_CHECKING:
-    from tomokit.gpu.mirrored_arrays import MirroredArrays
-    from tomokit.methods.voxels.cuda.steps import VoxelSteps
 
 
 class VoxelRun:
@@ -33,8 +31,24 @@ class VoxelRun:
     epochs : int
         Epochs of the whole run.
     margin : float or None
-        Voxels added on either side across the tilt axis, as a share of the detector's width (see :func:`margin_px`).
+        Voxels added on either side across the tilt axis, as a fraction of the detector's width (see
+        :func:`tomokit.data.margin.margin_px`).
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs finished so far.
+    operator : DenseProjector
+        Line integrals of the volume, margins included, in all views.
+    data_term : DataTerm
+        Projections, mask and offsets, and the residuals of a density.
+    projection_density : ndarray, shape (n_x, n_z, n_y)
+        ``kappa * rho`` in units of projection per pixel, margins included. Where the run takes place on a device, this
+        is up to date only after :meth:`arrays`, :meth:`volume` or :meth:`predict`.
     """
+
+    # A method whose steps have an engine of their own chooses it at the end of its __init__; it holds for the run.
+    _engine: Engine
 
     def __init__(self, problem: Problem, epochs: int, margin: float | None = 0.0) -> None:
         self.problem = problem
@@ -44,114 +58,27 @@ class VoxelRun:
         self._margin_px = margin_px(ProblemShape.of(problem), margin)
         n_x = geometry.n_u + 2 * self._margin_px
         self.operator = DenseProjector(geometry, problem.thickness_px, n_x, backend=problem.backend)
-        self.projections = problem.projections.astype(self.operator.dtype, copy=False)
-        self.mask = None if problem.mask is None else problem.mask.astype(self.operator.dtype, copy=False)
-        self.density: NDArray[np.floating] = np.zeros(self.operator.volume_shape, self.operator.dtype)
-        self._offsets = np.zeros(geometry.n_views, np.float64)
-        # Those of the run's arrays that a device works on, where it does.
-        self._mirrored: MirroredArrays | None = None
-        self._weight_sums = (
-            np.full(geometry.n_views, float(geometry.n_u * geometry.n_v))
-            if self.mask is None
-            else self.mask.sum(axis=(1, 2), dtype=np.float64)
-        )
+        self.data_term = DataTerm(problem, self.operator)
+        self.projection_density: NDArray[np.floating] = np.zeros(self.operator.volume_shape, self.operator.dtype)
+        self._engine = EngineOnHost(problem.backend)
 
-    def residual(self, predicted: NDArray[np.floating], view: int) -> NDArray[np.floating]:
-        """Masked residual ``m (p - predicted - b)`` of one view, after solving for its offset.
+    def residuals(self, projection_density: NDArray[np.floating]) -> tuple[NDArray[np.floating], float]:
+        """Masked residuals of all views on the host, after solving for their offsets, and the data term.
 
         Parameters
         ----------
-        predicted : ndarray, shape (n_u, n_y)
-            Line integrals of the present density; overwritten by the result.
-        view : int
-            Index of the view.
-
-        Returns
-        -------
-        ndarray, shape (n_u, n_y)
-        """
-        residual = np.subtract(self.projections[view], predicted, out=predicted)
-        mask = None if self.mask is None else self.mask[view]
-        if mask is not None:
-            residual *= mask
-        if self.problem.fit_offsets and self._weight_sums[view] > 0:
-            offset = float(residual.sum(dtype=np.float64) / self._weight_sums[view])
-            self._offsets[view] = offset
-            residual -= residual.dtype.type(offset) if mask is None else residual.dtype.type(offset) * mask
-        return residual
-
-    def residuals(self, density: NDArray[np.floating]) -> tuple[NDArray[np.floating], float]:
-        """Masked residuals of all views and the data term, ``sum m r^2 / sum m``.
-
-        Parameters
-        ----------
-        density : ndarray, shape (n_x, n_z, n_y)
+        projection_density : ndarray, shape (n_x, n_z, n_y)
             In units of projection per pixel.
 
         Returns
         -------
         residuals : ndarray, shape (n_views, n_u, n_y)
+            ``m (p - A d - b)``.
         loss : float
+            Sum of their squares over the sum of the mask.
         """
-        stack = self.operator(density)
-        squares = 0.0
-        for view in range(len(stack)):
-            residual = self.residual(stack[view], view)
-            squares += float(np.vdot(residual, residual))
-        return stack, squares / max(float(self._weight_sums.sum()), 1.0)
-
-    def mirror_on_device(self, volumes: int, views: int, more_bytes: int = 0) -> MirroredArrays | None:
-        """Let a GPU that has room for this run hold its density and offset.
-
-        Parameters
-        ----------
-        volumes : int
-            Arrays of the volume's size that are there at a time.
-        views : int
-            Taken at a time.
-        more_bytes : int
-            Beside volumes and stacks.
-
-        Returns
-        -------
-        MirroredArrays or None
-            None where there is no such GPU, and the host takes the steps.
-        """
-        if self.problem.backend != "cuda":
-            return None
-        from tomokit.gpu.device import devices
-        from tomokit.gpu.mirrored_arrays import MirroredArrays
-        from tomokit.methods.voxels.cuda.data import device_for_steps
-
-        shape = self.operator.volume_shape
-        device = device_for_steps(devices(), self.problem, shape, volumes, views, more_bytes)
-        if device is not None:
-            self._mirrored = MirroredArrays(device, {"density": self.density, "offsets": self._offsets})
-        return self._mirrored
-
-    def steps_on_device(
-        self, ray_weight: NDArray[np.floating], groups: Sequence[NDArray[np.int64]], *volumes: int
-    ) -> VoxelSteps | None:
-        """What takes steps on a GPU that holds this run; None where the host takes them.
-
-        Parameters
-        ----------
-        ray_weight : ndarray, shape (n_views, n_u, n_v)
-        groups : sequence of ndarray of int64
-            Views that are taken together, each in ascending order without gaps.
-        *volumes : int
-            Arrays of the volume's size that the steps have; the first number of them that fits is the steps' own.
-        """
-        views = max(chosen.size for chosen in groups)
-        for number in volumes:
-            mirrored = self.mirror_on_device(number, views)
-            if mirrored is None:
-                continue
-            from tomokit.methods.voxels.cuda.steps import VoxelSteps
-
-            shape = self.operator.volume_shape
-            return VoxelSteps(mirrored, self.problem, shape, ray_weight, self._weight_sums, groups, number)
-        return None
+        stack, squares = self.data_term.residuals(projection_density)
+        return stack, squares / self.data_term.total_weight
 
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
         """Projections ``[tilt, u, y]`` of the present density, without offset (see :class:`Run`)."""
@@ -166,19 +93,17 @@ class VoxelRun:
         return np.asarray(inner * (1.0 / geometry.kappa), np.float32)
 
     def _estimate(self) -> NDArray[np.floating]:
-        """The density to show; a method whose iterates are not their own best answer says so here."""
-        if self._mirrored is not None:
-            self._mirrored.bring("density")
-        return self.density
+        """The projection density to show; a method whose iterates are not their own best answer overrides this."""
+        self._engine.fetch("density")
+        return self.projection_density
 
     def offsets(self) -> NDArray[np.float32]:
-        """Additive offset of each view in units of projection, shape (n_views,)."""
-        if self._mirrored is not None:
-            self._mirrored.bring("offsets")
-        return self._offsets.astype(np.float32)
+        """Additive offset of each view in units of projection, shape (n_views,) (see :class:`Run`)."""
+        self._engine.fetch("offsets")
+        return self.data_term.offsets.astype(np.float32)
 
     def stored_density(self) -> dict[str, Any]:
-        """How the density follows from the arrays (see :mod:`tomokit.state.density`)."""
+        """How the density follows from the saved arrays (see :mod:`tomokit.state.density`)."""
         return {
             "kind": "voxels",
             "array": "density",
@@ -188,52 +113,89 @@ class VoxelRun:
         }
 
     def resolved_parameters(self) -> dict[str, Any]:
-        """The margin, the weight of a penalty where there is one, and on a GPU whether all the run has lies there, or
-        is sent in slabs between projections."""
-        found: dict[str, Any] = {"margin_px": self._margin_px}
-        weight = getattr(self, "weight", None)
-        if weight is not None:
-            found["weight"] = float(weight)
-        if self.problem.backend == "cuda":
-            found["in_slabs"] = self._mirrored is None
-        return found
+        """Values that follow from the data and the options, for the provenance.
+
+        Returns
+        -------
+        dict
+            ``margin_px`` on each side; on backend ``"cuda"`` also ``in_slabs``: whether the run's arrays lie on the
+            host and are sent in slabs for each projection. A method with more such values adds them.
+        """
+        return {"margin_px": self._margin_px, **self._engine.resolved_parameters()}
+
+    def _host_arrays(self) -> dict[str, NDArray[np.floating]]:
+        """The arrays that the engine works on, as they lie on the host, by their names in a state."""
+        return {"density": self.projection_density, "offsets": self.data_term.offsets}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Density and offset, brought to the host; a method with more state adds its own."""
-        if self._mirrored is not None:
-            self._mirrored.bring()
-        return {"density": self.density, "offsets": self._offsets}
+        """All arrays that are needed to continue, on the host and up to date; a method with more state adds its own.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Among them ``density`` (n_x, n_z, n_y), which is the projection density, and ``offsets`` (n_views,), in
+            units of projection. Not copies: :meth:`restore` writes into them.
+        """
+        self._engine.fetch()
+        return self._host_arrays()
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Continue after `epoch` epochs.
+        """Continue from the arrays of a run of the same kind.
+
+        Parameters
+        ----------
+        epoch : int
+            Epochs that were finished then.
+        arrays : mapping of str to ndarray
+            What :meth:`arrays` returned after them.
 
         Raises
         ------
         InputError
-            If an array is missing or of another shape or type.
+            If an array is missing or of another shape or type; nothing has been changed then.
         """
         own = self.arrays()
-        for name, mine in own.items():
-            if name not in arrays:
-                raise InputError("not in the state", field=name)
-            if arrays[name].shape != mine.shape or arrays[name].dtype != mine.dtype:
-                raise InputError(
-                    f"{arrays[name].dtype}{arrays[name].shape}, expected {mine.dtype}{mine.shape}", field=name
-                )
-        for name, mine in own.items():
-            mine[...] = arrays[name]
-        if self._mirrored is not None:
-            self._mirrored.forget()
+        check_arrays(arrays, own)
+        for name, array in own.items():
+            array[...] = arrays[name]
+        self._engine.take_host_arrays()
         self.epoch = epoch
 
 
 def invert_above(values: NDArray[np.floating], least: float) -> NDArray[np.floating]:
-    """``1 / values`` where they exceed `least`, else 0; in place, because weights are as large as the data."""
+    """``1 / values`` where they exceed a bound, else 0; in place, because weights are as large as the data.
+
+    Parameters
+    ----------
+    values : ndarray of any shape
+        Sums of weights; overwritten by the result.
+    least : float
+        The bound, in units of the values.
+
+    Returns
+    -------
+    ndarray
+        `values` itself.
+    """
     values[values <= least] = np.inf
     return np.divide(1, values, out=values)
 
 
 def voxel_bytes(shape: ProblemShape, margin: float | None, volumes: int, stacks: int, views: int = 0) -> int:
-    """Bytes of so many float32 volumes (with margin), stacks and single views."""
+    """Bytes of some float32 volumes, margins included, stacks of all views, and single views.
+
+    Parameters
+    ----------
+    shape : ProblemShape
+        Sizes of the problem.
+    margin : float or None
+        The method's option of this name.
+    volumes, stacks, views : int
+        How many of each.
+
+    Returns
+    -------
+    int
+    """
     wide = 1 + 2 * margin_px(shape, margin) / shape.n_u
     return int(volumes * shape.volume_bytes * wide + (stacks + views / shape.n_views) * shape.stack_bytes)

@@ -1,4 +1,4 @@
-"""SART: one view at a time, each pulling the density towards itself.
+"""SART: algebraic reconstruction that steps by one view at a time.
 
 ``d <- d + omega A_t^T [m (p_t - A_t d - b_t) / A_t 1]`` for the views in turn (Andersen and Kak, Ultrasonic Imaging 6,
 81, 1984). A voxel's weights in one view sum to one inside the detector, so the column normalization is one.
@@ -17,85 +17,116 @@ from numpy.typing import NDArray
 from tomokit.data.margin import margin_option
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.methods.pausing import EpochPaused, never
+from tomokit.methods.voxels.engine import StepEngine, StepWeights, choose_step_engine
 from tomokit.methods.voxels.run import VoxelRun, invert_above, voxel_bytes
 from tomokit.plugin.options import option
 
 
 @dataclass(frozen=True)
 class SartOptions:
-    """Options of :class:`Sart`."""
+    """Options of the method :class:`Sart`."""
 
-    epochs: int = option(10, "Sweeps over all views.", minimum=1)
-    relaxation: float = option(0.3, "Step omega of every view.", minimum=1e-6, maximum=1.999)
-    decay: float = option(0.9, "Factor on the step after every sweep.", minimum=0.01, maximum=1.0)
-    nonnegative: bool = option(True, "Set negative densities to zero after every view.")
+    epochs: int = option(10, "Sweeps, each of which uses all views once, one after the other.", minimum=1)
+    relaxation: float = option(
+        0.3,
+        "Factor on the step of every view; smaller ones converge more slowly and fit less noise.",
+        minimum=1e-6,
+        maximum=1.999,
+    )
+    decay: float = option(0.9, "Factor on the length of steps from one sweep to the next.", minimum=0.01, maximum=1.0)
+    nonnegative: bool = option(True, "Set negative densities to zero after the step of every view.")
     margin: float | None = margin_option()
 
 
 class SartRun(VoxelRun):
-    """A SART reconstruction under way."""
+    """A SART reconstruction under way.
 
-    # What it takes on a device: density and direction.
-    _volumes: ClassVar[tuple[int, ...]] = (2,)
+    Parameters
+    ----------
+    problem : Problem
+        What is fitted.
+    options : SartOptions
+
+    Attributes
+    ----------
+    pause : callable
+        Asked after every view but a sweep's last; if it says True, the sweep raises :class:`EpochPaused`.
+    """
+
+    _engine: StepEngine
 
     def __init__(self, problem: Problem, options: SartOptions) -> None:
         super().__init__(problem, options.epochs, options.margin)
         self.options = options
-        rays = self.operator(np.ones(self.operator.volume_shape, self.operator.dtype))
-        self._ray_weight = invert_above(rays, 0.5)
-        n_views = problem.geometry.n_views
-        groups = [np.array([view]) for view in range(n_views)]
-        self._steps = self.steps_on_device(self._ray_weight, groups, *self._volumes)
-        self._single = [] if self._steps else [self.operator.views([view]) for view in range(n_views)]
+        path_lengths = self.operator(np.ones(self.operator.volume_shape, self.operator.dtype))
+        # A ray that grazes a corner of the volume would be divided by next to nothing.
+        ray_weight = invert_above(path_lengths, 0.5)
+        single_views = [np.array([view]) for view in range(problem.geometry.n_views)]
+        self._engine = self._choose_engine(StepWeights(single_views, ray_weight))
         self.pause: Callable[[], bool] = never
-        # Of the sweep under way: views taken, and their squared residuals.
-        self._epoch_progress = np.zeros(2)
+        # Of the sweep under way: views taken, and the sum of their squared residuals.
+        self._sweep_progress = np.zeros(2)
+
+    def _choose_engine(self, weights: StepWeights) -> StepEngine:
+        """What takes the steps, chosen when all else of the run is known."""
+        return choose_step_engine(self.data_term, self._host_arrays(), weights)
 
     def sweep(self) -> float:
-        """One pass over all views, or the rest of one; returns the data term as each view found it."""
+        """Take a step by every view, or by those that an interrupted sweep has left.
+
+        Returns
+        -------
+        float
+            The data term, with the residuals of each view as its step found them.
+
+        Raises
+        ------
+        EpochPaused
+            If :attr:`pause` says so; the next call goes on from there.
+        """
         order = np.random.default_rng((self.problem.seed, self.epoch)).permutation(self.problem.geometry.n_views)
-        if self._steps:
-            self._steps.begin(self._epoch_progress[1])
+        factor = self.options.relaxation * self.options.decay**self.epoch
+        progress = self._sweep_progress
+        self._engine.begin(float(progress[1]))
         try:
-            for view in order[int(self._epoch_progress[0]) :]:
-                self._step(int(view))
-                if self._epoch_progress[0] < order.size and self.pause():
+            for view in order[int(progress[0]) :]:
+                self._engine.step(int(view), factor, self.options.nonnegative)
+                progress[0] += 1
+                if progress[0] < order.size and self.pause():
                     raise EpochPaused
         finally:
-            if self._steps:
-                self._epoch_progress[1] = self._steps.fetch_squares()
-        squares = float(self._epoch_progress[1])
-        self._epoch_progress[:] = 0
-        return squares / max(float(self._weight_sums.sum()), 1.0)
-
-    def _step(self, view: int) -> None:
-        """Let one view pull the density, on the device or here."""
-        factor = self.operator.dtype(self.options.relaxation * self.options.decay**self.epoch)
-        if self._steps:
-            self._steps.step(view, float(factor), self.options.nonnegative)
-            self._epoch_progress[0] += 1
-            return
-        from tomokit.methods.voxels.updates import add_scaled
-
-        projector = self._single[view]
-        residual = self.residual(projector(self.density)[0], view)
-        self._epoch_progress += 1, float(np.vdot(residual, residual))
-        residual *= self._ray_weight[view]
-        add_scaled(self.density, projector.T(residual[None]), factor, self.options.nonnegative)
+            # Only now, because fetching a sum from a device waits for all its steps.
+            progress[1] = self._engine.fetch_squares()
+        squares = float(progress[1])
+        progress[:] = 0
+        return squares / self.data_term.total_weight
 
     def advance(self) -> dict[str, float]:
-        """One sweep over all views."""
+        """Sweep once over all views.
+
+        Returns
+        -------
+        dict of str to float
+            The data term as the steps found it, as ``loss`` and ``data``.
+        """
         loss = self.sweep()
         self.epoch += 1
         return {"loss": loss, "data": loss}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Density, offset, and how far the sweep has come."""
-        return {**super().arrays(), "sweep": self._epoch_progress}
+        """All arrays that are needed to continue, on the host and up to date.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Those of :meth:`VoxelRun.arrays`, and ``sweep``: views taken of a sweep under way, and the sum of their
+            squared residuals.
+        """
+        return {**super().arrays(), "sweep": self._sweep_progress}
 
 
 class Sart:
-    """Simultaneous algebraic reconstruction, one view at a time."""
+    """Simultaneous algebraic reconstruction, one view at a time (see :class:`Method`)."""
 
     name: ClassVar[str] = "sart"
     summary: ClassVar[str] = "algebraic reconstruction, one view at a time"
@@ -106,7 +137,7 @@ class Sart:
         return SartRun(problem, options)
 
     def cuda_unsupported_reason(self, options: SartOptions) -> None:
-        """Projections and their transpose have kernels there."""
+        """None: every option runs on a GPU (see :class:`Method`)."""
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartOptions) -> int:
         """Density and direction; ray weights, twice where views are shifted along y (see :class:`Method`)."""

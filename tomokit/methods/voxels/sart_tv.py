@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tomokit.data.contrast import tv_weight
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.methods.voxels.engine import DenoisingEngine, StepWeights, choose_denoising_engine
 from tomokit.methods.voxels.run import voxel_bytes
 from tomokit.methods.voxels.sart import SartOptions, SartRun
 from tomokit.plugin.options import option
@@ -21,60 +22,85 @@ from tomokit.plugin.options import option
 
 @dataclass(frozen=True)
 class SartTvOptions(SartOptions):
-    """Options of :class:`SartTv`."""
+    """Options of the method :class:`SartTv`."""
 
-    epochs: int = option(20, "Sweeps over all views, each followed by a denoising.", minimum=1)
-    relaxation: float = option(0.1, "Step omega of every view.", minimum=1e-6, maximum=1.999)
-    decay: float = option(0.97, "Factor on step and denoising after every sweep.", minimum=0.01, maximum=1.0)
-    weight: float | None = option(None, "Weight of the denoising, in density; none given: by the noise.", minimum=0.0)
-    strength: float = option(0.5, "Denoising relative to the noise, where no weight is given.", minimum=0.0)
+    epochs: int = option(20, "Sweeps over all views, each followed by total-variation denoising.", minimum=1)
+    relaxation: float = option(
+        0.1,
+        "Factor on the step of every view; smaller ones converge more slowly and fit less noise.",
+        minimum=1e-6,
+        maximum=1.999,
+    )
+    decay: float = option(0.97, "Factor on steps and denoising from one sweep to the next.", minimum=0.01, maximum=1.0)
+    weight: float | None = option(
+        None,
+        "Weight of the first denoising, in units of projection per pixel; none given: strength times the noise.",
+        minimum=0.0,
+    )
+    strength: float = option(
+        0.5, "Denoising relative to the noise of the projections, where no weight is given.", minimum=0.0
+    )
     inner: int = option(20, "Iterations of the denoising after each sweep.", minimum=1)
 
 
 class SartTvRun(SartRun):
-    """A SART+TV reconstruction under way."""
+    """A SART+TV reconstruction under way.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is fitted.
+    options : SartTvOptions
+
+    Attributes
+    ----------
+    weight : float
+        Weight of the first sweep's denoising, in units of projection per pixel.
+    """
 
     options: SartTvOptions
-    # Density, direction or what it is denoised into, and the dual of three; without that the host denoises.
-    _volumes: ClassVar[tuple[int, ...]] = (5, 2)
+    _engine: DenoisingEngine
 
     def __init__(self, problem: Problem, options: SartTvOptions) -> None:
         super().__init__(problem, options)
         # One sweep of step omega leaves about omega sigma sqrt(n_views) / thickness of noise in a voxel.
         noise = options.relaxation * tv_weight(problem) / problem.thickness_px
         self.weight = options.strength * noise if options.weight is None else options.weight
+
+    def _choose_engine(self, weights: StepWeights) -> DenoisingEngine:
         self._dual = np.zeros((3, *self.operator.volume_shape), self.operator.dtype)
-        if self._mirrored is not None:
-            self._mirrored.add(dual=self._dual)
+        return choose_denoising_engine(self.data_term, self._host_arrays(), weights)
 
     def advance(self) -> dict[str, float]:
-        """One sweep over all views and one denoising."""
+        """Sweep once over all views, and denoise.
+
+        Returns
+        -------
+        dict of str to float
+            The data term as the sweep's steps found it, as ``loss`` and ``data``.
+        """
         loss = self.sweep()
         weight = self.weight * self.options.decay**self.epoch
-        if self._steps and self._steps.volumes == max(self._volumes):
-            self._steps.denoise(weight, self.options.inner, self.options.nonnegative)
-        else:
-            self._denoise(weight)
+        self._engine.denoise(weight, self.options.inner, self.options.nonnegative)
         self.epoch += 1
         return {"loss": loss, "data": loss}
 
-    def _denoise(self, weight: float) -> None:
-        from tomokit.methods.voxels.total_variation import proximal
+    def resolved_parameters(self) -> dict[str, Any]:
+        """Values that follow from the data and the options, for the provenance.
 
-        density = self._estimate()
-        out = np.empty_like(density)
-        proximal(density, self._dual, weight, self.options.inner, self.options.nonnegative, out)
-        density[...] = out
-        if self._mirrored is not None:
-            self._mirrored.forget("density")
+        Returns
+        -------
+        dict
+            Those of :meth:`VoxelRun.resolved_parameters`, and ``weight`` of the first denoising.
+        """
+        return super().resolved_parameters() | {"weight": float(self.weight)}
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Those of SART, and the denoising's dual."""
-        return {**super().arrays(), "dual": self._dual}
+    def _host_arrays(self) -> dict[str, NDArray[np.floating]]:
+        return {**super()._host_arrays(), "dual": self._dual}
 
 
 class SartTv:
-    """SART alternating with total-variation denoising."""
+    """Sweeps of SART that alternate with total-variation denoising (see :class:`Method`)."""
 
     name: ClassVar[str] = "sart-tv"
     summary: ClassVar[str] = "SART sweeps alternating with total-variation denoising, the publication's baseline"
@@ -85,7 +111,7 @@ class SartTv:
         return SartTvRun(problem, options)
 
     def cuda_unsupported_reason(self, options: SartTvOptions) -> None:
-        """Sweeps and denoising run there, or projections and their transpose where they do not fit."""
+        """None: every option runs on a GPU (see :class:`Method`)."""
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: SartTvOptions) -> int:
         """Density, direction and dual; ray weights (see :class:`Method`)."""

@@ -8,30 +8,37 @@ between calls, so that a few iterations suffice inside an outer loop.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
 
 @njit(cache=True, parallel=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
-def add_divergence(g: Any, q: Any, weight: Any, nonnegative: bool, out: Any) -> None:
+def add_divergence(
+    g: NDArray[np.floating],
+    q: NDArray[np.floating],
+    weight: np.floating,
+    nonnegative: bool,
+    out: NDArray[np.floating],
+) -> None:
     """``out = g + weight div q``, clipped at zero if asked.
 
     Parameters
     ----------
     g, out : array, shape (n_x, n_z, n_y)
-        May be the same.
+        What the divergence is added to, and the result, which is written; they may be the same array.
     q : array, shape (3, n_x, n_z, n_y)
         Dual vectors, components along x, z and y. The last along its own axis has no difference to belong to and
         must be zero, as :func:`dual_step` leaves it.
     weight : float of the arrays' type
+        Factor on the divergence.
     nonnegative : bool
+        Whether negative values are set to zero.
     """
     n_x, n_z, n_y = g.shape
     zero = weight * 0
     for x in prange(n_x):
+        # A thread's row of div q. The conditions on x, z and y stay outside the loops along y, which so vectorize.
         row = np.empty(n_y, g.dtype)
         for z in range(n_z):
             here_x, here_z, here_y = q[0, x, z], q[1, x, z], q[2, x, z]
@@ -53,22 +60,26 @@ def add_divergence(g: Any, q: Any, weight: Any, nonnegative: bool, out: Any) -> 
 
 
 @njit(cache=True, parallel=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
-def dual_step(d: Any, q: Any, rate: Any) -> None:
+def dual_step(d: NDArray[np.floating], q: NDArray[np.floating], rate: np.floating) -> None:
     """``q <- project(q + rate grad d)`` onto ``|q| <= 1``, in place.
 
     Parameters
     ----------
     d : array, shape (n_x, n_z, n_y)
+        The density.
     q : array, shape (3, n_x, n_z, n_y)
-        Components along x, z and y.
+        Dual vectors, components along x, z and y; overwritten by the result.
     rate : float of the arrays' type
+        Step of the dual, in units of one over density.
     """
     n_x, n_z, n_y = d.shape
     one = rate * 0 + 1
     for x in prange(n_x):
+        # Differences along y; the last stays zero, as there is no next voxel.
         dy = np.zeros(n_y, d.dtype)
         for z in range(n_z):
             here = d[x, z]
+            # At the far faces a row is its own neighbour, so that its difference is zero without a branch.
             next_x, next_z = d[min(x + 1, n_x - 1), z], d[x, min(z + 1, n_z - 1)]
             for y in range(n_y - 1):
                 dy[y] = here[y + 1] - here[y]
@@ -77,6 +88,7 @@ def dual_step(d: Any, q: Any, rate: Any) -> None:
                 a = q_x[y] + rate * (next_x[y] - here[y])
                 b = q_z[y] + rate * (next_z[y] - here[y])
                 c = q_y[y] + rate * dy[y]
+                # One factor for all three, which keeps the direction: the constraint is on the vectors' lengths.
                 shrink = one / max(one, np.sqrt(a * a + b * b + c * c))
                 q_x[y] = a * shrink
                 q_z[y] = b * shrink
@@ -84,18 +96,21 @@ def dual_step(d: Any, q: Any, rate: Any) -> None:
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def total_variation(d: Any) -> float:
+def total_variation(d: NDArray[np.floating]) -> float:
     """Sum over voxels of the length of the forward difference; float64 sums in a fixed order.
 
     Parameters
     ----------
     d : array, shape (n_x, n_z, n_y)
+        The density.
 
     Returns
     -------
     float
+        In units of density.
     """
     n_x, n_z, n_y = d.shape
+    # A sum for each plane, added up by one thread: so the result does not depend on how many threads there are.
     partial = np.zeros(n_x)
     for x in prange(n_x):
         total = 0.0
@@ -110,8 +125,19 @@ def total_variation(d: Any) -> float:
 
 
 def dual_rate(weight: float) -> float:
-    """The step of the dual in :func:`proximal`."""
-    # The gradient's norm is at most sqrt(12), so 1 / (6 weight) is the edge of convergence.
+    """Step of the dual in :func:`proximal`, a little below the largest that converges.
+
+    Parameters
+    ----------
+    weight : float
+        Weight of total variation, in units of density; positive.
+
+    Returns
+    -------
+    float
+        In units of one over density.
+    """
+    # Gradient projection converges below 2 / (weight |grad|^2), and |grad|^2 is at most 12: four for each axis.
     return 0.95 / (6 * weight)
 
 
@@ -128,15 +154,17 @@ def proximal(
     Parameters
     ----------
     g : ndarray, shape (n_x, n_z, n_y)
+        The density to denoise.
     q : ndarray, shape (3, n_x, n_z, n_y)
-        Dual to start from; improved in place.
+        Dual to start from, components along x, z and y; improved in place.
     weight : float
         Weight of total variation, in units of density.
     iterations : int
         Gradient projections of the dual.
     nonnegative : bool
-    out : ndarray, shape (n_x, n_z, n_y), written
-        Not `g` itself.
+        Whether the minimum is over densities that are not negative.
+    out : ndarray, shape (n_x, n_z, n_y)
+        Overwritten by the denoised density; not `g` itself.
     """
     dtype = g.dtype.type
     if weight <= 0:

@@ -1,15 +1,37 @@
-"""Point-wise updates of voxel arrays ``[x, z, y]``, each in one pass over memory."""
+"""Point-wise updates of voxel arrays ``[x, z, y]``, each in one pass over memory.
+
+Threads take planes of constant x; the innermost loop runs along y, which is contiguous and so vectorizes. Scalars come
+in the arrays' type, because a float64 among them would make the arithmetic double.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 from numba import njit, prange
+from numpy import floating
+from numpy.typing import NDArray
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def step(density: Any, direction: Any, scale: Any, factor: Any, nonnegative: bool) -> None:
-    """``density += factor * scale * direction``, then clipped at zero if asked; in place, all shaped alike."""
+def step(
+    density: NDArray[floating],
+    direction: NDArray[floating],
+    scale: NDArray[floating],
+    factor: floating,
+    nonnegative: bool,
+) -> None:
+    """``density += factor * scale * direction``, then clipped at zero if asked; in place.
+
+    Parameters
+    ----------
+    density : array, shape (n_x, n_z, n_y)
+        Overwritten by the result.
+    direction, scale : array, shape (n_x, n_z, n_y)
+        Direction of the step, and what normalizes it in each voxel.
+    factor : float of the arrays' type
+        Length of the step.
+    nonnegative : bool
+        Whether negative densities are set to zero.
+    """
     zero = factor * 0
     for x in prange(density.shape[0]):
         for z in range(density.shape[1]):
@@ -20,8 +42,20 @@ def step(density: Any, direction: Any, scale: Any, factor: Any, nonnegative: boo
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def add_scaled(density: Any, direction: Any, factor: Any, nonnegative: bool) -> None:
-    """``density += factor * direction``, then clipped at zero if asked; in place."""
+def add_scaled(density: NDArray[floating], direction: NDArray[floating], factor: floating, nonnegative: bool) -> None:
+    """``density += factor * direction``, then clipped at zero if asked; in place.
+
+    Parameters
+    ----------
+    density : array, shape (n_x, n_z, n_y)
+        Overwritten by the result.
+    direction : array, shape (n_x, n_z, n_y)
+        Direction of the step.
+    factor : float of the arrays' type
+        Length of the step.
+    nonnegative : bool
+        Whether negative densities are set to zero.
+    """
     zero = factor * 0
     for x in prange(density.shape[0]):
         for z in range(density.shape[1]):
@@ -32,8 +66,22 @@ def add_scaled(density: Any, direction: Any, factor: Any, nonnegative: bool) -> 
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def step_nonnegativity_dual(density: Any, dual: Any, rate: Any, total: Any) -> None:
-    """``dual <- min(0, dual + rate * density)``, the dual of non-negativity, then ``total += dual``; in place."""
+def step_nonnegativity_dual(
+    density: NDArray[floating], dual: NDArray[floating], rate: floating, total: NDArray[floating]
+) -> None:
+    """``dual <- min(0, dual + rate * density)``, the dual of non-negativity, then ``total += dual``; in place.
+
+    Parameters
+    ----------
+    density : array, shape (n_x, n_z, n_y)
+        The density that shall not be negative.
+    dual : array, shape (n_x, n_z, n_y)
+        Never positive; overwritten by the stepped dual.
+    rate : float of the arrays' type
+        Step of the dual.
+    total : array, shape (n_x, n_z, n_y)
+        What the new dual is added to: the direction of the primal step.
+    """
     zero = rate * 0
     for x in prange(density.shape[0]):
         for z in range(density.shape[1]):
@@ -45,8 +93,18 @@ def step_nonnegativity_dual(density: Any, dual: Any, rate: Any, total: Any) -> N
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def extrapolate(density: Any, step_down: Any, ahead: Any) -> None:
-    """``density -= step_down`` and ``ahead = density - step_down`` of the new density; in place."""
+def extrapolate(density: NDArray[floating], step_down: NDArray[floating], ahead: NDArray[floating]) -> None:
+    """``density -= step_down``, and ``ahead = density - step_down`` of the new density; in place.
+
+    Parameters
+    ----------
+    density : array, shape (n_x, n_z, n_y)
+        Overwritten by the new density d'.
+    step_down : array, shape (n_x, n_z, n_y)
+        The primal step h, so that ``d' = d - h``.
+    ahead : array, shape (n_x, n_z, n_y)
+        Overwritten by the point ahead, ``2 d' - d = d' - h``.
+    """
     for x in prange(density.shape[0]):
         for z in range(density.shape[1]):
             d, s, a = density[x, z], step_down[x, z], ahead[x, z]

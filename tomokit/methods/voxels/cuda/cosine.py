@@ -13,52 +13,76 @@ with the volume, and one slab's results are written over it. An axis of one voxe
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
+from tomokit.gpu.arrays import DeviceArray
 from tomokit.gpu.device import Device
 
-_SLAB = 1 << 24  # voxels: 64 MiB, which keeps a GPU busy for longer than its launches take
-_COPIES = 5 * 4  # bytes a voxel of a slab, as above
-# Bytes a voxel of a slab that each plan keeps: two complex numbers. cuFFT asks for one or none where the length has
+_SLAB_VOXELS = 1 << 24  # 64 MiB, which keeps a GPU busy for longer than its launches take
+_COPY_BYTES = 5 * 4  # of copies for each voxel of a slab: s + 2 s + 2 s, as above
+# What each plan keeps for each voxel of a slab: two complex numbers. cuFFT asks for one or none where the length has
 # small factors; for others its documentation promises eight at most.
-_PLAN = 2 * 8
+_PLAN_BYTES = 2 * 8
 
 
-def cosine_transform(device: Device, volume: Any, inverse: bool) -> None:
-    """The orthonormal transform of type II along all three axes, or its inverse, in place.
+def cosine_transform(device: Device, volume: DeviceArray, inverse: bool) -> None:
+    """Orthonormal cosine transform of type II along all three axes, or its inverse, in place.
 
     Parameters
     ----------
     device : Device
     volume : array of float32, shape (n_x, n_z, n_y)
-        On the device.
+        Values, which are replaced by coefficients, or the other way round.
     inverse : bool
+        Whether to transform back.
     """
+    n_x, n_z, n_y = volume.shape
     with device:
         transform = device.fft.idct if inverse else device.fft.dct
         for axis, length in enumerate(volume.shape):
             if length == 1:
                 continue
-            for slab in _slabs(volume.shape, axis):
+            for slab in _slabs((n_x, n_z, n_y), axis):
                 volume[slab] = transform(volume[slab], axis=axis, norm="ortho")
 
 
 def cosine_bytes(shape: tuple[int, int, int]) -> int:
-    """What :func:`cosine_transform` takes on the device beside the volume."""
+    """Most memory of the device that :func:`cosine_transform` takes beside the volume.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(n_x, n_z, n_y)`` of the volume.
+
+    Returns
+    -------
+    int
+        Bytes: the most of an axis' copies, and the plans of all axes, since these are kept.
+    """
     copies = plans = 0
     for axis, length in enumerate(shape):
         if length == 1:
             continue
         sizes = {math.prod(shape) // shape[_across(axis)] * (s.stop - s.start) for *_, s in _slabs(shape, axis)}
-        copies = max(copies, _COPIES * max(sizes))
-        plans += _PLAN * sum(sizes)
+        copies = max(copies, _COPY_BYTES * max(sizes))
+        plans += _PLAN_BYTES * sum(sizes)
     return copies + plans
 
 
 def has_cosine(device: Device) -> bool:
-    """Whether the device transforms: cuFFT is a library of its own, which may be missing or another's."""
+    """Whether a small cosine transform on a device gives what it has to.
+
+    CuPy leaves it to cuFFT, a library of its own, which may be missing or not fit.
+
+    Parameters
+    ----------
+    device : Device
+
+    Returns
+    -------
+    bool
+    """
     given = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     try:
         with device:
@@ -66,21 +90,22 @@ def has_cosine(device: Device) -> bool:
             cosine_transform(device, volume, inverse=False)
             first = float(device.to_host(volume)[0, 0, 0])
             cosine_transform(device, volume, inverse=True)
-            found = device.to_host(volume)
+            returned = device.to_host(volume)
     except Exception:  # CuPy, the loader and cuFFT each raise their own
         return False
-    return abs(first - given.sum() / math.sqrt(24)) < 1e-3 and bool(np.abs(found - given).max() < 1e-3)
+    # Coming back unchanged is not enough: doing nothing would do so, too.
+    return abs(first - given.sum() / math.sqrt(24)) < 1e-3 and bool(np.abs(returned - given).max() < 1e-3)
 
 
 def _across(axis: int) -> int:
-    """The axis that slabs are cut across: the outermost other one, where they lie in longer pieces."""
+    """The axis that slabs are cut across: the outermost other one, so that they lie in longer pieces of memory."""
     return 1 if axis == 0 else 0
 
 
 def _slabs(shape: tuple[int, int, int], axis: int) -> list[tuple[slice, ...]]:
-    """Parts of a volume with all of an axis, as even as can be: plans are for one size, and one of the last."""
+    """Slices of a volume with all of an axis, as even as can be, so that they need plans for two sizes at most."""
     n = shape[_across(axis)]
-    most = max(1, _SLAB // (math.prod(shape) // n))
-    each = -(-n // -(-n // most))
-    cuts = (slice(begin, min(n, begin + each)) for begin in range(0, n, each))
+    most = max(1, _SLAB_VOXELS // (math.prod(shape) // n))
+    thickness = -(-n // -(-n // most))
+    cuts = (slice(begin, min(n, begin + thickness)) for begin in range(0, n, thickness))
     return [(slice(None), cut) if axis == 0 else (cut,) for cut in cuts]

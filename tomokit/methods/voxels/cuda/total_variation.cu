@@ -6,7 +6,7 @@
 //     div q = q_x - q_x[x - 1] + q_z - q_z[z - 1] + q_y - q_y[y - 1] = -grad^T q,
 //
 // where q has no component before the first voxel, and that of the last along its own axis is zero: it has no
-// difference to follow and begins at zero. The duals of the gradient and of the sign, and what they give, are
+// difference to follow and begins at zero. The duals of the gradient and of non-negativity, and what they give, are
 //
 //     q <- (q + t grad d) / max(1, |q + t grad d|)
 //     r <- min(0, r + s d)                                both by variation_dual
@@ -17,7 +17,7 @@
 // one pass, the third is another, and a primal-dual step of both duals takes them once. Read and written of a voxel,
 // other voxels' values being in the cache:
 //
-//     variation_dual         28 bytes by the gradient (d, 3 q; 3 q), and 8 by the sign (r; r), which reads the same d
+//     variation_dual         28 bytes by the gradient (d, 3 q; 3 q), and 8 by non-negativity (r; r), with the same d
 //     variation_divergence   20 bytes (g, 3 q; out), and 4 where a is given
 //     variation_value         4 bytes
 //
@@ -34,16 +34,18 @@
 // What is not a number stays so.
 __device__ inline float least_of_zero_and(float value) { return value > 0.0f ? 0.0f : value; }
 
-// q [component, x, z, y] or null; sign r or null. Grid: blocks of y, of z, and x.
+// q [component, x, z, y] or null; nonnegativity_dual r or null. Grid: blocks of y, of z, and x.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) variation_dual(
-    const float* __restrict__ density, float* __restrict__ q, float* __restrict__ sign, float rate,
+    const float* __restrict__ density, float* __restrict__ q, float* __restrict__ nonnegativity_dual, float rate,
     float nonnegativity_rate,
     int n_x, int n_z, int n_y) {
     const int y = blockIdx.x * LANES + threadIdx.x, z = blockIdx.y * LINES + threadIdx.y, x = blockIdx.z;
     if (y >= n_y || z >= n_z) return;
     const long long plane = (long long)n_z * n_y, voxels = n_x * plane, at = x * plane + (long long)z * n_y + y;
     const float here = density[at];
-    if (sign != nullptr) sign[at] = least_of_zero_and(sign[at] + nonnegativity_rate * here);
+    // A row's neighbours are in the cache by now or soon, so both duals take the density from memory once.
+    if (nonnegativity_dual != nullptr)
+        nonnegativity_dual[at] = least_of_zero_and(nonnegativity_dual[at] + nonnegativity_rate * here);
     if (q == nullptr) return;
     const float a = q[at] + (x + 1 < n_x ? rate * (density[at + plane] - here) : 0.0f);
     const float b = q[voxels + at] + (z + 1 < n_z ? rate * (density[at + n_y] - here) : 0.0f);

@@ -11,14 +11,14 @@
 //
 //     y <- s (v - c),     s = m / (m + 1),     c = sum s v / sum s
 //
-// by tv_data_dual, solve_offset of the sums, and tv_data_share. Where offsets are held the first does all.
+// by tv_data_dual, solve_offset of the sums, and tv_data_offset. Where offsets are held the first does all.
 //
 // The primal step with the uphill direction g is d' = d - h, e' = d' - h with h = M^-1 g. M is diagonal in cosines,
 // its eigenvalue of (k_x, k_z, k_y) being plane[k_x, k_z] + line[k_y] (tomokit/methods/voxels/preconditioner.py):
 // tv_divide, between the transforms, and tv_extrapolate. Total variation is not summed in the latter: it takes d' of
 // the next voxels, which are written in the same pass.
 //
-// Read and written: tv_data_dual 16 bytes a pixel (r, m, y; y), tv_data_share 12 (y, m; y), tv_divide 8 a voxel,
+// Read and written: tv_data_dual 16 bytes a pixel (r, m, y; y), tv_data_offset 12 (y, m; y), tv_divide 8 a voxel,
 // tv_extrapolate 16 (d, h; d, e). With total_variation.cu an iteration comes to 28 + 8 + 24 + 8 + 16 + 4 = 88 bytes a
 // voxel beside projections and transforms.
 
@@ -29,30 +29,30 @@
 #include "gpu/block_sums.cuh"
 
 // residual m (p - P), offsets b or null, dual y, replaced by v or by the new y; squares [view, block], sums of r^2;
-// shares [view, block], sums of s v, null where offsets are held. Grid: blocks of pixels, views.
+// weighted_sums [view, block], sums of s v, null where offsets are held. Grid: blocks of pixels, views.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) tv_data_dual(
     const float* __restrict__ residual, const float* __restrict__ mask, const double* __restrict__ offsets,
-    float* __restrict__ dual, float* __restrict__ squares, float* __restrict__ shares, long long pixels) {
+    float* __restrict__ dual, float* __restrict__ squares, float* __restrict__ weighted_sums, long long pixels) {
     __shared__ float sums[THREADS];
     const long long pixel = (long long)blockIdx.x * THREADS + threadIdx.x, at = blockIdx.y * pixels + pixel;
-    float r = 0.0f, shared = 0.0f;
+    float r = 0.0f, weighted = 0.0f;
     if (pixel < pixels) {
         const float m = mask == nullptr ? 1.0f : mask[at];
         r = residual[at] - (offsets == nullptr ? 0.0f : (float)offsets[blockIdx.y] * m);
         const float v = m > 0.0f ? (dual[at] * m - r) / m : 0.0f;
-        shared = m / (m + 1.0f) * v;
-        dual[at] = shares == nullptr ? shared : v;
+        weighted = m / (m + 1.0f) * v;
+        dual[at] = weighted_sums == nullptr ? weighted : v;
     }
     const long long block = (long long)blockIdx.y * gridDim.x + blockIdx.x;
     const float square = sum_of_block(r * r, sums);
     if (threadIdx.x == 0) squares[block] = square;
-    if (shares == nullptr) return;
-    const float share = sum_of_block(shared, sums);
-    if (threadIdx.x == 0) shares[block] = share;
+    if (weighted_sums == nullptr) return;
+    const float weighted_sum = sum_of_block(weighted, sums);
+    if (threadIdx.x == 0) weighted_sums[block] = weighted_sum;
 }
 
 // dual v, replaced by the new y; offset [view] c. Grid as tv_data_dual.
-extern "C" __global__ void __launch_bounds__(THREADS, 4) tv_data_share(
+extern "C" __global__ void __launch_bounds__(THREADS, 4) tv_data_offset(
     float* __restrict__ dual, const float* __restrict__ mask, const double* __restrict__ offset, long long pixels) {
     const long long pixel = (long long)blockIdx.x * THREADS + threadIdx.x, at = blockIdx.y * pixels + pixel;
     if (pixel >= pixels) return;

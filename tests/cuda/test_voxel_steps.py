@@ -1,4 +1,4 @@
-"""The iterative dense methods whose steps are taken on the tests' device, against the CPU's."""
+"""The iterative voxel methods whose steps are taken on the tests' device, against the CPU's."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
 from tomokit.gpu.device import use_devices
 from tomokit.methods.pausing import EpochPaused
+from tomokit.methods.voxels.cuda.steps import DenoisingEngineOnDevice, HostDenoisingEngine, StepEngineOnDevice
+from tomokit.methods.voxels.cuda.total_variation import VariationOnDevice
+from tomokit.methods.voxels.cuda.tv import TvEngineOnDevice
+from tomokit.methods.voxels.engine import EngineOnHost
 from tomokit.methods.voxels.sart import Sart, SartOptions
 from tomokit.methods.voxels.sart_tv import SartTv, SartTvOptions
 from tomokit.methods.voxels.sirt import Sirt, SirtOptions
@@ -27,6 +31,13 @@ METHODS = {
     "sart": (Sart(), SartOptions(epochs=2, margin=0.2)),
     "sart-tv": (SartTv(), SartTvOptions(epochs=3)),
     "tv": (Tv(), TvOptions(epochs=4, margin=0.2)),
+}
+
+ENGINES_ON_DEVICE = {
+    "sirt": StepEngineOnDevice,
+    "sart": StepEngineOnDevice,
+    "sart-tv": DenoisingEngineOnDevice,
+    "tv": TvEngineOnDevice,
 }
 
 
@@ -69,7 +80,7 @@ def counted(device: CpuDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[list
 def test_every_epoch_is_the_cpus(name: str, kind: str, device: CpuDevice) -> None:
     method, options = METHODS[name]
     cpu, found = (method.start(problem(backend, kind), options) for backend in ("cpu", "cuda"))
-    assert found._steps is not None
+    assert isinstance(found._engine, ENGINES_ON_DEVICE[name])
     for _ in range(options.epochs):
         expected = cpu.advance()
         for key, value in found.advance().items():
@@ -167,7 +178,7 @@ def test_nothing_as_large_as_the_data_takes_pinned_memory(
     monkeypatch.setattr(device.xp, "asarray", lambda array: passed.append(array.size) or put(array))
     with use_devices([device]):
         run = method.start(given, options)
-        assert (run._steps is None) == (memory < 1 << 40)
+        assert isinstance(run._engine, EngineOnHost if memory < 1 << 40 else ENGINES_ON_DEVICE[name])
         run.advance()
     assert max(passed) < given.geometry.n_u * given.geometry.n_v
 
@@ -181,7 +192,7 @@ def test_what_does_not_fit_goes_in_slabs(name: str) -> None:
     small = CpuDevice(memory_bytes=4 * 3 * volume)
     with use_devices([small]):
         found = method.start(given, options)
-        assert found._steps is None
+        assert isinstance(found._engine, EngineOnHost)
         found.advance()
     expected.advance()
     assert small.launches > 0
@@ -194,13 +205,21 @@ def test_a_volume_that_fits_without_the_dual_is_denoised_on_the_host(monkeypatch
     small = CpuDevice(is_strict=True)
     with use_devices([small]):
         ample = method.start(problem("cuda", "masked"), options)
-        small.memory_bytes = int(small.xp.held_bytes + 3 * cpu.density.nbytes + 3 * cpu.projections.nbytes / 0.9)
+        small.memory_bytes = int(
+            small.xp.held_bytes + 3 * cpu.projection_density.nbytes + 3 * cpu.data_term.projections.nbytes / 0.9
+        )
         found = method.start(problem("cuda", "masked"), options)
-    assert found._steps is not None
-    monkeypatch.setattr(found._steps, "denoise", None)
+    assert isinstance(ample._engine, DenoisingEngineOnDevice)
+    assert isinstance(found._engine, HostDenoisingEngine)
+    assert not found.resolved_parameters()["in_slabs"]
+    denoised, proximal = [], VariationOnDevice.proximal
+    monkeypatch.setattr(
+        VariationOnDevice, "proximal", lambda self, *given: denoised.append(self) or proximal(self, *given)
+    )
     for _ in range(2):
         losses = [run.advance()["loss"] for run in (cpu, ample, found)]
         assert losses[1:] == pytest.approx([losses[0]] * 2, rel=1e-5)
+    assert denoised == [ample._engine._variation] * 2
     for key, wanted in cpu.arrays().items():
         assert np.linalg.norm(found.arrays()[key] - wanted) <= 1e-5 * np.linalg.norm(wanted), key
 
@@ -211,6 +230,7 @@ def test_the_estimate_covers_what_is_taken(name: str) -> None:
     ample = CpuDevice()
     with use_devices([ample]):
         run = method.start(problem("cuda", "masked"), options)
+        assert type(run._engine) is ENGINES_ON_DEVICE[name]
         ample.xp.peak_bytes = ample.xp.held_bytes
         run.advance()
     # What the device must have free for the run to be on it.
@@ -218,7 +238,7 @@ def test_the_estimate_covers_what_is_taken(name: str) -> None:
     while most - least > 1000:
         middle = (least + most) // 2
         with use_devices([CpuDevice(memory_bytes=middle)]):
-            tried = method.start(problem("cuda", "masked"), options)._steps
-        fits = tried is not None and getattr(tried, "volumes", 0) == getattr(run._steps, "volumes", 0)
+            tried = method.start(problem("cuda", "masked"), options)
+        fits = type(tried._engine) is ENGINES_ON_DEVICE[name]
         least, most = (least, middle) if fits else (middle, most)
     assert ample.xp.peak_bytes <= most <= 1.6 * ample.xp.peak_bytes

@@ -15,13 +15,15 @@ from tomokit.data.problem import Problem
 from tomokit.gpu.device import use_devices
 from tomokit.methods.voxels.cuda import cosine
 from tomokit.methods.voxels.cuda.cosine import cosine_bytes, cosine_transform, has_cosine
+from tomokit.methods.voxels.cuda.tv import TvEngineOnDevice
+from tomokit.methods.voxels.host_engine import TvEngineOnHost
 from tomokit.methods.voxels.tv import Tv, TvOptions, TvRun
 from tomokit.projector import DenseProjector
 
 SHAPES = [(5, 4, 7), (1, 6, 9), (6, 1, 1), (1, 1, 1), (16, 9, 12)]
 
 
-def problem(shape: tuple[int, int, int], masked: str, exposed: bool) -> Problem:
+def problem(shape: tuple[int, int, int], masked: str, fit_offsets: bool) -> Problem:
     """Voxels ``(z, y, x)``; a mask of weights with one view that has none."""
     made = small_problem("cuda", shape)
     mask = made.mask
@@ -29,17 +31,17 @@ def problem(shape: tuple[int, int, int], masked: str, exposed: bool) -> Problem:
     if masked == "weights":
         mask = mask * np.random.default_rng(1).choice(np.float32([0, 0.25, 0.5, 1]), mask.shape)
         mask[2] = 0
-    return replace(made, mask=None if masked == "none" else mask, fit_offsets=exposed)
+    return replace(made, mask=None if masked == "none" else mask, fit_offsets=fit_offsets)
 
 
 def state_of(run: TvRun) -> dict[str, np.ndarray]:
     """Random arrays that meet what the run's own meet: duals in their bounds, zero where they cannot be else."""
     rng = np.random.default_rng(2)
     arrays = {key: rng.normal(0, 0.1, array.shape).astype(array.dtype) for key, array in run.arrays().items()}
-    arrays["gradient_dual"] = 0.3 * dual_field(run.density.shape, 3)
+    arrays["gradient_dual"] = 0.3 * dual_field(run.projection_density.shape, 3)
     arrays["nonnegativity_dual"] = -np.abs(arrays["nonnegativity_dual"])
-    if run.mask is not None:
-        arrays["data_dual"] *= run.mask
+    if run.data_term.mask is not None:
+        arrays["data_dual"] *= run.data_term.mask
     return arrays
 
 
@@ -64,10 +66,10 @@ def iteration(run: TvRun, kept: dict[str, np.ndarray]) -> dict[str, Any]:
     y = share * v
     uphill = exact.T(y)
     if options.nonnegative:
-        r = np.minimum(0, r + run._dual_step * e)
+        r = np.minimum(0, r + run._dual_rate * e)
         uphill += r
     if run.weight > 0:
-        q = q + run._dual_step / run.weight * gradient(e)
+        q = q + run._dual_rate / run.weight * gradient(e)
         q /= np.maximum(1, np.sqrt((q**2).sum(axis=0)))
         uphill -= run.weight * divergence(q)
     made = run._precondition
@@ -89,9 +91,13 @@ def close(found: np.ndarray, wanted: np.ndarray) -> bool:
 
 @needs_compiler
 @pytest.mark.parametrize(
-    ("shape", "masked", "exposed", "options"),
+    ("shape", "masked", "fit_offsets", "options"),
     [
-        *(((6, 13, 11), masked, exposed, {}) for masked in ("none", "zeros", "weights") for exposed in (False, True)),
+        *(
+            ((6, 13, 11), masked, fit_offsets, {})
+            for masked in ("none", "zeros", "weights")
+            for fit_offsets in (False, True)
+        ),
         ((6, 13, 11), "weights", True, {"nonnegative": False}),
         ((6, 13, 11), "weights", True, {"weight": 0.0}),
         ((6, 13, 11), "zeros", True, {"weight": 0.0, "nonnegative": False}),
@@ -101,11 +107,11 @@ def close(found: np.ndarray, wanted: np.ndarray) -> bool:
     ],
 )
 def test_an_iteration_is_its_formulas(
-    shape: tuple[int, int, int], masked: str, exposed: bool, options: dict[str, Any]
+    shape: tuple[int, int, int], masked: str, fit_offsets: bool, options: dict[str, Any]
 ) -> None:
     with use_devices([CpuDevice(4, is_strict=True)]):
-        run = Tv().start(problem(shape, masked, exposed), TvOptions(**({"weight": 0.02, "margin": 0.1} | options)))
-        assert run._steps is not None
+        run = Tv().start(problem(shape, masked, fit_offsets), TvOptions(**({"weight": 0.02, "margin": 0.1} | options)))
+        assert isinstance(run._engine, TvEngineOnDevice)
         assert not run.resolved_parameters()["in_slabs"]
         kept = state_of(run)
         run.restore(0, kept)
@@ -122,7 +128,7 @@ def test_an_iteration_is_its_formulas(
 def test_the_transform_is_scipys_in_slabs_of_any_size(
     shape: tuple[int, int, int], slab: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cosine, "_SLAB", slab)
+    monkeypatch.setattr(cosine, "_SLAB_VOXELS", slab)
     device = CpuDevice(is_strict=True)
     given = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     with device:
@@ -153,7 +159,7 @@ def test_where_it_cannot_be_transformed_the_host_iterates(monkeypatch: pytest.Mo
     given, options = problem((6, 13, 11), "zeros", True), TvOptions(epochs=2)
     with use_devices([device]):
         found = Tv().start(given, options)
-        assert found._steps is None
+        assert isinstance(found._engine, TvEngineOnHost)
         assert found.resolved_parameters()["in_slabs"]
         expected = Tv().start(replace(given, backend="cpu"), options)
         for run in (found, expected):

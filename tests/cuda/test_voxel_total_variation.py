@@ -1,4 +1,4 @@
-"""Kernels of total variation on dense volumes, against the formulas in float64."""
+"""Kernels of total variation on volumes, against the formulas in float64."""
 
 from __future__ import annotations
 
