@@ -116,6 +116,7 @@ class Checkpoints:
             return False
         every = self._every_seconds
         if every is None:
+            # On a slow disk less often, so that saving takes no more than a fortieth of the time.
             every = max(DEFAULT_SECONDS, _LEAST_RATIO * self._last_cost_s)
         return time.monotonic() - self._last_s >= every
 

@@ -122,8 +122,10 @@ def compute(
     registry = get_registry()
     method = registry.get("method", request.method)()
     options = build_options(method.Options, request.options, f"method {request.method}")
+    # Warnings that come before the summary has a place for them.
     told: list[str] = []
     backend = choose_backend(request.backend, method, options, told.append)
+    # From here to the reading nothing but headers is looked at: what can be refused is refused within a second.
     plan = make_plan(request, reader.shape(request.stack))
     check_outputs(request, going_on=resumed is not None)
     what = f"a volume of {_size_text(plan)} by {request.method}"
@@ -141,6 +143,7 @@ def compute(
         check_same_inputs(request, resumed, inputs)
     # Angles, transform and noise are known only now, and with them how far the volume extends and how fine it is.
     check_memory(_bytes_of_problem(prepared.problem, method, options), what)
+    # Nothing is fitted yet, but what follows from the data and the options is known when a run has been set up.
     run = method.start(prepared.problem, options)
     used = plugins_used(registry, request, options, reader)
     resolved_parameters = run.resolved_parameters() if isinstance(run, ResolvesParameters) else {}

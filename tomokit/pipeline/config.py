@@ -164,6 +164,7 @@ def build_request(
         if layer.get("method", merged.get("method")) != merged.get("method"):
             merged.pop("options", None)
         merged = merge(merged, layer)
+    # Last, and after any change of method: these are for the method that is used.
     merged = merge(merged, {"options": parse_settings(settings)})
     request = build_options(ReconstructionRequest, merged, caller)
     if config is not None:

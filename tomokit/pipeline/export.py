@@ -106,6 +106,7 @@ def export(
     needed = 4 * math.prod(count)
     what = f"{count[2]} x {count[1]} x {count[0]} voxels"
     state_bytes = sum(array.nbytes for array in state.arrays.values())
+    # The samples, their transposed copy and a slab at work, beside the state and the field made of it.
     check_memory(3 * needed + 2 * state_bytes, what, "give a smaller --box")
     check_disk(output, needed)
     # Bounds are faces of voxels; where sampling starts is the centre of the first new voxel, counted from the centre of

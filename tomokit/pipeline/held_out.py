@@ -72,6 +72,7 @@ def score_view(data: Stack, predicted: Stack, mask: Stack | None) -> tuple[float
     correlation, residual : float
         0 and 1 for a prediction that is constant, as nothing is explained.
     """
+    # In double precision, and with them every sum below: a view has a million pixels.
     weights = np.ones(data.shape) if mask is None else mask.astype(np.float64)
     total = weights.sum()
     d = data - np.sum(weights * data) / total

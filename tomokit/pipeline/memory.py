@@ -26,6 +26,7 @@ def available_bytes() -> int:
     bounds.append(_control_group_bytes("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
+        # What the process has mapped already, in pages, counts against the limit.
         pages = _first_number(Path("/proc/self/statm"))
         bounds.append(max(0, soft - (pages or 0) * resource.getpagesize()))
     return min(bound for bound in bounds if bound is not None)
@@ -88,6 +89,7 @@ def peak_bytes() -> int:
     int
         Bytes of resident memory.
     """
+    # Linux counts it in KiB.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -33,6 +33,7 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
     """
     from tomokit.io.output import check_output
 
+    # The angles beside the stack are an input although the request does not name them.
     inputs = [*input_paths(request), *_angles_beside(request)]
     outputs = {"tomogram": request.output, "preview": request.preview_path, "provenance": request.provenance_path}
     for path in outputs.values():

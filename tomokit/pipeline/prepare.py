@@ -59,6 +59,8 @@ class Plan:
         """
         _, n_y, n_x = self.stack_shape
         used = len(self.used)
+        # The views as they are read, 4 bytes a pixel, then the binned ones and the projections that are made of them,
+        # each with its mask.
         whole = 4 * used * n_y * n_x * (2 if masked else 1)
         problem = 4 * used * self.shape.n_u * self.shape.n_y * (2 if masked else 1)
         return whole + 2 * problem
@@ -114,6 +116,7 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
     views = select_views(n_views, exclude=request.exclude, half=request.half, hold_out=request.hold_out)
     if min(n_y, n_x) < request.bin:
         raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one")
+    # Rounded up, so that the binned volume holds all of what was asked for.
     thickness = -(-request.thickness // request.bin)
     # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed.
     fit_offsets = request.offsets != "zero" and request.linearization != "linear"
@@ -180,8 +183,10 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     _check_order(series, request)
     series = bin_series(series, request.bin)
     _check_masked_views(series, used, request)
+    # Places of the fitted and the held-out views among those that were read.
     fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
     chosen = series if fitted.size == series.n_views else series.select(fitted)
+    # Scaled by the fitted views alone: held-out ones must have no say in what they are compared with.
     try:
         linearization = choose_linearization(
             chosen.images, chosen.mask, kind=request.linearization, percentiles=request.percentiles

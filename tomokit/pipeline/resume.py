@@ -126,6 +126,7 @@ def _request_of_state(state: State, path: Path) -> ReconstructionRequest:
     from tomokit.pipeline.backend import most_threads
 
     configuration, job = dict(state.provenance["configuration"]), state.job
+    # As it was chosen, not as it was asked for: another backend gives other bits.
     configuration["backend"] = state.provenance["backend"]
     for role in FILES:
         configuration[role] = _find_input(job["files"].get(role), role, path)
@@ -161,6 +162,7 @@ def _with_epochs(request: ReconstructionRequest, state: State, epochs: int) -> R
     method = get_registry().get("method", request.method)
     if "epochs" not in {item.name for item in dataclasses.fields(method.Options)}:
         raise OptionError(f"method {request.method} has no number of epochs", field="--epochs", remedy="leave it out")
+    # An epoch of which some steps are done has to be finished.
     under_way = state.epoch + state.paused
     if epochs < under_way:
         raise OptionError(
