@@ -79,7 +79,7 @@ def grid_of(values: NDArray[np.floating], nodes: int) -> tuple[float, float]:
     low : float
         The lowest node: the least value.
     spacing : float
-        Distance of the nodes, never zero; the last node is the largest value.
+        Distance of the nodes, never zero. The last node is the largest value, unless all are equal.
     """
     # Several running extremes side by side, since one alone would wait for itself.
     low, high = np.full(_LANES, values[0]), np.full(_LANES, values[0])
@@ -104,8 +104,8 @@ def _fine_places(
     """Fine cell of each value, and its place there in units of ``1 / PLACES``."""
     real = values.dtype.type
     half = real(0.5)
-    # Places fit 32 bits (FINE PLACES K is at most 2^29), which are vectorized twice as wide as 64. The
-    # largest value, at the grid's end, begins a cell that is not there: it goes to the end of the last one.
+    # Places fit 32 bits (FINE PLACES K is at most 2^29), which are vectorized twice as wide as 64. The largest value,
+    # at the grid's end, would begin a cell that is not there: it goes to the end of the last one.
     for i in range(values.size):
         place = np.int32((values[i] - low) * inverse + half)
         k = min(place // np.int32(PLACES), last)
