@@ -17,7 +17,7 @@ class OctreeOptions:
     """Options of the octree method, :class:`tomokit.methods.octree.method.Octree`, with their helps and bounds."""
 
     epochs: int = option(
-        30, "Passes over all views. Give more if the loss still falls, fewer for a quick look.", minimum=1
+        30, "Passes over all views. Give more if the loss still falls, fewer for a quick preview.", minimum=1
     )
     coarse_epochs: int = option(
         0,
