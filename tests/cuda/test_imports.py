@@ -21,7 +21,7 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 sys.path.insert(0, FOLDER)
 import numpy as np
-import tomokit.methods.octree.cuda.level
+import tomokit.methods.octree.cuda.pyramid_level
 from cases import two_level_forest
 from on_cpu import CpuDevice
 from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs

@@ -1,4 +1,4 @@
-"""A fit whose parts take turns on a device that cannot hold them together."""
+"""A fit whose subdomains use a device's buffers one after the other, as it cannot hold them together."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SHAPE = (12, 48, 16)
 
 
 def whole_bytes(problem: Problem, options: OctreeOptions) -> int:
-    """Of the fit in one part."""
+    """Of the fit in one partition."""
     return device_bytes(FitPlan(options, ProblemShape.of(problem), problem.mask is not None))
 
 
 def subdomains(run: OctreeRun) -> list[Subdomain]:
-    """Its parts."""
+    """Its subdomains."""
     return run.engine._on_devices().subdomains
 
 
@@ -48,7 +48,7 @@ def in_turn(problem: Problem, options: OctreeOptions, share: float = 0.72, devic
 
 
 def beside_each_other(run: OctreeRun) -> OctreeRun:
-    """The same in as many parts, a device for each."""
+    """The same in as many partitions, a device for each."""
     devices = [CpuDevice(20 + i, is_strict=True) for i in range(len(subdomains(run)))]
     several = start_fit(run.plan.data, run.plan.options, devices)
     assert len(subdomains(several)) == len(devices)
@@ -63,11 +63,11 @@ def assert_same(found: OctreeRun, expected: OctreeRun) -> None:
     np.testing.assert_array_equal(found.volume(), expected.volume())
 
 
-def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_part() -> None:
+def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_partition() -> None:
     found = in_turn(small_problem("cuda", SHAPE), OPTIONS)
     expected = beside_each_other(found)
     one = start_fit(found.plan.data, OPTIONS, [CpuDevice(1)])
-    # From a uniform start neighbours would differ by rounding alone, and penalties pull by the sign of that.
+    # From a uniform start neighbours would differ by rounding alone, and penalties have gradients by the sign of that.
     state = {name: array.copy() for name, array in one.arrays().items()}
     state["values"] += np.random.default_rng(6).normal(0, 0.3, state["values"].shape).astype(np.float32)
     for run in (found, expected, one):
@@ -148,7 +148,7 @@ def test_the_estimate_covers_the_peak_and_a_step_moves_what_is_documented(share:
     assert estimate <= device.memory_bytes
 
 
-def test_the_least_parts_that_fit_are_taken_and_what_does_not_fit_in_any_is_refused() -> None:
+def test_the_fewest_partitions_that_fit_are_taken_and_what_does_not_fit_in_any_is_refused() -> None:
     problem = small_problem("cuda", SHAPE)
     counts = [len(subdomains(in_turn(problem, OPTIONS, share))) for share in (0.95, 0.72, 0.6)]
     assert counts == [2, 2, 4]

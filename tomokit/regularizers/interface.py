@@ -15,6 +15,37 @@ if TYPE_CHECKING:
     from tomokit.gpu.device import Device
 
 
+class RegularizerOptions(Protocol):
+    """The options that a fit asks of every regularizer; each one's class of options has its own beside them.
+
+    Attributes
+    ----------
+    weight : float
+        Factor of the penalty in the loss; 0 switches it off.
+    every : int
+        Steps from one evaluation to the next.
+    space : str
+        ``"rho"`` if densities are penalized, ``"raw"`` for raw values.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def weight(self) -> float:
+        """Factor of the penalty in the loss."""
+        ...
+
+    @property
+    def every(self) -> int:
+        """Steps from one evaluation to the next."""
+        ...
+
+    @property
+    def space(self) -> str:
+        """Whether densities (``"rho"``) or raw values (``"raw"``) are penalized."""
+        ...
+
+
 @dataclass
 class Field:
     """A field on the leaves of a forest, as a regularizer sees it.

@@ -1,4 +1,4 @@
-"""What carries out the steps of an octree fit: one interface, on the host or on GPUs.
+"""The interface of the engines that carry out the steps of an octree fit, on the host or on GPUs.
 
 The schedule (:mod:`tomokit.methods.octree.run`) knows epochs, structure and learning rates, and nothing of where the
 field lies; an engine knows the field and its steps, and nothing of the schedule. Which engine a fit has is chosen once,
@@ -32,7 +32,7 @@ class Engine(Protocol):
     leaves: LeafField
 
     def place(self, leaves: LeafField) -> None:
-        """Go on with another field; what belongs to the one before is given up.
+        """Continue with another field; what belongs to the one before is given up.
 
         Parameters
         ----------
@@ -42,7 +42,7 @@ class Engine(Protocol):
         ...
 
     def begin(self, plan: EpochPlan) -> None:
-        """Take the steps of an epoch, or those that are left of it, as they are known before the first.
+        """Prepare the steps of an epoch, or those that are left of it; none is taken yet.
 
         Parameters
         ----------
@@ -62,17 +62,17 @@ class Engine(Protocol):
 
     @property
     def has_diverged(self) -> bool:
-        """Whether a sum is known to be no finite number; an engine that sums up at the end does not know before."""
+        """Whether a term of the loss is known to be not finite; an engine that sums on a GPU knows only at the end."""
         ...
 
     def progress(self) -> EpochProgress:
-        """The epoch so far, from which it can go on, here or with another engine.
+        """The sums of the epoch so far, from which it can continue, here or with another engine.
 
         Returns
         -------
         EpochProgress
             Sums over the steps taken, each penalty over the number of the epoch's steps; the random generator's state.
-            The level's offsets are those of the last step that saw each view.
+            The level's offsets are those of the last step that had each view.
         """
         ...
 
@@ -91,17 +91,17 @@ class Engine(Protocol):
         Returns
         -------
         ErrorIndicators
-            Of each leaf.
+            An error and a largest density for each leaf.
         """
         ...
 
     def fetch(self) -> LeafField:
-        """The field, with the host's arrays brought up to date.
+        """Bring the host's arrays of the field up to date.
 
         Returns
         -------
         LeafField
-            :attr:`leaves`.
+            The same object as :attr:`leaves`.
         """
         ...
 
@@ -137,7 +137,7 @@ class Engine(Protocol):
         ...
 
     def resolved_parameters(self) -> dict[str, Any]:
-        """What was decided about where the fit runs, for the provenance.
+        """What the engine decided by itself, such as the number of partitions, for the provenance.
 
         Returns
         -------
@@ -148,16 +148,16 @@ class Engine(Protocol):
 
 
 class MakeEngine(Protocol):
-    """What makes a fit's engine, when its plan and first field are known."""
+    """A factory of engines, called when the plan and the first field of a fit are known."""
 
     def __call__(self, plan: FitPlan, leaves: LeafField) -> Engine:
-        """Make the engine.
+        """Make an engine for one fit.
 
         Parameters
         ----------
         plan : FitPlan
         leaves : LeafField
-            What to start from.
+            The field to start from.
 
         Returns
         -------

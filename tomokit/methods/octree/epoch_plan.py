@@ -1,4 +1,4 @@
-"""An epoch's steps, as they are known before the first of them."""
+"""The epoch plan: an epoch's steps, as they are known before the first of them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class EpochPlan:
     inside : ndarray of bool, shape (n_leaves,)
         Leaves in the region of interest.
     views : list of ndarray of int64
-        Views of each step that is left.
+        Indices of the views of each step that is left.
     n_steps : int
-        Steps of the whole epoch.
+        Steps of the epoch, those before a pause included.
     first_step : int
         Steps taken so far in the whole fit.
     rate : float
@@ -36,7 +36,7 @@ class EpochPlan:
     rng : numpy.random.Generator
         The epoch's random numbers, from where the view order or a pause has left them.
     begun : EpochProgress
-        What a pause has left; of zeros at an epoch's beginning.
+        Sums over the steps before a pause; zeros at an epoch's beginning.
     """
 
     level: PyramidLevel

@@ -1,4 +1,4 @@
-"""What follows from a problem and the options of a fit, worked out once before the first step.
+"""The fit plan: what follows from a problem and the options, worked out once before the first step.
 
 Estimates of memory, the run, its engine and the provenance read the same plan, so that none of them can think of
 another forest, optimizer or weight than the others.
@@ -22,7 +22,7 @@ from tomokit.optimizers.interface import Optimizer
 
 @dataclass(frozen=True)
 class FitPlan:
-    """A fit as its problem and options determine it.
+    """A fit as its problem and options determine it; what takes time is worked out when first asked for.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class FitPlan:
 
     @classmethod
     def of_shape(cls, shape: ProblemShape, options: OctreeOptions) -> FitPlan:
-        """What is known before the data have been read.
+        """The plan of a fit before its data have been read, as far as sizes determine it.
 
         Parameters
         ----------
@@ -57,7 +57,7 @@ class FitPlan:
 
     @classmethod
     def of_problem(cls, problem: Problem, options: OctreeOptions) -> FitPlan:
-        """The whole plan; noise and contrast of the projections are measured, which takes seconds.
+        """The complete plan; noise and contrast of the projections are measured, which takes seconds.
 
         Parameters
         ----------
@@ -75,13 +75,13 @@ class FitPlan:
         """
         plan = cls(options, ProblemShape.of(problem), problem.mask is not None, problem)
         measured = replace(plan.shape, relative_noise=plan.scales.relative_noise)
-        # The scales are measured once: the new plan takes them over.
-        whole = replace(plan, shape=measured)
-        whole.__dict__["scales"] = plan.scales
+        # The scales are measured once: the new plan takes them over, as its cached property would keep them.
+        complete = replace(plan, shape=measured)
+        complete.__dict__["scales"] = plan.scales
         # Names and options of plugins are refused here, before anything is computed with them.
         for resolved in ("optimizer", "possible_regularizers"):
-            getattr(whole, resolved)
-        return whole
+            getattr(complete, resolved)
+        return complete
 
     @property
     def data(self) -> Problem:
@@ -108,12 +108,12 @@ class FitPlan:
 
     @cached_property
     def remembered_arrays(self) -> int:
-        """Arrays of the field's size that the optimizer remembers."""
+        """Number of arrays of the field's size that the optimizer remembers."""
         return setup.remembered_arrays(self.optimizer)
 
     @cached_property
     def region(self) -> Region:
-        """The region of interest: what the volume shows."""
+        """The region of interest: the box that the volume shows, in pixels."""
         return setup.region_of(self.shape)
 
     @cached_property
@@ -140,11 +140,11 @@ class FitPlan:
 
     @cached_property
     def possible_regularizers(self) -> list[WeightedRegularizer]:
-        """All regularizers that the fit may have, those whose weight follows from the data with some weight."""
+        """All regularizers that the fit may have; those whose weight follows from the noise have weight 1 here."""
         return make_regularizers(self.options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})
 
     def regularizers(self, epoch: int, forest: Forest) -> list[WeightedRegularizer]:
-        """The regularizers of an epoch: weights that follow the noise follow the forest too.
+        """The regularizers of an epoch; weights that follow the noise depend on the forest too.
 
         Parameters
         ----------
@@ -176,6 +176,7 @@ class FitPlan:
         Returns
         -------
         float
+            1 unless the specimen fills the field or the epoch is among the last ones.
         """
         options = self.options
         rate = options.field_filling_rate if self.scales.fills_field else 1.0

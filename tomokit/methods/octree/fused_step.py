@@ -31,7 +31,7 @@ def update_leaves(
     rules: StepRules,
     variation: NDArray[np.float64],
 ) -> None:
-    """One optimizer step on all leaves, each of them independent of the others.
+    """Take one optimizer step on all leaves, each of them independent of the others.
 
     Parameters
     ----------
@@ -54,6 +54,7 @@ def update_leaves(
     n_leaves, n = values.shape[0], values.shape[1]
     block = n * n * n
     for leaf in prange(n_leaves):
+        # The only gradient there is: n^3 numbers, which stay in the cache of the core that has this leaf.
         gradient = np.zeros((n, n, n), np.float32)
         flat = gradient.reshape(-1)
         gather_leaf(
@@ -84,6 +85,7 @@ def update_leaves(
             first[min(begin, first.size) : min(end, first.size)],
             second[min(begin, second.size) : min(end, second.size)],
         )  # fmt: skip
+        # From here on the density is the next step's: all that needs the old one of this leaf is done.
         activate_block(activation, parameter, raw, density[leaf].reshape(-1))
         if sides.shape[0] > 0:
             copy_sides(density[leaf], sides[leaf])

@@ -41,12 +41,12 @@ class HostEngine:
         return cls(leaves)
 
     def place(self, leaves: LeafField) -> None:
-        """Go on with another field (see :class:`tomokit.methods.octree.engine.Engine`)."""
+        """Continue with another field (see :class:`tomokit.methods.octree.engine.Engine`)."""
         self.leaves = leaves
         self._projector = None
 
     def begin(self, plan: EpochPlan) -> None:
-        """Take an epoch's steps (see :class:`tomokit.methods.octree.engine.Engine`)."""
+        """Prepare an epoch's steps (see :class:`tomokit.methods.octree.engine.Engine`)."""
         self._plan, self._penalties = plan, Penalties(plan.regularizers)
         self._progress = plan.begun.copy()
         if self._penalties.needs_sides and not len(self.leaves.sides):
@@ -58,6 +58,7 @@ class HostEngine:
         penalties = self._penalties.evaluate(self.leaves, plan.inside, plan.rng, plan.first_step + number)
         squares, weight, variation = self._update(plan.level, views, penalties, plan.rate)
         progress.squares, progress.weight = progress.squares + squares, progress.weight + weight
+        # Total variation is listed in every summary, with zero where it is off.
         for name, value in {"tv": 0.0, penalties.variation_name: variation, **penalties.terms}.items():
             progress.terms[name] = progress.terms.get(name, 0.0) + value / plan.n_steps
         progress.step += 1
@@ -69,12 +70,13 @@ class HostEngine:
 
     def progress(self) -> EpochProgress:
         """The epoch so far (see :class:`tomokit.methods.octree.engine.Engine`)."""
-        found = self._progress.copy()
-        found.generator = dict(self._plan.rng.bit_generator.state)
-        return found
+        progress = self._progress.copy()
+        progress.generator = dict(self._plan.rng.bit_generator.state)
+        return progress
 
     def density_is_finite(self) -> bool:
         """Whether all densities are numbers (see :class:`tomokit.methods.octree.engine.Engine`)."""
+        # One sum tells: infinities and NaN survive it, and finite single precision cannot overflow a double.
         return math.isfinite(float(self.leaves.density.sum(dtype=np.float64)))
 
     def measure(self) -> ErrorIndicators:
@@ -82,7 +84,7 @@ class HostEngine:
         return measure_indicators(self.leaves.density)
 
     def fetch(self) -> LeafField:
-        """The field, which is here (see :class:`tomokit.methods.octree.engine.Engine`)."""
+        """The field, which is always up to date here (see :class:`tomokit.methods.octree.engine.Engine`)."""
         return self.leaves
 
     def predict(self, geometry: TiltGeometry, kappa: float) -> NDArray[np.float32]:
@@ -101,7 +103,7 @@ class HostEngine:
         return sample_volume(self.leaves.density, self.leaves.forest, *shape)
 
     def resolved_parameters(self) -> dict[str, Any]:
-        """Nothing (see :class:`tomokit.methods.octree.engine.Engine`)."""
+        """Nothing was to be decided on the host (see :class:`tomokit.methods.octree.engine.Engine`)."""
         return {}
 
     def _projector_of(self, level: PyramidLevel) -> LeafProjector:
@@ -121,19 +123,21 @@ class HostEngine:
             residual *= np.float32(level.kappa)
             residual -= problem.projections[view]
             mask = None if problem.mask is None else problem.mask[view]
-            total = float(residual.size) if mask is None else float(mask.sum(dtype=np.float64))
+            mask_sum = float(residual.size) if mask is None else float(mask.sum(dtype=np.float64))
             weighted = residual if mask is None else residual * mask
-            if problem.fit_offsets and total > 0:
+            if problem.fit_offsets and mask_sum > 0:
                 # In double precision: the mean's rounding would stay in every pixel.
-                mean = weighted.sum(dtype=np.float64) / total
+                mean = weighted.sum(dtype=np.float64) / mask_sum
+                # The best offset removes the masked mean of ``P - p`` and is its negative.
                 level.offsets[view] = -mean
                 residual -= np.float32(mean)
                 if mask is not None:
                     np.multiply(residual, mask, out=weighted)
+            # sum m r^2: the mask enters once, though the residual that is projected back is already m r.
             squares += float(np.vdot(residual, weighted))
             if mask is not None:
                 residual[...] = weighted
-            weight += total
+            weight += mask_sum
         return stack, squares, weight
 
     def _update(
@@ -142,7 +146,7 @@ class HostEngine:
         """Step on some views: the residuals' squares before it, their weight, and the weighted total variation."""
         leaves, projector = self.leaves, self._projector_of(level)
         residual, squares, weight = self._residual(level, views)
-        # The derivative of ``sum m r^2 / sum m`` by a line integral.
+        # The derivative of ``sum m r^2 / sum m`` by a line integral; a mask of zeros must not divide by zero.
         residual *= np.float32(2 * level.kappa / max(weight, 1.0))
         leaves.count += 1
         variation = np.zeros(leaves.forest.n_leaves)

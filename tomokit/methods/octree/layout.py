@@ -36,18 +36,18 @@ class Layout:
 
 
 def lay_out(shape: ProblemShape, options: OctreeOptions) -> Layout:
-    """The forest that a fit starts from, or the most that its structure updates may make of it.
+    """Sizes of the forest that a fit starts from, or of the largest that its structure updates may make of it.
 
     Parameters
     ----------
     shape : ProblemShape
-        Of one whose noise is not known, the fewest vertices that any noise brings.
+        Where the noise is not known yet, the fewest vertices that any noise brings are taken.
     options : OctreeOptions
 
     Returns
     -------
     Layout
-        Leaves that no ray sees are counted; where structure updates may add leaves, all of ``max_leaves``.
+        Leaves that no ray meets are counted; where structure updates may add leaves, all of ``max_leaves``.
 
     Raises
     ------
@@ -63,16 +63,17 @@ def lay_out(shape: ProblemShape, options: OctreeOptions) -> Layout:
         narrow = ProblemShape(shape.n_views, shape.n_u, shape.n_y, shape.thickness_px)
         forest = setup.make_forest(narrow, options)
         return Layout(options.max_leaves, options.max_leaves, options.max_leaves, forest.n, forest.root_px)
-    found = find_slabs(forest)
-    slabs, groups = len(found.slab), len(found.group)
+    slabs_found = find_slabs(forest)
+    slabs, groups = len(slabs_found.slab), len(slabs_found.group)
     if not options.structure_epochs:
         return Layout(forest.n_leaves, slabs, groups, forest.n, forest.root_px)
+    # Each slab may be halved `finer` times. Groups have up to 16 leaves, and 8 or more where a slab has several.
     finest = 2**options.finer * slabs
     return Layout(options.max_leaves, finest, options.max_leaves // 8 + finest, forest.n, forest.root_px)
 
 
 def footprint_sizes(options: OctreeOptions, layout: Layout, pixel: int) -> tuple[int, int]:
-    """Levels of leaves, and most detector columns that a vertex meets.
+    """Number of levels of leaves, and most detector columns that a vertex meets.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def footprint_sizes(options: OctreeOptions, layout: Layout, pixel: int) -> tuple
 
 
 def finest_row_taps(layout: Layout, levels: int, pixel: int) -> int:
-    """Vertices that a detector row sees on the finest leaves.
+    """Number of vertices along y that a detector row meets on the finest leaves.
 
     Parameters
     ----------

@@ -27,6 +27,21 @@ class LeafField:
         Its state starts from nothing.
     bend : float, optional
         The activation's parameter; by default the publication's.
+
+    Attributes
+    ----------
+    values, density : ndarray of float32, shape (n_leaves, n, n, n)
+        Raw values v and densities ``s(v)`` in the fit's unit, ``[leaf, x, z, y]``.
+    kind : int
+        The activation as kernels know it (:data:`tomokit.activation.functions.KINDS`).
+    parameter : float
+        The activation's parameter.
+    state : dict
+        The optimizer's arrays by name, each shaped like the values.
+    count : int
+        Optimizer steps since the state was made.
+    sides : ndarray of float32, shape (n_leaves, 6, n, n), or with no leaves before :meth:`keep_sides`
+        Densities on the leaves' sides, ``2 * axis + upper``.
     """
 
     def __init__(
@@ -45,9 +60,11 @@ class LeafField:
         self.parameter = DEFAULT_PARAMETER[activation] if bend is None else bend
         self.optimizer = optimizer
         self.values = np.empty(forest.values_shape, np.float32)
+        # Leaf by leaf: the absolute values of all would be one more array of the field's size.
         mean = float(np.mean([np.abs(leaf).mean(dtype=np.float64) for leaf in density])) if len(density) else 0.0
         floor = _LEAST_DENSITY * max(mean, 1e-6)
         self.density = np.ascontiguousarray(density)
+        # Densities below the floor are raised: the inverse is followed by the activation, so that both arrays agree.
         invert_block(self.kind, self.parameter, self.density.reshape(-1), self.values.reshape(-1), floor)
         activate_leaves(self.kind, self.parameter, self.values, self.density)
         self.state = optimizer.state_arrays(self.values.shape, np.float32)
@@ -63,10 +80,20 @@ class LeafField:
         copy_all_sides(self.density, self.sides)
 
     def on(self, forest: Forest) -> LeafField:
-        """The field resampled to another forest, its optimizer's state forgotten; this one is given up."""
+        """The field resampled to another forest, its optimizer's state forgotten; this one is given up.
+
+        Parameters
+        ----------
+        forest : Forest
+            The new leaves, of the same roots.
+
+        Returns
+        -------
+        LeafField
+        """
         from tomokit.octree.resample import resample
 
-        # All that is needed is the density: both fields whole would be the most that a run ever holds.
+        # All that is needed is the density: two complete fields would be the most that a run ever holds.
         self.values = self.sides = np.empty((0, 0, 0, 0), np.float32)
         self.state = {}
         density = resample(self.density, self.forest, forest).astype(np.float32, copy=False)

@@ -34,15 +34,15 @@ class Octree:
         return unsupported_reason(options)
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: OctreeOptions) -> int:
-        """What the forest, the optimizer and the regularizers take (see :class:`tomokit.methods.interface.Method`)."""
+        """Bytes of the forest, the optimizer and the regularizers (see :class:`tomokit.methods.interface.Method`)."""
         from tomokit.methods.octree.fit_plan import FitPlan
         from tomokit.methods.octree.memory import estimate_bytes
 
         return estimate_bytes(FitPlan.of_shape(problem_shape, options))
 
     def estimate_bytes_of(self, problem: Problem, options: OctreeOptions) -> int:
-        """The same by the noise that is measured, which the distance of vertices follows; and what waits here for its
-        turn on a GPU (see :class:`tomokit.methods.capabilities.EstimatesBytesOfData`)."""
+        """Bytes by the measured noise, which the distance of vertices follows; and of partitions that wait in the
+        host's memory while others are on a GPU (see :class:`tomokit.methods.capabilities.EstimatesBytesOfData`)."""
         from tomokit.methods.octree.fit_plan import FitPlan
         from tomokit.methods.octree.memory import estimate_bytes
 

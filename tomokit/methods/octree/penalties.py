@@ -1,4 +1,4 @@
-"""The regularizers of a fit: terms that the pass over the leaves takes, and gradient arrays of the others."""
+"""The regularizers of a fit: fused terms for the pass over the leaves, and gradient arrays for all others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tomokit.octree import Forest
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 from tomokit.regularizers.fusion import FusedTerm, LocalVariation, SideGradient, ValueTable, fusable
-from tomokit.regularizers.interface import Field, HasConvexForm, Regularizer
+from tomokit.regularizers.interface import Field, HasConvexForm, Regularizer, RegularizerOptions
 from tomokit.regularizers.tv import TotalVariation
 
 
@@ -36,7 +36,7 @@ class PenaltyGradients:
     table : ValueTable or None
         Tabulated gradient.
     table_is_raw : bool
-        Whether it is by raw values, not densities.
+        Whether it is a gradient by raw values, not by densities.
     by_density, by_value : ndarray of float32, shape (n_leaves, n, n, n) or with no leaves
         Gradients ``[leaf, x, z, y]`` of all other penalties, by density and by raw value.
     terms : dict
@@ -103,24 +103,25 @@ class PenaltyGradients:
         name = "by_value" if raw else "by_density"
         if not len(getattr(self, name)):
             setattr(self, name, np.zeros(self.forest.values_shape, np.float32))
-        found: NDArray[np.float32] = getattr(self, name)
-        return found
+        gradient: NDArray[np.float32] = getattr(self, name)
+        return gradient
 
 
 @dataclass(frozen=True)
 class WeightedRegularizer:
-    """A regularizer in a fit.
+    """A regularizer of a fit with its options and weight.
 
     Attributes
     ----------
     regularizer : Regularizer
-    options : object
-        What it was made with: ``every`` and ``space`` are asked for.
+    options : RegularizerOptions
+        The options that it was made with.
     weight : float
+        Factor of the penalty in the loss, above zero.
     """
 
     regularizer: Regularizer
-    options: Any
+    options: RegularizerOptions
     weight: float
 
     @property
@@ -156,7 +157,7 @@ class WeightedRegularizer:
 def make_regularizers(
     settings: Mapping[str, Any], defaults: Mapping[str, Mapping[str, Any]], convex: bool = False
 ) -> list[WeightedRegularizer]:
-    """Regularizers, their options and weights; those of weight zero are left out.
+    """Make the regularizers of a fit with their options and weights; those of weight zero are left out.
 
     Parameters
     ----------
@@ -169,6 +170,11 @@ def make_regularizers(
         Take the convex form of those that have one: of the concave total variation the isotropic one, which is its
         limit for small differences.
 
+    Returns
+    -------
+    list of WeightedRegularizer
+        Those of `defaults` first, then the others in the order of `settings`.
+
     Raises
     ------
     OptionError, PluginError
@@ -179,8 +185,9 @@ def make_regularizers(
     chosen = []
     for name in [*defaults, *(name for name in settings if name not in defaults)]:
         cls = registry.get("regularizer", name)
-        own = {**defaults.get(name, {}), **table(settings.get(name, {}), f"regularizers.{name}")}
-        options: Any = build_options(cls.Options, own, f"regularizers.{name}")
+        merged = {**defaults.get(name, {}), **table(settings.get(name, {}), f"regularizers.{name}")}
+        options = build_options(cls.Options, merged, f"regularizers.{name}")
+        # The convex form has other options, but the weight of the regularizer that it stands for.
         weight, regularizer = float(options.weight), cls(options)
         if convex and isinstance(regularizer, HasConvexForm):
             options = regularizer.convex_form()
@@ -192,6 +199,16 @@ def make_regularizers(
 
 def by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by the names of plugins, which have hyphens where the keys of settings have underscores.
+
+    Parameters
+    ----------
+    settings : mapping
+        By name in either spelling, what a user gave.
+
+    Returns
+    -------
+    dict
+        The same by name with hyphens.
 
     Raises
     ------
@@ -205,12 +222,24 @@ def by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(settings: object, where: str) -> dict[str, Any]:
-    """Settings below a name.
+    """Check that the setting of a plugin's name is a table of options, and copy it.
+
+    Parameters
+    ----------
+    settings : object
+        What a user gave for the name.
+    where : str
+        The name with all before it, for the message: ``"optimizers.adam"``.
+
+    Returns
+    -------
+    dict
+        Values by option.
 
     Raises
     ------
     OptionError
-        If they are a single value.
+        If it is a single value.
     """
     if not isinstance(settings, Mapping):
         raise OptionError(f"{settings!r} is not a table", field=where, remedy=f"set what is below it: {where}.OPTION=")
@@ -232,16 +261,13 @@ class Penalties:
     @property
     def needs_sides(self) -> bool:
         """Whether the pass has to keep the densities on the leaves' sides."""
-        return any(term.needs_sides for term in map(fusable, self._all) if term is not None)
-
-    @property
-    def _all(self) -> list[Regularizer]:
-        return [weighted.regularizer for weighted in self.regularizers]
+        offered = (fusable(weighted.regularizer) for weighted in self.regularizers)
+        return any(regularizer.needs_sides for regularizer in offered if regularizer is not None)
 
     def evaluate(
         self, leaves: LeafField, inside: NDArray[np.bool_], rng: np.random.Generator, step: int
     ) -> PenaltyGradients:
-        """Everything of the penalties that must be known before any leaf changes.
+        """Values and gradients of the penalties that must be known before any leaf changes.
 
         Parameters
         ----------
@@ -267,9 +293,11 @@ class Penalties:
             offered = fusable(weighted.regularizer)
             term = None if offered is None else offered.fused_term(penalized, leaves.sides, scale)
             if term is None:
+                # Not fused: the regularizer adds to an array of the field's size itself.
                 value = weighted.regularizer.value_and_gradient(penalized, gradients.gradient(raw), scale)
                 gradients.terms[weighted.name] = scale * value
             elif not gradients.take(term, weighted.name, raw):
+                # A second one of its kind, which the kernel has no room for.
                 gradients.terms[weighted.name] = term.add_to(penalized.values, gradients.gradient(raw))
             elif term.value is not None:
                 gradients.terms[weighted.name] = term.value

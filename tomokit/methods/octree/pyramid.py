@@ -41,11 +41,13 @@ def halve(problem: Problem) -> Problem:
     shape = (fine.n_views, -(-fine.n_u // 2), -(-fine.n_v // 2))
     projections = np.empty(shape, np.float32)
     mask = None if problem.mask is None else np.empty(shape, np.float32)
+    # One view at a time: blurred images of full size are never there for all views.
     for view, image in enumerate(problem.projections):
         if problem.mask is None or mask is None:
             projections[view] = _blur(image)[::2, ::2]
             continue
         weight = _blur(problem.mask[view])[::2, ::2]
+        # Normalized convolution: the mean of the used pixels under the kernel, 0 where there are none.
         weighted = _blur(image * problem.mask[view])[::2, ::2]
         projections[view] = np.divide(weighted, weight, out=np.zeros_like(weighted), where=weight > 0)
         mask[view] = weight
@@ -53,8 +55,9 @@ def halve(problem: Problem) -> Problem:
         fine,
         n_u=shape[1],
         n_v=shape[2],
-        shift_u_px=(fine.shift_u_px + _offset(fine.n_u, shape[1])) / 2,
-        shift_v_px=(fine.shift_v_px + _offset(fine.n_v, shape[2])) / 2,
+        # Shifts in coarse pixels, with the half pixel by which the levels' centres disagree.
+        shift_u_px=(fine.shift_u_px + _centre_offset_px(fine.n_u, shape[1])) / 2,
+        shift_v_px=(fine.shift_v_px + _centre_offset_px(fine.n_v, shape[2])) / 2,
     )
     return replace(
         problem,
@@ -66,10 +69,11 @@ def halve(problem: Problem) -> Problem:
 
 
 def _blur(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    along = correlate1d(image, KERNEL, axis=0, mode="nearest")
-    return np.asarray(correlate1d(along, KERNEL, axis=1, mode="nearest"))
+    """An image ``[u, y]`` under the 5-tap kernel along both axes, edge pixels repeated outwards."""
+    blurred_along_u = correlate1d(image, KERNEL, axis=0, mode="nearest")
+    return np.asarray(correlate1d(blurred_along_u, KERNEL, axis=1, mode="nearest"))
 
 
-def _offset(n_fine: int, n_coarse: int) -> float:
+def _centre_offset_px(n_fine: int, n_coarse: int) -> float:
     """Fine pixels between the centres of both levels, when fine pixel 2 i becomes coarse pixel i."""
     return centre(n_fine) - 2 * centre(n_coarse)

@@ -11,7 +11,7 @@ from tomokit.data.problem import Problem
 
 
 class PyramidLevel:
-    """A problem at some pixel size.
+    """The projections of a problem at some pixel size, with the offsets of its views.
 
     Parameters
     ----------

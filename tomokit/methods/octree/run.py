@@ -37,12 +37,21 @@ class OctreeRun:
     Parameters
     ----------
     plan : FitPlan
-        Of a problem that has been read.
+        The plan of a problem that has been read.
     make_engine : MakeEngine
         Called once, with the plan and the first field.
 
     Attributes
     ----------
+    plan : FitPlan
+    epochs, epoch : int
+        Epochs of the run, and how many of them are finished.
+    fine : PyramidLevel
+        The projections at full resolution.
+    coarse : PyramidLevel or None
+        The projections at half resolution, where some epochs are fitted at it.
+    engine : Engine
+        Carries out the steps.
     pause : callable
         Asked after every step but an epoch's last (see :class:`tomokit.methods.capabilities.Pausable`).
     """
@@ -52,7 +61,7 @@ class OctreeRun:
         self.plan = plan
         self.epochs = options.epochs
         self.epoch = 0
-        # The fit's densities are in its unit, those that go in or out are not.
+        # The fit's densities are in its unit, those that go in or out are not; kappa takes the unit in.
         kappa = problem.geometry.kappa * plan.scales.unit
         self.fine = PyramidLevel(problem, 1, kappa)
         self.coarse = PyramidLevel(halve(problem), 2, kappa) if options.coarse_epochs else None
@@ -75,7 +84,7 @@ class OctreeRun:
         return self.engine.leaves
 
     def advance(self) -> dict[str, float]:
-        """One pass over all views, in an order drawn from the seed; or the rest of one that was paused (see
+        """Do one pass over all views, in an order drawn from the seed; or the rest of one that was paused (see
         :class:`tomokit.methods.interface.Run`).
 
         Where a term ceases to be a number the pass ends there, so that what is returned tells which it was.
@@ -96,7 +105,7 @@ class OctreeRun:
         terms = {"data": progress.squares / max(progress.weight, 1.0), **progress.terms}
         terms = {"loss": sum(terms.values()), **terms}
         if not engine.density_is_finite():
-            # The last step of the epoch may have spoilt what no term has seen yet.
+            # The last step of the epoch may have spoilt the densities after the last term was evaluated.
             terms |= {"loss": math.nan, "density": math.nan}
         self._losses.append(terms["loss"])
         if math.isfinite(terms["loss"]):
@@ -155,17 +164,17 @@ class OctreeRun:
         """Forest, values, optimizer state, offsets, losses, indicators of former leaves, the epoch under way (see
         :class:`tomokit.methods.interface.Run`)."""
         leaves = self.engine.fetch()
-        found = forest_arrays(leaves.forest)
-        found |= self._indicator_history.to_arrays()
-        found |= {f"optimizer_{name}": array for name, array in leaves.state.items()}
-        found["values"] = leaves.values
-        found["offsets_fine"] = self.fine.offsets
+        arrays = forest_arrays(leaves.forest)
+        arrays |= self._indicator_history.to_arrays()
+        arrays |= {f"optimizer_{name}": array for name, array in leaves.state.items()}
+        arrays["values"] = leaves.values
+        arrays["offsets_fine"] = self.fine.offsets
         if self.coarse is not None:
-            found["offsets_coarse"] = self.coarse.offsets
-        found["losses"] = np.array(self._losses)
-        found["epoch_progress"] = self._progress.to_array()
-        found["counters"] = np.array([self._step, leaves.count], np.int64)
-        return found
+            arrays["offsets_coarse"] = self.coarse.offsets
+        arrays["losses"] = np.array(self._losses)
+        arrays["epoch_progress"] = self._progress.to_array()
+        arrays["counters"] = np.array([self._step, leaves.count], np.int64)
+        return arrays
 
     def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Continue after some epochs (see :class:`tomokit.methods.interface.Run`).
@@ -181,6 +190,7 @@ class OctreeRun:
         targets |= {"values": leaves.values, "offsets_fine": self.fine.offsets}
         if self.coarse is not None:
             targets["offsets_coarse"] = self.coarse.offsets
+        # Everything is checked before the first array is copied, so that a refused state leaves the run as it was.
         for name, target in targets.items():
             check_shape(arrays, name, target.shape)
         check_shape(arrays, "losses", (epoch,))
@@ -200,8 +210,10 @@ class OctreeRun:
     def _epoch_plan(self) -> EpochPlan:
         """The steps of this epoch that are left, with its random numbers from where a pause left them."""
         plan, problem = self.plan, self.plan.data
+        # A generator of its own for each epoch: a run that is continued draws what it would have drawn.
         rng = np.random.default_rng((problem.seed, self.epoch))
         order = rng.permutation(problem.geometry.n_views)
+        # After a pause the view order is drawn again, and what the penalties had drawn by then is skipped.
         if self._progress.generator is not None:
             rng.bit_generator.state = self._progress.generator
         views = np.array_split(order, -(-order.size // plan.options.views_per_step))
@@ -231,26 +243,27 @@ class OctreeRun:
         return LeafField(forest, density, options.activation, self.plan.optimizer, options.bend)
 
     def _place(self, leaves: LeafField) -> None:
-        """Go on with another field."""
+        """Continue with another field, on the engine too."""
         self._inside = inside(leaves.forest, self.plan.region)
         self.engine.place(leaves)
 
     def _change_leaves(self) -> None:
-        """Change the leaves where that is due after an epoch."""
+        """Change the forest after an epoch, if the schedule says so."""
         options = self.plan.options
+        # The epochs on large leaves are over: from here on those of the first forest.
         if self.epoch == options.large_leaf_epochs:
             self._move(self.plan.first_forest)
         if self.epoch in options.structure_epochs:
             self._restructure()
 
     def _move(self, forest: Forest) -> None:
-        """Go on with the leaves of another forest that some ray sees."""
+        """Resample the field to the leaves of another forest that some ray meets, if they are not the present ones."""
         forest, present = self._cull(forest), self.leaves.forest
         if not (np.array_equal(forest.level, present.level) and np.array_equal(forest.index, present.index)):
             self._place(self.engine.fetch().on(forest))
 
     def _cull(self, forest: Forest) -> Forest:
-        """Without the leaves that no unmasked ray sees; where no pixel counts at all, as it is."""
+        """The forest without leaves that no unmasked ray meets; unchanged where no pixel counts at all."""
         keep = seen(forest, self.plan.data.geometry, self.plan.data.mask)
         return select(forest, keep) if keep.any() else forest
 
@@ -262,6 +275,7 @@ class OctreeRun:
         forest = self.leaves.forest
         contribution = self.engine.measure().contribution(forest)
         self._indicator_history.record(forest, contribution)
+        # Roots are the margin's largest leaves, so levels count `coarser` to the region's own and `finer` beyond.
         planned = plan_update(
             forest,
             contribution,

@@ -22,7 +22,18 @@ from tomokit.plugin.options import build_options
 
 
 def region_of(shape: ProblemShape) -> Region:
-    """The region of interest: what the volume shows."""
+    """The region of interest: the box around the origin that the volume shows.
+
+    Parameters
+    ----------
+    shape : ProblemShape
+        Sizes of the problem, in pixels.
+
+    Returns
+    -------
+    Region
+        As wide and long as the detector, as thick as the specimen.
+    """
     return Region(shape.n_u, shape.n_y, shape.thickness_px)
 
 
@@ -36,6 +47,11 @@ def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
     shape : ProblemShape
     options : OctreeOptions
 
+    Returns
+    -------
+    Forest
+        Finest leaves over the region of interest, coarser ones over the margin.
+
     Raises
     ------
     LeafBudgetError
@@ -47,16 +63,27 @@ def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
         spacing = spacing_px(shape.fit_offsets, shape.relative_noise)
     n, leaf = options.n, options.leaf_px
     if leaf is not None:
+        # The edge is given: as many vertices as the spacing asks for, within the bounds of the option `n`.
         n = n or min(max(round(leaf / spacing) + 1, 4), 128)
     elif n is not None:
         leaf = choose_leaf_px(region, margin, n, options.max_leaves, options.coarser, spacing)
     else:
+        # Neither is given: leaves that divide the thickness without a remainder, so that none reaches out of the slab.
         n, leaf = divide_thickness(region, margin, options.max_leaves, options.coarser, spacing)
     return cover(region, margin, n, leaf, options.coarser, options.max_leaves)
 
 
 def make_optimizer(options: OctreeOptions) -> Optimizer:
     """The optimizer with its options; those given for other optimizers are checked too.
+
+    Parameters
+    ----------
+    options : OctreeOptions
+        ``optimizer`` names it, ``optimizers`` has the settings by name.
+
+    Returns
+    -------
+    Optimizer
 
     Raises
     ------
@@ -65,21 +92,31 @@ def make_optimizer(options: OctreeOptions) -> Optimizer:
     """
     registry = get_registry()
     cls = registry.get("optimizer", options.optimizer)
-    name, given = cls.name, by_name(options.optimizers)
-    for other, settings in given.items():
-        build_options(
-            registry.get("optimizer", other).Options, table(settings, f"optimizers.{other}"), f"optimizers.{other}"
-        )
-    settings = dict(given.get(name, {}))
-    if issubclass(cls, BlockOptimizer) and any(item.name == "eps" for item in dataclasses.fields(cls.Options)):
+    settings_by_name = by_name(options.optimizers)
+    # Also of optimizers that are not used: a misspelt option is refused wherever it stands.
+    for name, settings in settings_by_name.items():
+        where = f"optimizers.{name}"
+        build_options(registry.get("optimizer", name).Options, table(settings, where), where)
+    settings = dict(settings_by_name.get(cls.name, {}))
+    if issubclass(cls, BlockOptimizer) and any(option.name == "eps" for option in dataclasses.fields(cls.Options)):
         # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.
         settings.setdefault("eps", 1e-15)
-    made: Optimizer = cls(build_options(cls.Options, settings, f"optimizers.{name}"))
-    return made
+    optimizer: Optimizer = cls(build_options(cls.Options, settings, f"optimizers.{cls.name}"))
+    return optimizer
 
 
 def remembered_arrays(optimizer: Optimizer) -> int:
-    """Arrays of the values' size that an optimizer remembers."""
+    """Number of arrays of the values' size that an optimizer remembers between steps.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    int
+    """
+    # Its state of a single value has one number for each array.
     return sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())
 
 
@@ -87,10 +124,21 @@ def mean_density(problem: Problem) -> float:
     """Density of a uniform slab whose projections have the mean magnitude of the unmasked pixels.
 
     Where offsets are fitted projections are known up to a constant, so half their range stands for the magnitude.
+
+    Parameters
+    ----------
+    problem : Problem
+        At full resolution.
+
+    Returns
+    -------
+    float
+        Density in units of projection per pixel, not in the fit's unit.
     """
     if problem.fit_offsets:
         mean = 0.5 * contrast(problem)
     else:
+        # View by view: the magnitudes of all at once would double the memory of the data.
         total = weight = 0.0
         for view, image in enumerate(problem.projections):
             magnitude = np.abs(image)

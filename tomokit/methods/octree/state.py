@@ -20,12 +20,22 @@ _REMEMBERED = ("indicator_key", "indicator_contribution")
 
 
 def forest_arrays(forest: Forest) -> dict[str, NDArray[Any]]:
-    """A forest's arrays, named ``forest_...``."""
+    """A forest's arrays, named ``forest_...``, as a state has them.
+
+    Parameters
+    ----------
+    forest : Forest
+
+    Returns
+    -------
+    dict
+        Arrays by name.
+    """
     return {_PREFIX + name: array for name, array in to_arrays(forest).items()}
 
 
 def read_forest(arrays: Arrays, first: Forest) -> Forest:
-    """The forest that :func:`forest_arrays` was given.
+    """The forest whose arrays :func:`forest_arrays` has put into a state.
 
     Parameters
     ----------
@@ -34,15 +44,20 @@ def read_forest(arrays: Arrays, first: Forest) -> Forest:
     first : Forest
         One of the same fit: what does not change while leaves split and merge has to agree.
 
+    Returns
+    -------
+    Forest
+
     Raises
     ------
     InputError
         If an array does not belong.
     """
+    # Origin, root size, vertices: all but the leaves themselves is the same in every epoch of a fit.
     for name, expected in forest_arrays(first).items():
         if name not in _LEAVES and not np.array_equal(arrays[name], expected):
             raise InputError(
-                f"{_shown(arrays[name])} instead of {_shown(expected)}",
+                f"{_as_text(arrays[name])} instead of {_as_text(expected)}",
                 field=name,
                 remedy="continue with the input and the options of the state",
             )
@@ -55,25 +70,42 @@ def read_forest(arrays: Arrays, first: Forest) -> Forest:
 def check_names(arrays: Arrays, own: Arrays) -> None:
     """Refuse a state that lacks an array of the run, or has one of another type or number of axes.
 
+    Parameters
+    ----------
+    arrays : mapping
+        All arrays of the state, by name.
+    own : mapping
+        The arrays of the run that is to continue from it.
+
     Raises
     ------
     InputError
         Naming the array.
     """
-    for name, mine in own.items():
+    for name, expected in own.items():
         if name not in arrays:
             raise InputError("not in the state", field=name)
-        given = arrays[name]
-        if given.dtype != mine.dtype or given.ndim != mine.ndim:
+        array = arrays[name]
+        if array.dtype != expected.dtype or array.ndim != expected.ndim:
             raise InputError(
-                f"{given.dtype} of {given.ndim} axes, expected {mine.dtype} of {mine.ndim} axes", field=name
+                f"{array.dtype} of {array.ndim} axes, expected {expected.dtype} of {expected.ndim} axes", field=name
             )
+    # Contributions of former leaves belong to keys one by one; how many there are differs from state to state.
     if arrays[_REMEMBERED[0]].shape != arrays[_REMEMBERED[1]].shape:
         raise InputError("the shapes disagree", field=", ".join(_REMEMBERED))
 
 
 def check_shape(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:
-    """Refuse an array of another shape.
+    """Refuse an array of a state that has another shape than the run needs.
+
+    Parameters
+    ----------
+    arrays : mapping
+        All arrays of the state, by name.
+    name : str
+        Which of them.
+    shape : tuple of int
+        The shape that it has to have.
 
     Raises
     ------
@@ -84,5 +116,5 @@ def check_shape(arrays: Arrays, name: str, shape: tuple[int, ...]) -> None:
         raise InputError(f"shape {arrays[name].shape}, expected {shape}", field=name)
 
 
-def _shown(array: NDArray[Any]) -> str:
+def _as_text(array: NDArray[Any]) -> str:
     return f"{np.asarray(array).tolist()}"

@@ -1,4 +1,4 @@
-"""What the kernel of a fused step takes, as named tuples, and where it comes from."""
+"""The arguments of the fused step's kernel as named tuples, and how they are collected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tomokit.projector.leaves import LeafProjector
 
 
 class LeafArrays(NamedTuple):
-    """The field and what the optimizer remembers of it, all changed by the step.
+    """Arrays of the field and what the optimizer remembers of it, all changed by the step.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class ResidualArrays(NamedTuple):
 
 
 class PenaltyArrays(NamedTuple):
-    """What the penalties add; arrays with no leaves, or of size 0, stand for what there is not.
+    """Arrays of the penalties; those with no leaves, or of size 0, stand for penalties that there are not.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class PenaltyArrays(NamedTuple):
 
 
 class StepRules(NamedTuple):
-    """The activation and the optimizer's rule.
+    """Numbers of the activation and of the optimizer's rule.
 
     Attributes
     ----------
@@ -118,13 +118,13 @@ class StepRules(NamedTuple):
 
 
 def leaf_arrays(leaves: LeafField, optimizer: BlockOptimizer) -> LeafArrays:
-    """The arrays of a field.
+    """Collect the arrays of a field for the kernel.
 
     Parameters
     ----------
     leaves : LeafField
     optimizer : BlockOptimizer
-        Its own.
+        The field's own.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def leaf_arrays(leaves: LeafField, optimizer: BlockOptimizer) -> LeafArrays:
 def residual_arrays(
     projector: LeafProjector, contracted: NDArray[np.float32], views: NDArray[np.int64]
 ) -> ResidualArrays:
-    """The arrays of a step's residuals.
+    """Collect the arrays of a step's residuals for the kernel.
 
     Parameters
     ----------
@@ -152,15 +152,17 @@ def residual_arrays(
     -------
     ResidualArrays
     """
-    a, g = projector, projector.geometry
+    geometry = projector.geometry
+    # Of all views those of the step, in its order, as `contracted` has them.
     return ResidualArrays(
-        contracted, a.pad, a.slabs.slab_of, a.corner, a.spacing, a.forest.level, g.tilt_rad[views],
-        g.shift_u_px[views], centre(g.n_u), a.half_width[views], a.taps[views], a.tables[views],
+        contracted, projector.pad, projector.slabs.slab_of, projector.corner, projector.spacing, projector.forest.level,
+        geometry.tilt_rad[views], geometry.shift_u_px[views], centre(geometry.n_u), projector.half_width[views],
+        projector.taps[views], projector.tables[views],
     )  # fmt: skip
 
 
 def penalty_arrays(penalties: PenaltyGradients) -> PenaltyArrays:
-    """The arrays of a step's penalties, with empty ones for what there is not.
+    """Collect the arrays of a step's penalties for the kernel, with empty ones for penalties that there are not.
 
     Parameters
     ----------
@@ -171,11 +173,13 @@ def penalty_arrays(penalties: PenaltyGradients) -> PenaltyArrays:
     PenaltyArrays
     """
     n_leaves, term, table = penalties.forest.n_leaves, penalties.variation, penalties.table
+    # Placeholders of the types that the compiled kernel has: another type would compile it once more.
     variation = (np.zeros(n_leaves), 0, 1.0, 0)
     if term is not None:
         variation = (term.weight, term.variant, term.delta, term.stencil)
     tables = (np.empty(0, np.int64), np.empty((0, 2)), np.empty((0, 1, 8), np.float32), 0.0)
     if table is not None:
+        # The inverse of the list of leaves that take part: the kernel runs over leaves and asks for their rows.
         row = np.full(n_leaves, -1, np.int64)
         row[table.leaves] = np.arange(table.leaves.size)
         tables = (row, table.grid, table.table.astype(np.float32, copy=False), table.scale)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,10 +16,11 @@ FOLLOW_NOISE = ("tv", "boundary")
 
 _NOISE_RANGE = 6.18  # from 0.1 to 99.9 percent of white noise, in standard deviations
 _LEAST_SIGNAL = 0.3  # of the contrast: where it is all noise, the noise does not say how much it hides
+# What an edge costs at most under the concave total variation, in units of density (Scales.concave_delta).
 _SHARP, _NOISY, _FIELD_FILLING = 0.7, 4.0, 30.0
-# Spacing where there is little noise, how much that is, and how the spacing grows with more.
+# Spacing in pixels where there is little noise, how much that is, and how the spacing grows with more.
 _SPACING, _FIELD_FILLING_SPACING = (0.5, 0.026, 3.8), (0.8, 0.035, 8.0)
-_WIDEST = 1.0
+_WIDEST = 1.0  # px: never wider than the detector's pixels
 
 
 def spacing_px(fills_field: bool, relative_noise: float | None) -> float:
@@ -79,7 +79,7 @@ class Scales:
 
     @classmethod
     def of(cls, problem: Problem, unit: float | None = None) -> Scales:
-        """Measured from a problem at full resolution.
+        """The scales of a problem, measured from its projections at full resolution.
 
         Parameters
         ----------
@@ -87,9 +87,16 @@ class Scales:
         unit : float, optional
             Unit of density; by default the density of a slab as thick as the volume whose projection is the range of
             the projections without noise.
+
+        Returns
+        -------
+        Scales
         """
-        noise, seen = problem.noise_level, contrast(problem)
-        signal = math.sqrt(max(seen**2 - (_NOISE_RANGE * noise) ** 2, (_LEAST_SIGNAL * seen) ** 2))
+        noise, contrast_with_noise = problem.noise_level, contrast(problem)
+        # Ranges of signal and noise add in squares; what is left has a floor, as noise is known only so well.
+        signal = math.sqrt(
+            max(contrast_with_noise**2 - (_NOISE_RANGE * noise) ** 2, (_LEAST_SIGNAL * contrast_with_noise) ** 2)
+        )
         kappa = problem.geometry.kappa
         if unit is None:
             unit = signal / (kappa * problem.thickness_px)
@@ -117,25 +124,53 @@ class Scales:
             lambda = 2 w / sum(m) * kappa * unit * h^2 * n_leaves n^3,
 
         h the spacing of the finest leaves.
+
+        Parameters
+        ----------
+        forest : Forest
+            The present leaves: the weight changes with their number and spacing.
+
+        Returns
+        -------
+        float
+            Lambda, a weight in the loss.
         """
         w = self.noise * math.sqrt(self.n_views)
         h = float(forest.spacing_px.min())
         return 2 * w / self.pixels * self.kappa * self.unit * h * h * forest.n_leaves * forest.n**3
 
     def concave_delta(self) -> float:
-        """What an edge costs at most under the concave total variation, in this unit: less than a typical
-        contrast where there is little noise, more where noise must not pass for edges.
+        """What an edge costs at most under the concave total variation.
 
-        A specimen that fills the field is not made of pieces of constant density, and what is spared as an edge there
-        is single vertices of noise: the penalty stays nearly convex.
+        Less than a typical contrast where there is little noise, more where noise must not pass for edges. A specimen
+        that fills the field is not made of pieces of constant density, and what is spared as an edge there is single
+        vertices of noise: the penalty stays nearly convex.
+
+        Returns
+        -------
+        float
+            Difference of densities, in the fit's unit.
         """
         if self.fills_field:
             return _FIELD_FILLING
         return _SHARP + _NOISY * self.relative_noise
 
-    def defaults(self, forest: Forest, strength: float) -> dict[str, dict[str, Any]]:
-        """Options of regularizers that follow the noise, by name, where they are not given."""
+    def defaults(self, forest: Forest, strength: float) -> dict[str, dict[str, float]]:
+        """Options of the regularizers that follow the noise, for those that the user does not give.
+
+        Parameters
+        ----------
+        forest : Forest
+            The present leaves.
+        strength : float
+            Factor of the weights: 1 is what the noise alone asks for.
+
+        Returns
+        -------
+        dict
+            By name of the regularizer, a dictionary of its options.
+        """
         weight = strength * self.total_variation_weight(forest)
-        found: dict[str, dict[str, Any]] = {name: {"weight": weight} for name in FOLLOW_NOISE}
-        found["tv"]["delta"] = self.concave_delta()
-        return found
+        options: dict[str, dict[str, float]] = {name: {"weight": weight} for name in FOLLOW_NOISE}
+        options["tv"]["delta"] = self.concave_delta()
+        return options

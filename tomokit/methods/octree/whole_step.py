@@ -1,4 +1,4 @@
-"""The backward pass with a gradient array, for optimizers that take the whole field at once.
+"""The backward pass with a gradient array, for optimizers that take all leaves at once.
 
 The same kernels in the same order as in :mod:`tomokit.methods.octree.fused_step`, with the same result; the price is
 one more array of the field's size and several passes over memory.
@@ -27,23 +27,25 @@ def step_whole(
     rate: float,
     variation: NDArray[np.float64],
 ) -> None:
-    """One step on all leaves by :meth:`tomokit.optimizers.interface.Optimizer.step`.
+    """Take one step on all leaves by :meth:`tomokit.optimizers.interface.Optimizer.step`.
 
     Parameters
     ----------
     leaves : LeafField
         Changed; its `count` is that of this step.
     projector : LeafProjector
-    residual : ndarray of float32, shape (n, n_u, n_y)
-        Of these views, with the data term's factor.
-    views : ndarray of int64, shape (n,)
+    residual : ndarray of float32, shape (n_chosen, n_u, n_y)
+        Residuals ``[view, u, y]`` of the step's views, with the data term's factor.
+    views : ndarray of int64, shape (n_chosen,)
+        The step's views.
     penalties : PenaltyGradients
-        Of this step, from the field before it.
+        Penalties of this step, evaluated on the field before it.
     rate : float
         Factor of the learning rate.
     variation : ndarray of float64, shape (n_leaves,), written
         Mean total variation of each leaf before the step.
     """
+    # By density first, as long as terms are by density.
     gradient = projector.T(residual, views)
     term, table = penalties.variation, penalties.table
     if term is not None:
@@ -54,6 +56,7 @@ def step_whole(
         table.add_to(leaves.density, gradient)
     if len(penalties.by_density):
         gradient += penalties.by_density
+    # The chain rule makes it a gradient by raw value, to which the others are added.
     n_leaves = leaves.forest.n_leaves
     values = leaves.values.reshape(n_leaves, -1)
     _chain_leaves(leaves.kind, leaves.parameter, values, gradient.reshape(n_leaves, -1))
@@ -69,5 +72,6 @@ def step_whole(
 
 @njit(cache=True, error_model="numpy", parallel=True)
 def _chain_leaves(kind: int, parameter: float, values: NDArray[np.float32], gradient: NDArray[np.float32]) -> None:
+    """The gradient by density of every leaf times ``s'(v)``, in place."""
     for leaf in prange(values.shape[0]):
         chain_block(kind, parameter, values[leaf], gradient[leaf])

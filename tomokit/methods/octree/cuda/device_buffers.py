@@ -1,45 +1,46 @@
-"""The arrays of a device that the parts of a fit take in turn.
+"""Arrays of a device that the subdomains of a fit use one after the other.
 
-A fit that a device cannot hold is cut in more parts than there are devices
-(:mod:`tomokit.methods.octree.cuda.partition`). The arrays that grow with the number of leaves are then there once, for
-the largest part, and what the others have in them waits in the host's memory. A step visits each part once: it takes
-what it left, ends the step before with its update, and begins the next with its projection, so that of each part the
-values and what the optimizer remembers go there and back once a step; densities follow from values. Parts are visited
-in turn from either end, so that the last of a step stays for the next. With F bytes of values, r arrays that the
-optimizer remembers, and k parts on a device, a step moves
+A fit that a device cannot hold is cut into more partitions than there are devices (:mod:`tomokit.octree.partition`).
+The arrays that grow with the number of leaves are then there once, for the largest subdomain; the values of the others
+wait in the host's memory. A step visits each subdomain once: its arrays are swapped in, the step before is ended with
+its update, and the next one begun with its projection, so that the values of each subdomain and what the optimizer
+remembers go there and back once a step; densities follow from values. Subdomains are visited from one end and the
+other alternately, so that the last of a step stays for the next. With F bytes of values, r arrays that the optimizer
+remembers, and k subdomains on a device, a step moves
 
     2 (1 + r) F (k - 1) / k
 
 bytes between host and device, and little else.
 
-A part that is alone on its device stays there.
+A subdomain that is alone on its device stays there.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from tomokit.gpu.arrays import DeviceArray
 from tomokit.gpu.device import Device
 
 
 class BufferUser(Protocol):
-    """What has its arrays in a residence."""
+    """A subdomain whose arrays lie in a device's buffers while it is worked on."""
 
     def swap_in(self) -> None:
-        """Bring the arrays."""
+        """Fill the buffers with the subdomain's arrays."""
         ...
 
     def swap_out(self) -> None:
-        """Take them away."""
+        """Save the subdomain's arrays from the buffers to the host."""
         ...
 
 
 class DeviceBuffers:
-    """Arrays for one part at a time.
+    """Arrays on a device that hold one subdomain at a time.
 
     Parameters
     ----------
@@ -47,53 +48,92 @@ class DeviceBuffers:
     n : int
         Vertices along a leaf's edge.
     sizes : sequence of int
-        Leaves of each of the parts.
+        Number of leaves of each subdomain on the device.
     remembered : iterable of str
         Names of the optimizer's arrays.
 
     Attributes
     ----------
+    device : Device
     is_shared : bool
-        Whether there is more than one part.
+        Whether there is more than one subdomain on the device.
     """
 
     def __init__(self, device: Device, n: int, sizes: Sequence[int], remembered: Iterable[str]) -> None:
         self.device, self.is_shared = device, len(sizes) > 1
-        self._most = max(sizes)
-        self._kept: dict[str, Any] = {}
-        self._guest: weakref.ref[BufferUser] | None = None
+        self._most_leaves = max(sizes)
+        self._arrays: dict[str, DeviceArray] = {}
+        self._user: weakref.ref[BufferUser] | None = None
         for name in ("values", "density", "spare", *remembered):
             self.array(name, 0, (n, n, n))
 
-    def array(self, name: str, leaves: int, of_leaf: tuple[int, ...]) -> Any:
-        """Rows for so many leaves of an array that is kept; what is in it is the guest's, or what another has left."""
-        found = self._kept.get(name)
-        if found is None or found.shape[1:] != of_leaf:
-            self._kept.pop(name, None)  # first, so that both are never there at once
-            found = None
+    def array(self, name: str, leaves: int, of_leaf: tuple[int, ...]) -> DeviceArray:
+        """The first rows of a buffer, which is made when first asked for; its content is the last user's.
+
+        Parameters
+        ----------
+        name : str
+            Which buffer: the same memory under the same name.
+        leaves : int
+            Number of rows that are wanted, one for each leaf of the subdomain.
+        of_leaf : tuple of int
+            Shape of a row; a buffer of another shape is made anew.
+
+        Returns
+        -------
+        array of float32, shape (leaves, *of_leaf)
+        """
+        buffer = self._arrays.get(name)
+        if buffer is None or buffer.shape[1:] != of_leaf:
+            # The old one goes first, so that both are never there at once.
+            self._arrays.pop(name, None)
+            buffer = None
             with self.device:
-                found = self._kept[name] = self.device.xp.empty((self._most, *of_leaf), np.float32)
-        return self._first(found, leaves)
+                buffer = self._arrays[name] = self.device.xp.empty((self._most_leaves, *of_leaf), np.float32)
+        return self._first_rows(buffer, leaves)
 
-    def rows(self, name: str, leaves: int) -> Any:
-        """The same of an array that is there already."""
-        return self._first(self._kept[name], leaves)
+    def rows(self, name: str, leaves: int) -> DeviceArray:
+        """The first rows of a buffer that is there already.
 
-    def _first(self, array: Any, leaves: int) -> Any:
-        # A part that is alone is asked for its arrays several times a step: no view has to be made of them.
-        return array if leaves == self._most else array[:leaves]
+        Parameters
+        ----------
+        name : str
+            ``"values"``, ``"density"``, ``"spare"``, or an array of the optimizer.
+        leaves : int
+            Number of rows that are wanted, one for each leaf of the subdomain.
 
-    def swap(self, one: str, other: str) -> None:
-        """Let two arrays change places."""
-        self._kept[one], self._kept[other] = self._kept[other], self._kept[one]
+        Returns
+        -------
+        array of float32, shape (leaves, n, n, n)
+        """
+        return self._first_rows(self._arrays[name], leaves)
 
-    def admit(self, guest: BufferUser) -> None:
-        """Let a part have the arrays, in the place of who had them."""
-        present = None if self._guest is None else self._guest()
-        if present is guest:
+    def _first_rows(self, buffer: DeviceArray, leaves: int) -> DeviceArray:
+        # A subdomain that is alone asks for its arrays several times a step: no view has to be made of them.
+        return buffer if leaves == self._most_leaves else buffer[:leaves]
+
+    def swap(self, first: str, second: str) -> None:
+        """Exchange the names of two buffers; nothing is copied.
+
+        Parameters
+        ----------
+        first, second : str
+        """
+        self._arrays[first], self._arrays[second] = self._arrays[second], self._arrays[first]
+
+    def assign_to(self, user: BufferUser) -> None:
+        """Let a subdomain use the buffers, after the present user has been swapped out.
+
+        Parameters
+        ----------
+        user : BufferUser
+            Swapped in, unless it is the present user.
+        """
+        present = None if self._user is None else self._user()
+        if present is user:
             return
         if present is not None:
             present.swap_out()
-        # The guest knows its residence too: a circle would keep the arrays after both are given up.
-        self._guest = weakref.ref(guest)
-        guest.swap_in()
+        # The user refers to its buffers too: a cycle would keep the arrays after both are given up.
+        self._user = weakref.ref(user)
+        user.swap_in()

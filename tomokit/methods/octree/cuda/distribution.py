@@ -1,4 +1,4 @@
-"""Which device a partition lies on, and arrays that every device needs of all partitions."""
+"""How partitions are dealt to devices, and the gathering of arrays that every device needs of all partitions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def deal(n_partitions: int, devices: Sequence[Device]) -> list[Device]:
 
 
 def gather(devices: Sequence[Device], arrays: Sequence[DeviceArray], axis: int) -> list[DeviceArray]:
-    """The partitions' arrays, one after the other along an axis, on each partition's device; through the host.
+    """Concatenate the partitions' arrays along an axis, and send the result to each device; through the host.
 
     Parameters
     ----------
@@ -41,18 +41,19 @@ def gather(devices: Sequence[Device], arrays: Sequence[DeviceArray], axis: int) 
     Returns
     -------
     list of array
-        One for each partition; of a single partition, the array itself.
+        One for each partition, the same object for those on one device; of a single partition, the array itself.
     """
     if len(devices) == 1:
         return list(arrays)
-    found = []
+    # Always in the order of the partitions: sums over the gathered arrays do not depend on the devices.
+    on_host = []
     for device, array in zip(devices, arrays, strict=True):
         with device:
-            found.append(device.to_host(array))
-    whole = np.concatenate(found, axis=axis)
+            on_host.append(device.to_host(array))
+    gathered = np.concatenate(on_host, axis=axis)
     sent: dict[int, DeviceArray] = {}
     for device in devices:
         if id(device) not in sent:
             with device:
-                sent[id(device)] = device.xp.asarray(whole)
+                sent[id(device)] = device.xp.asarray(gathered)
     return [sent[id(device)] for device in devices]

@@ -34,9 +34,9 @@ class CudaEngine:
 
     An epoch's views, random numbers and step sizes are sent before it; then nothing passes between host and device
     until its sums are read. Changes of structure are planned on the host. Several devices have a partition of the
-    specimen each (:mod:`tomokit.octree.partition`); what these share in a step goes through the host. Where the
-    partitions do not fit there are more of them than devices, which take them in turn
-    (:mod:`tomokit.methods.octree.cuda.device_buffers`).
+    specimen each (:mod:`tomokit.octree.partition`); what these exchange in a step goes through the host. Where the
+    partitions do not fit there are more of them than devices, whose subdomains use the same buffers one after the
+    other (:mod:`tomokit.methods.octree.cuda.device_buffers`).
 
     Parameters
     ----------
@@ -44,7 +44,15 @@ class CudaEngine:
         At least one.
     plan : FitPlan
     leaves : LeafField
-        What to start from.
+        The host's field to start from.
+
+    Attributes
+    ----------
+    plan : FitPlan
+    leaves : LeafField
+        The host's field, as last fetched.
+    devices : list of Device
+        Those that are used.
 
     Raises
     ------
@@ -67,7 +75,7 @@ class CudaEngine:
 
     @classmethod
     def on(cls, devices: Sequence[Device]) -> MakeEngine:
-        """What makes engines on these devices.
+        """A factory of engines on these devices.
 
         Parameters
         ----------
@@ -80,21 +88,23 @@ class CudaEngine:
         return partial(cls, devices)
 
     def place(self, leaves: LeafField) -> None:
-        """Go on with another field (see :class:`tomokit.methods.octree.engine.Engine`)."""
+        """Continue with another field (see :class:`tomokit.methods.octree.engine.Engine`)."""
         self.leaves = leaves
         # What lies on the devices belongs to the leaves before; new arrays are sent when they are asked for.
         for device in self.devices:
-            device.wait()  # for what is still on its way to memory that goes now
+            device.wait()  # transfers may still write to memory that is freed now
         self._partitioned = None
 
     def begin(self, plan: EpochPlan) -> None:
-        """Take an epoch's steps (see :class:`tomokit.methods.octree.engine.Engine`)."""
-        self._epoch, self._taken, self._sums = plan, 0, None
+        """Send an epoch's steps to the devices (see :class:`tomokit.methods.octree.engine.Engine`)."""
+        self._epoch, self._steps_taken, self._sums = plan, 0, None
+        # Random numbers of all steps may be drawn now; a pause has to tell the state after those that were taken.
         self._generator = dict(plan.rng.bit_generator.state)
         field = self._on_devices()
         field.set_regularizers(plan.regularizers, plan.inside)
         field.set_level(plan.level)
         begun = plan.begun
+        # Progress has means over the epoch's steps, the totals on a device have sums.
         penalties = [begun.terms.get(weighted.name, 0.0) * plan.n_steps for weighted in plan.regularizers]
         field.begin(plan, self.leaves.count + 1, np.array([begun.squares, begun.weight, 0.0, *penalties]))
 
@@ -102,7 +112,7 @@ class CudaEngine:
         """Take one optimizer step (see :class:`tomokit.methods.octree.engine.Engine`)."""
         self._on_devices().step(number)
         self.leaves.count += 1
-        self._taken, self._sums = number + 1, None
+        self._steps_taken, self._sums = number + 1, None
 
     @property
     def has_diverged(self) -> bool:
@@ -116,7 +126,7 @@ class CudaEngine:
         for weighted, value in zip(plan.regularizers, sums[FIRST_PENALTY:], strict=True):
             terms[weighted.name] = float(value) / plan.n_steps
         return EpochProgress(
-            plan.begun.step + self._taken, float(sums[SQUARES]), float(sums[WEIGHT]), terms, self._random_state()
+            plan.begun.step + self._steps_taken, float(sums[SQUARES]), float(sums[WEIGHT]), terms, self._random_state()
         )
 
     def density_is_finite(self) -> bool:
@@ -144,21 +154,22 @@ class CudaEngine:
         """Mean densities in voxels (see :class:`tomokit.methods.octree.engine.Engine`)."""
         subdomains = self._on_devices().subdomains
         if len(subdomains) > 1:
-            # Points on a cut belong to one of two partitions: the host samples the whole field.
+            # A voxel at a cut may have points in two partitions: the host samples the field of all leaves.
             from tomokit.octree.sampling import sample_volume as sample_on_host
 
             leaves = self.fetch()
             return sample_on_host(leaves.density, leaves.forest, *shape)
-        only = subdomains[0]
-        return sample_volume(only.device, only.field.density, self.leaves.forest, shape)
+        (subdomain,) = subdomains
+        return sample_volume(subdomain.device, subdomain.field.density, self.leaves.forest, shape)
 
     def resolved_parameters(self) -> dict[str, Any]:
-        """In how many partitions the leaves lie, on how many devices, which may change with them (see
+        """Numbers of devices and of partitions, which may change with the forest (see
         :class:`tomokit.methods.octree.engine.Engine`)."""
         partitions = self._partitions() if self._partitioned is None else self._partitioned.subdomains
         return {"devices": {"count": len(self.devices), "partitions": len(partitions)}}
 
     def _on_devices(self) -> PartitionedField:
+        """The field on the devices, sent when first asked for after :meth:`place`."""
         if self._partitioned is None:
             optimizer = self.plan.optimizer
             assert isinstance(optimizer, BlockOptimizer)
@@ -169,7 +180,7 @@ class CudaEngine:
         return partitions_that_fit(self.leaves.forest, self.devices, self.plan)
 
     def _read_sums(self) -> NDArray[np.float64]:
-        """The epoch's totals so far; with them come the offsets, to the host's level."""
+        """The epoch's totals so far, read once after a step; the offsets are brought to the host's level with them."""
         if self._sums is None:
             self._sums = self._on_devices().sums()
         return self._sums
@@ -184,5 +195,5 @@ class CudaEngine:
             return dict(plan.rng.bit_generator.state)
         rng = np.random.default_rng()
         rng.bit_generator.state = self._generator
-        field.draw(rng, plan, self._taken)
+        field.draw(rng, plan, self._steps_taken)
         return dict(rng.bit_generator.state)

@@ -1,4 +1,4 @@
-"""What an octree fit takes of a device's memory, from the sizes of its problem alone; and in how many parts it fits."""
+"""Estimates of a device's memory that an octree fit takes, and the fewest partitions in which it fits."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ if TYPE_CHECKING:
 
 _FLOAT = 4
 _FLOATS_OF_A_LEAF = 50  # its place, and the faces around it
-_MOST_LEAVES = 65535  # of a grid's blocks along y and z
-_SHARE = 0.95  # of the free memory, for parts: the pool leaves gaps between arrays of different sizes
+_MOST_LEAVES = 65535  # CUDA's limit of a grid's blocks along y and z
+_USABLE_FRACTION = 0.95  # of free memory, for partitions: the pool leaves gaps between arrays of different sizes
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What a device has of a fit: the sizes of its parts together, and of the largest.
+    """The sizes of what one device has of a fit: of its subdomains together, and of the largest one.
 
     Attributes
     ----------
     partitions : int
+        Number of partitions on the device.
     leaves, slabs, rows : int
-        Of all parts that are here; rows of the detector at full size.
+        Leaves, slabs of leaves along y, and detector rows of full size, of all partitions on the device.
     most_leaves, most_slabs, most_rows : int
-        The largest of one part.
+        The most of each that one of these partitions has.
     halo : int
-        Leaves at the cuts, here and beyond.
+        Leaves at the cuts, on either side.
     all_leaves : int
-        Of the whole fit.
+        Leaves of the fit on all devices.
     """
 
     partitions: int
@@ -62,7 +63,7 @@ class Cut:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is not cut at all."""
+        """Whether the device has all leaves in one partition."""
         return self.most_leaves == self.all_leaves
 
 
@@ -73,7 +74,7 @@ def device_bytes(plan: FitPlan, cut: Cut | None = None) -> int:
     ----------
     plan : FitPlan
     cut : Cut, optional
-        By default all of the fit is on the device, with the most leaves that it may come to.
+        By default all leaves are on the device, as many as the fit may come to have.
 
     Returns
     -------
@@ -92,16 +93,17 @@ def device_bytes(plan: FitPlan, cut: Cut | None = None) -> int:
         sizes = (layout.leaves, layout.slabs, shape.n_y)
         cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
     field = _FLOAT * cut.most_leaves * layout.n**3
-    # Values, densities old and new, what the optimizer remembers; the layers at cuts.
+    # Values, densities old and new, what the optimizer remembers; planes of vertices at the cuts.
     total = float(field * (3 + plan.remembered_arrays)) + _FLOAT * cut.halo * layout.n**2
-    spaces = set()
+    spaces: set[str] = set()
     for weighted in plan.possible_regularizers:
         offered = fusable_on_gpu(weighted.regularizer)
         if offered is None:
             spaces.add(weighted.options.space)
             total += whole_field_bytes(weighted, layout.leaves, layout.n)
         else:
-            spaces |= {offered.gpu_gradient_space} - {None}
+            if offered.gpu_gradient_space is not None:
+                spaces.add(offered.gpu_gradient_space)
             total += offered.gpu_term_bytes(cut.most_leaves, cut.all_leaves, layout.n)
     # A gradient array each, by density and by raw value.
     total += len(spaces) * field
@@ -111,12 +113,19 @@ def device_bytes(plan: FitPlan, cut: Cut | None = None) -> int:
 
 
 def check_fit(devices: Sequence[Device], plan: FitPlan) -> int:
-    """Refuse a fit that does not fit, in as many parts as it can be cut into, before anything is sent.
+    """Refuse a fit that the devices cannot hold in any number of partitions, before anything is sent.
+
+    Parameters
+    ----------
+    devices : sequence of Device
+        At least one.
+    plan : FitPlan
+        The plan of a problem that has been read.
 
     Returns
     -------
     int
-        Bytes of the host's memory in which parts wait while others are on their device; 0 where none do.
+        Bytes of the host's memory in which subdomains wait while others use their device; 0 where none do.
 
     Raises
     ------
@@ -124,6 +133,7 @@ def check_fit(devices: Sequence[Device], plan: FitPlan) -> int:
         With the estimate and what is free.
     """
     layout = plan.layout
+    # The usual case is decided from sizes alone, without making a forest.
     if layout.leaves <= _MOST_LEAVES and device_bytes(plan) <= devices[0].free_bytes():
         return 0
     try:
@@ -139,36 +149,43 @@ def check_fit(devices: Sequence[Device], plan: FitPlan) -> int:
 def partitions_that_fit(
     forest: Forest, devices: Sequence[Device], plan: FitPlan, growth: float = 1.0
 ) -> list[Partition]:
-    """A forest in as few parts as the devices can hold, one each or several in turn.
+    """Cut a forest into the fewest partitions that the devices can hold, one each or several one after the other.
 
     Parameters
     ----------
     forest : Forest
     devices : sequence of Device
+        At least one.
     plan : FitPlan
     growth : float
-        How many times the leaves may become more.
+        Factor by which the number of leaves may grow.
+
+    Returns
+    -------
+    list of Partition
+        In their order along y; at least one for each device, as far as the forest can be cut.
 
     Raises
     ------
     ResourceError
-        If they cannot hold it in any number of parts; with the estimate and what is free.
+        If they cannot hold it in any number of partitions; with the estimate and what is free.
     """
     partitions: list[Partition] = []
     most = forest.roots[2] if needs_all_leaves(plan) is None else 1
     for count in range(len(devices), max(most, len(devices)) + 1):
         before, partitions = partitions, split(forest, count)
+        # Cuts are between roots: one more partition is not always possible.
         if len(partitions) == len(before):
             continue
         cuts = cuts_of(partitions, devices, plan.data.geometry, growth)
         needed = [device_bytes(plan, cut) for _, cut in cuts]
-        room = [device.free_bytes() * (1.0 if cut.is_whole else _SHARE) for device, cut in cuts]
-        launched = all(cut.most_leaves <= _MOST_LEAVES for _, cut in cuts)
-        if launched and all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
+        room = [device.free_bytes() * (1.0 if cut.is_whole else _USABLE_FRACTION) for device, cut in cuts]
+        can_be_launched = all(cut.most_leaves <= _MOST_LEAVES for _, cut in cuts)
+        if can_be_launched and all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
             return partitions
-    whole = device_bytes(plan)
+    uncut = device_bytes(plan)
     raise ResourceError(
-        f"the fit needs about {whole / 2**30:.2f} GiB on the device, {max(needed) / 2**30:.2f} GiB in the "
+        f"the fit needs about {uncut / 2**30:.2f} GiB on the device, {max(needed) / 2**30:.2f} GiB in the "
         f"{len(partitions)} parts along the tilt axis that it can be cut into, "
         f"{min(room) / 2**30:.2f} GiB are free there",
         field="--backend",
@@ -179,7 +196,23 @@ def partitions_that_fit(
 def cuts_of(
     partitions: Sequence[Partition], devices: Sequence[Device], geometry: TiltGeometry, growth: float = 1.0
 ) -> list[tuple[Device, Cut]]:
-    """What each device has of these parts."""
+    """The sizes of what each device has, when partitions are dealt to them.
+
+    Parameters
+    ----------
+    partitions : sequence of Partition
+        All of the fit, in their order along y.
+    devices : sequence of Device
+    geometry : TiltGeometry
+        Views and detector at full resolution.
+    growth : float
+        Factor by which the number of leaves may grow.
+
+    Returns
+    -------
+    list of (Device, Cut)
+        One pair for each device that has a partition.
+    """
     sizes = []
     for partition in partitions:
         low, high = rows_seen(geometry, partition)
@@ -187,43 +220,45 @@ def cuts_of(
             (ceil(growth * partition.own.size), ceil(growth * len(find_slabs(partition.forest).slab)), high - low)
         )
     dealt = deal(len(partitions), devices)
-    found = []
+    cuts = []
     for device in dict.fromkeys(dealt):
-        here = [number for number, other in enumerate(dealt) if other is device]
-        # Of the parts' own there are at a cut about as many as beyond it.
+        here = [number for number, dealt_to in enumerate(dealt) if dealt_to is device]
+        # A partition has about as many leaves at its cuts as there are ghosts beyond them.
         halo = ceil(growth * sum(2 * partitions[number].ghosts.size for number in here))
         leaves, slabs, rows = zip(*(sizes[number] for number in here), strict=True)
         cut = Cut(
             len(here), sum(leaves), sum(slabs), sum(rows), max(leaves), max(slabs), max(rows), halo,
-            sum(of_part for of_part, _, _ in sizes),
+            sum(n_leaves for n_leaves, _, _ in sizes),
         )  # fmt: skip
-        found.append((device, cut))
-    return found
+        cuts.append((device, cut))
+    return cuts
 
 
 def _pixels(options: OctreeOptions) -> list[int]:
-    """The levels of the pyramid that are fitted; one of them lies on the device at a time."""
+    """Pixel sizes of the pyramid levels that are fitted, one of which lies on the device at a time."""
     return [2] * (options.coarse_epochs > 0) + [1] * (options.coarse_epochs < options.epochs)
 
 
 def _level_bytes(
     shape: ProblemShape, options: OctreeOptions, layout: Layout, cut: Cut, pixel: int, masked: bool
 ) -> float:
-    """Data and tables of one level, and what a step on some views takes."""
+    """Bytes of a level's images and tables, and of what a step makes; `pixel` is the level's, in fine ones."""
     n, n_u = layout.n, -(-shape.n_u // pixel)
-    # A part's rows may begin and end within a coarse one.
-    more = 0 if cut.is_whole else 1
-    rows, most_rows = -(-cut.rows // pixel) + more * cut.partitions, -(-cut.most_rows // pixel) + more
+    # The rows of a partition may begin and end within a coarse one.
+    extra_row = 0 if cut.is_whole else 1
+    rows, most_rows = -(-cut.rows // pixel) + extra_row * cut.partitions, -(-cut.most_rows // pixel) + extra_row
     views = min(options.views_per_step, shape.n_views)
     levels, taps = footprint_sizes(options, layout, pixel)
     row_taps = finest_row_taps(layout, levels, pixel)
+    # Projections; and a mask, which partitions have in any case, for the rows that are not their own.
     images = 1 + (masked or not cut.is_whole)
-    in_turn = cut.partitions > 1
-    data = images * (views if in_turn else shape.n_views) * n_u * most_rows
+    is_shared = cut.partitions > 1
+    data = images * (views if is_shared else shape.n_views) * n_u * most_rows
     tables = shape.n_views * (levels * (9 * (KNOTS + 1) * taps + (2 + row_taps) * rows) + 3 * cut.slabs)
     tables += cut.leaves * _FLOATS_OF_A_LEAF
-    # The projection in each slab and its contraction; of all parts the residual, with its mask where it is sent alone.
-    step = 2 * cut.most_slabs * views * (n_u + taps) * n + views * n_u * rows * (2 if in_turn else 1)
+    # The projection in each slab and its contraction; the residuals of all partitions, with the masks where these are
+    # sent step by step.
+    step = 2 * cut.most_slabs * views * (n_u + taps) * n + views * n_u * rows * (2 if is_shared else 1)
     # Sums of blocks of vertices, of sides and of pixels.
     sums = cut.most_leaves * (n**2 // (BLOCK_THREADS // n or 1) + 7) + views * n_u * rows // 64
     return _FLOAT * float(data + tables + step + sums)

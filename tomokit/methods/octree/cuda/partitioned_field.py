@@ -1,4 +1,4 @@
-"""All parts of a fit on their devices, and what passes between them."""
+"""The partitioned field: all subdomains of a fit on their devices, and what they exchange."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.methods.octree.cuda.distribution import deal, gather
 from tomokit.methods.octree.cuda.field import FieldOnDevice, hyper_rows
 from tomokit.methods.octree.cuda.halo_exchange import HaloExchange, exchange
-from tomokit.methods.octree.cuda.level import LevelOnDevice
 from tomokit.methods.octree.cuda.penalties import PenaltiesOnGpu
+from tomokit.methods.octree.cuda.pyramid_level import LevelOnDevice
 from tomokit.methods.octree.cuda.subdomain import SQUARES, WEIGHT, Subdomain
 from tomokit.methods.octree.epoch_plan import EpochPlan
 from tomokit.methods.octree.penalties import WeightedRegularizer
@@ -32,21 +32,23 @@ if TYPE_CHECKING:
 
 
 class PartitionedField:
-    """The leaves of a fit on devices, until others come in their place.
+    """The leaves of a fit on devices, as long as the forest does not change.
 
     Parameters
     ----------
     devices : sequence of Device
     leaves : LeafField
-        What to start from.
+        The host's field to start from.
     optimizer : BlockOptimizer
     partitions : list of Partition
         Dealt to the devices by :func:`tomokit.methods.octree.cuda.distribution.deal`.
 
     Attributes
     ----------
+    forest : Forest
+        All leaves of the fit.
     subdomains : list of Subdomain
-        One for each part.
+        One for each partition, in their order along y.
     """
 
     def __init__(
@@ -62,16 +64,16 @@ class PartitionedField:
         buffers_of_device: dict[int, DeviceBuffers] = {}
         for number, (device, partition) in enumerate(zip(dealt, partitions, strict=True)):
             if id(device) not in buffers_of_device:
-                sizes = [other.own.size for on, other in zip(dealt, partitions, strict=True) if on is device]
+                sizes = [here.own.size for on, here in zip(dealt, partitions, strict=True) if on is device]
                 buffers_of_device[id(device)] = DeviceBuffers(device, leaves.forest.n, sizes, leaves.state)
             field = FieldOnDevice(buffers_of_device[id(device)], leaves, optimizer, partition)
             self.subdomains.append(Subdomain(partition, field, HaloExchange(device, partitions, number)))
-        # Each device's first part, each one's second, and so on, so that the devices work side by side.
+        # Each device's first subdomain, each one's second, and so on, so that the devices work side by side.
         place = [dealt[:number].count(device) for number, device in enumerate(dealt)]
-        self._turn = [self.subdomains[number] for number in np.argsort(place, kind="stable")]
+        self._visiting_order = [self.subdomains[number] for number in np.argsort(place, kind="stable")]
 
     def set_regularizers(self, regularizers: list[WeightedRegularizer], inside: NDArray[np.bool_]) -> None:
-        """Have these regularizers, made anew where they are not those of the epoch before.
+        """Set the regularizers of an epoch; they are made anew unless they are those of the epoch before.
 
         Parameters
         ----------
@@ -90,7 +92,7 @@ class PartitionedField:
         for number, subdomain in enumerate(self.subdomains):
             device = subdomain.device
             if id(device) not in self._tables:
-                here = [i for i, other in enumerate(self.subdomains) if other.device is device]
+                here = [place for place, on_it in enumerate(self.subdomains) if on_it.device is device]
                 self._tables[id(device)] = _tables_on(device, regularizers, partitions, here, inside)
             tables = self._tables[id(device)]
             subdomain.penalties = PenaltiesOnGpu(subdomain.field, regularizers, self.forest, inside, tables, number)
@@ -106,20 +108,27 @@ class PartitionedField:
         return any(fusable_on_gpu(weighted.regularizer) is None for weighted in self._regularizers)
 
     def set_level(self, level: PyramidLevel) -> None:
-        """Have the level that an epoch works on; the other one is let go."""
+        """Set the pyramid level that an epoch is fitted at; the one before is freed.
+
+        Parameters
+        ----------
+        level : PyramidLevel
+            Its offsets are sent in any case.
+        """
         if self.subdomains[0].level is None or self.subdomains[0].level.level is not level:
-            for item in self.subdomains:
-                item.level = None  # first, so that both are never there at once
+            for subdomain in self.subdomains:
+                subdomain.level = None  # first, so that both are never there at once
             footprints = find_footprints(self.forest.in_pixels(level.pixel), level.problem.geometry.tilt_rad)
             sent: dict[int, FootprintsOnDevice] = {}
-            for item in self.subdomains:
-                device, in_turn = item.device, item.field.buffers.is_shared
+            for subdomain in self.subdomains:
+                # Subdomains that share buffers are sent their images step by step too: all would not fit.
+                device, sends_views = subdomain.device, subdomain.field.buffers.is_shared
                 if id(device) not in sent:
                     sent[id(device)] = FootprintsOnDevice(device, footprints)
-                item.level = LevelOnDevice(device, level, item.partition, sent[id(device)], in_turn)
-        for item in self.subdomains:
-            assert item.level is not None
-            item.level.send_offsets()
+                subdomain.level = LevelOnDevice(device, level, subdomain.partition, sent[id(device)], sends_views)
+        for subdomain in self.subdomains:
+            assert subdomain.level is not None
+            subdomain.level.send_offsets()
 
     def draw(self, rng: np.random.Generator, plan: EpochPlan, n_steps: int) -> dict[int, NDArray[np.int32]]:
         """The random numbers of the first steps, drawn as the host draws them.
@@ -137,6 +146,7 @@ class PartitionedField:
             By the place of a regularizer in the list, an array of shape (evaluations, n_rows).
         """
         tables = next(iter(self._tables.values()))
+        # Step by step, as regularizers that are due in the same step draw one after the other.
         drawn: dict[int, list[NDArray[np.int32]]] = {place: [] for place in tables}
         for step in range(n_steps):
             for place, of_regularizer in tables.items():
@@ -145,7 +155,7 @@ class PartitionedField:
         return {place: np.array(rows, np.int32) for place, rows in drawn.items()}
 
     def begin(self, plan: EpochPlan, first_count: int, begun: NDArray[np.float64]) -> None:
-        """Send what is known of an epoch's steps, and project to the first one's views.
+        """Send views, step sizes and random numbers of an epoch's steps, and project to the first one's views.
 
         Parameters
         ----------
@@ -153,7 +163,7 @@ class PartitionedField:
         first_count : int
             The optimizer's steps since its state was made, the first of these included.
         begun : ndarray of float64, shape (n_totals,)
-            The totals so far.
+            The totals so far: those of the steps before a pause.
         """
         self._plan = plan
         self._evaluated: dict[int, int] = {}
@@ -167,14 +177,15 @@ class PartitionedField:
                         self._drawn[id(device)] = {place: device.xp.asarray(rows) for place, rows in drawn.items()}
         hyper = hyper_rows(self._optimizer, plan.rate, first_count, len(plan.views))
         for number, subdomain in enumerate(self.subdomains):
-            # Of squares and masks every subdomain has those of all; of the rest the first one has what there was.
-            mine = begun if number == 0 else begun * (np.arange(begun.size) <= WEIGHT)
-            subdomain.begin(plan, hyper, mine, self.draws_in_steps)
-        for subdomain in self._in_turn():
+            # Squares and masks are those of all subdomains on each of them; of the other sums, which are added up over
+            # subdomains, the first one has what there was.
+            own_totals = begun if number == 0 else begun * (np.arange(begun.size) <= WEIGHT)
+            subdomain.begin(plan, hyper, own_totals, self.draws_in_steps)
+        for subdomain in self._alternating_subdomains():
             subdomain.forward(0)
 
     def step(self, step: int) -> None:
-        """One step on all subdomains, and the projection to the next one's views.
+        """Take one step on all subdomains, and project to the next one's views.
 
         Parameters
         ----------
@@ -186,46 +197,66 @@ class PartitionedField:
             exchange([subdomain.halo for subdomain in subdomains])
         if not self.draws_in_steps:
             self._tabulate(step)
+        # A view's offset is the mean over its whole image, whose rows are on different devices.
         partials = gather(
             [subdomain.device for subdomain in subdomains], [subdomain.partial for subdomain in subdomains], axis=1
         )
         gathered = {id(subdomain): partial for subdomain, partial in zip(subdomains, partials, strict=True)}
-        for subdomain in self._in_turn():
+        for subdomain in self._alternating_subdomains():
             subdomain.step(step, gathered[id(subdomain)])
 
     def sums(self) -> NDArray[np.float64]:
-        """The totals of the epoch, and its offsets brought to the host's level."""
-        found = []
-        for item in self.subdomains:
-            with item.device:
-                found.append(item.device.to_host(item.totals))
-        first = self.subdomains[0].level
-        assert first is not None
-        first.fetch_offsets()
-        whole = np.sum(found, axis=0)
-        whole[[SQUARES, WEIGHT]] = found[0][[SQUARES, WEIGHT]]
-        return np.asarray(whole)
+        """Read the totals of the epoch so far, and bring the views' offsets to the host's level.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_totals,)
+            By the slots of :mod:`tomokit.methods.octree.cuda.subdomain`.
+        """
+        totals = []
+        for subdomain in self.subdomains:
+            with subdomain.device:
+                totals.append(subdomain.device.to_host(subdomain.totals))
+        first_level = self.subdomains[0].level
+        assert first_level is not None
+        first_level.fetch_offsets()
+        sums = np.sum(totals, axis=0)
+        # Every subdomain has these two of the whole image.
+        sums[[SQUARES, WEIGHT]] = totals[0][[SQUARES, WEIGHT]]
+        return np.asarray(sums)
 
     def fetch(self, leaves: LeafField) -> None:
-        """Bring the host's field up to date."""
-        for item in self.subdomains:
-            item.field.fetch(leaves)
+        """Copy values, densities and optimizer state of all subdomains into the host's field.
+
+        Parameters
+        ----------
+        leaves : LeafField
+            On the same forest, written.
+        """
+        for subdomain in self.subdomains:
+            subdomain.field.fetch(leaves)
 
     def measure_indicators(self) -> ErrorIndicators:
-        """Of the densities."""
+        """Measure the error indicators of the present densities on all devices.
+
+        Returns
+        -------
+        ErrorIndicators
+            For each leaf of the forest.
+        """
         error, largest = np.empty(self.forest.n_leaves), np.empty(self.forest.n_leaves)
-        for item in self.subdomains:
-            found = item.measure_indicators()
-            error[item.partition.own], largest[item.partition.own] = found.error, found.density
+        for subdomain in self.subdomains:
+            indicators, own = subdomain.measure_indicators(), subdomain.partition.own
+            error[own], largest[own] = indicators.error, indicators.density
         return ErrorIndicators(error, largest)
 
-    def _in_turn(self) -> list[Subdomain]:
-        """All parts: those first that were last the time before, and lie on the devices."""
-        self._turn.reverse()
-        return self._turn
+    def _alternating_subdomains(self) -> list[Subdomain]:
+        """All subdomains, first those that were visited last the time before and still lie in their buffers."""
+        self._visiting_order.reverse()
+        return self._visiting_order
 
     def _tabulate(self, step: int) -> None:
-        """Everything that the regularizers' terms share and that must be known before any leaf changes."""
+        """Fill the tables that the regularizers' terms share, before any leaf changes."""
         for place, weighted in enumerate(self._regularizers):
             tables = [of_device[place] for of_device in self._tables.values() if place in of_device]
             if not tables or not self._plan.is_due(weighted, step):
@@ -245,11 +276,11 @@ def _tables_on(
     here: list[int],
     inside: NDArray[np.bool_],
 ) -> dict[int, TablesOnGpu]:
-    """What the terms of each regularizer share on a device, by the regularizer's place in the list."""
-    found = {}
+    """The tables that the terms of each regularizer share on a device, by the regularizer's place in the list."""
+    by_place = {}
     for place, weighted in enumerate(regularizers):
         offered = fusable_on_gpu(weighted.regularizer)
         tables = None if offered is None else offered.gpu_tables(device, partitions, here, inside)
         if tables is not None:
-            found[place] = tables
-    return found
+            by_place[place] = tables
+    return by_place

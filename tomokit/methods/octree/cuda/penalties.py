@@ -1,4 +1,4 @@
-"""The regularizers of a fit on one subdomain of a GPU: launches before the update of the leaves, and what it adds."""
+"""The regularizers of a fit on one subdomain: what is launched before the update of the leaves, and what it adds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tomokit.regularizers.interface import Field
 
 
 class WholeFieldTerm:
-    """A regularizer that is given the whole field on its device (see
+    """A regularizer that is given all leaves of the fit on one device (see
     :class:`tomokit.regularizers.cuda.interface.TermOnGpu`).
 
     Parameters
@@ -32,7 +32,7 @@ class WholeFieldTerm:
     leaves : LeavesOnGpu
         All leaves of the fit.
     forest : Forest
-        The same.
+        The same leaves, as the host knows them.
     inside : ndarray of bool, shape (n_leaves,)
         Leaves in the region of interest.
     """
@@ -59,7 +59,7 @@ class WholeFieldTerm:
         penalized = leaves.values if weighted.is_raw else leaves.density
         field = Field(self._forest, penalized, self._inside, step.rng, step.number, leaves.device)  # type: ignore[arg-type]
         value = weighted.regularizer.value_and_gradient(field, gradient, weighted.scale)  # type: ignore[arg-type]
-        # One number on the device or the host; in neither case is anything waited for here.
+        # The value is a number of the host or an array without axes on the device; neither is waited for here.
         step.totals[slot : slot + 1] += weighted.scale * value
 
     def finish(self, step: StepOnGpu, slot: int) -> None:
@@ -88,7 +88,7 @@ class PenaltiesOnGpu:
     Attributes
     ----------
     compares : str or None
-        The field whose layers beyond the cuts are needed, ``"values"`` or ``"density"``.
+        The field whose vertices beyond the cuts are needed, ``"values"`` or ``"density"``.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class PenaltiesOnGpu:
     ) -> None:
         self._regularizers = regularizers
         self._terms: list[TermOnGpu] = []
+        # A regularizer with tables has them once on each device, for all subdomains there.
         with leaves.device:
             for place, weighted in enumerate(regularizers):
                 offered = fusable_on_gpu(weighted.regularizer)
@@ -160,11 +161,12 @@ class PenaltiesOnGpu:
 
 
 def layers_at_cut(leaves: LeavesOnGpu, compares: str) -> DeviceArray:
-    """The field whose layers at the cuts are exchanged.
+    """The field whose planes of vertices at the cuts are exchanged: raw values or densities.
 
     Parameters
     ----------
     leaves : LeavesOnGpu
+        The subdomain's leaves.
     compares : str
         ``"values"`` or ``"density"``.
 

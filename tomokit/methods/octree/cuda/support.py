@@ -1,4 +1,4 @@
-"""What of an octree fit can run on a GPU, and in how many subdomains."""
+"""Which octree fits can run on a GPU, and which of them cannot be cut into subdomains."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tomokit.regularizers.interface import CountsGpuBytes, RunsOnGpu
 
 
 def unsupported_reason(options: OctreeOptions) -> str | None:
-    """Why these options cannot be fitted on a GPU.
+    """Why an octree fit with these options cannot run on a GPU.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ def unsupported_reason(options: OctreeOptions) -> str | None:
 
 
 def _reason_of_regularizer(weighted: WeightedRegularizer) -> str | None:
+    """Why one regularizer cannot be evaluated on a GPU; None if it can."""
     regularizer = weighted.regularizer
     if not isinstance(regularizer, RunsOnGpu):
         return f"regularizer {weighted.name} has no path on a GPU"
@@ -47,8 +48,8 @@ def _reason_of_regularizer(weighted: WeightedRegularizer) -> str | None:
 def needs_all_leaves(plan: FitPlan) -> str | None:
     """The regularizer that has to see all leaves at once, so that the fit cannot be cut into partitions.
 
-    One without terms on subdomains is given fields as the host has them, whole: which leaves of other partitions it
-    would look at is not known.
+    One without terms on subdomains is given the field as the host has it, with all leaves: which leaves of other
+    partitions it depends on is not known.
 
     Parameters
     ----------
@@ -59,12 +60,14 @@ def needs_all_leaves(plan: FitPlan) -> str | None:
     str or None
         Its name; None if there is none.
     """
-    whole = (item.name for item in plan.possible_regularizers if fusable_on_gpu(item.regularizer) is None)
-    return next(whole, None)
+    without_terms = (
+        weighted.name for weighted in plan.possible_regularizers if fusable_on_gpu(weighted.regularizer) is None
+    )
+    return next(without_terms, None)
 
 
 def whole_field_bytes(weighted: WeightedRegularizer, n_leaves: int, n: int) -> int:
-    """What a regularizer without terms on subdomains holds on the device, its gradient not counted.
+    """Bytes that a regularizer without terms on subdomains holds on the device, its gradient not counted.
 
     Parameters
     ----------
@@ -75,7 +78,7 @@ def whole_field_bytes(weighted: WeightedRegularizer, n_leaves: int, n: int) -> i
     Returns
     -------
     int
-        Bytes that it says; twice the field's if it says nothing.
+        As the regularizer says; twice the field's size if it says nothing.
     """
     if isinstance(weighted.regularizer, CountsGpuBytes):
         return int(weighted.regularizer.cuda_bytes(weighted.options, n_leaves, n))

@@ -35,7 +35,7 @@ def long_forest() -> Forest:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
-def test_every_leaf_is_in_one_part_and_ghosts_are_its_neighbours(count: int) -> None:
+def test_every_leaf_is_in_one_partition_and_ghosts_are_its_neighbours(count: int) -> None:
     forest = long_forest()
     partitions = split(forest, count)
     assert len(partitions) <= count
@@ -57,7 +57,7 @@ def test_every_leaf_is_in_one_part_and_ghosts_are_its_neighbours(count: int) -> 
 
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("pixel", [1, 2])
-def test_every_row_is_in_one_part_with_its_own_leaves(pixel: int, masked: bool) -> None:
+def test_every_row_is_in_one_partition_with_its_own_leaves(pixel: int, masked: bool) -> None:
     forest = long_forest()
     views = geometry(23, 45)
     rng = np.random.default_rng(0)
@@ -75,7 +75,7 @@ def test_every_row_is_in_one_part_with_its_own_leaves(pixel: int, masked: bool) 
         assert own_mask is not None
         found += (own_mask * own_data).sum(axis=(1, 2))
         mine = reference_leaves.forward(density[partition.own], partition.forest.in_pixels(pixel), own.geometry)
-        # Nothing of a part's leaves is seen beyond its rows.
+        # Nothing of a partition's leaves is projected beyond its rows.
         predicted += (own_mask * mine).sum(axis=(1, 2))
     np.testing.assert_allclose(found, (weight * data).sum(axis=(1, 2)), rtol=1e-5)
     np.testing.assert_allclose(predicted, expected.sum(axis=(1, 2)), rtol=1e-5)
