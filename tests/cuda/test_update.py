@@ -13,8 +13,8 @@ from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.methods.octree.cuda.field import FieldOnDevice, hyper_rows
-from tomokit.methods.octree.cuda.level import LevelOnDevice
 from tomokit.methods.octree.cuda.penalties import PenaltiesOnGpu
+from tomokit.methods.octree.cuda.pyramid_level import LevelOnDevice
 from tomokit.methods.octree.epoch_plan import EpochPlan
 from tomokit.methods.octree.host_engine import HostEngine
 from tomokit.methods.octree.leaf_field import LeafField

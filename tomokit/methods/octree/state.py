@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
+from tomokit.methods.state_arrays import check_arrays
 from tomokit.octree import Forest
 from tomokit.octree.state import from_arrays, to_arrays
 
@@ -73,24 +74,16 @@ def check_names(arrays: Arrays, own: Arrays) -> None:
     Parameters
     ----------
     arrays : mapping
-        All arrays of the state, by name.
+        All arrays of a state.
     own : mapping
-        The arrays of the run that is to continue from it.
+        Those of the run, which may be longer or shorter: leaves are split and merged.
 
     Raises
     ------
     InputError
         Naming the array.
     """
-    for name, expected in own.items():
-        if name not in arrays:
-            raise InputError("not in the state", field=name)
-        array = arrays[name]
-        if array.dtype != expected.dtype or array.ndim != expected.ndim:
-            raise InputError(
-                f"{array.dtype} of {array.ndim} axes, expected {expected.dtype} of {expected.ndim} axes", field=name
-            )
-    # Contributions of former leaves belong to keys one by one; how many there are differs from state to state.
+    check_arrays(arrays, own, same_shapes=False)
     if arrays[_REMEMBERED[0]].shape != arrays[_REMEMBERED[1]].shape:
         raise InputError("the shapes disagree", field=", ".join(_REMEMBERED))
 
