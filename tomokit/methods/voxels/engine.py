@@ -1,11 +1,11 @@
-"""What takes a voxel method's steps, on the host or on a GPU: the interfaces, and the choice at the start of a run.
+"""What takes a voxel method's steps, on the host or on a GPU: the interfaces.
 
 A run says which steps are taken in which order; its engine takes them and alone knows where the arrays lie. The run's
 arrays on the host stay the same objects throughout; an engine on a device works on copies of them, brings these back
 when asked (:meth:`Engine.fetch`), and takes the host's anew when told that they were overwritten
 (:meth:`Engine.take_host_arrays`).
 
-An engine on a device is chosen if the backend is ``"cuda"`` and all of the run fits into the first device's memory;
+An engine on a device is chosen (:mod:`tomokit.methods.voxels.engine_choice`) if the backend is ``"cuda"`` and all of the run fits into the first device's memory;
 otherwise the host's, whose projections go through the devices in slabs where the backend is ``"cuda"``.
 """
 
@@ -13,15 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from tomokit.methods.voxels.data_term import DataTerm
-
-if TYPE_CHECKING:
-    from tomokit.methods.voxels.preconditioner import CosinePreconditioner
 
 HostArrays = Mapping[str, NDArray[np.floating]]
 """The run's arrays on the host by their names in a state; they stay the same objects while it runs."""
@@ -176,85 +171,3 @@ class EngineOnHost:
     def resolved_parameters(self) -> dict[str, bool]:
         """That arrays go through the device in slabs, where they do (see :class:`Engine`)."""
         return {"in_slabs": True} if self._in_slabs else {}
-
-
-def choose_step_engine(data: DataTerm, arrays: HostArrays, weights: StepWeights) -> StepEngine:
-    """Choose where SIRT or SART takes its steps: on the first GPU if the run fits there, else on the host.
-
-    Parameters
-    ----------
-    data : DataTerm
-        What is fitted.
-    arrays : mapping of str to ndarray
-        The run's arrays: ``density`` (n_x, n_z, n_y) in units of projection per pixel, and ``offsets`` of `data`.
-    weights : StepWeights
-        Groups of views and normalization.
-
-    Returns
-    -------
-    StepEngine
-    """
-    if data.problem.backend == "cuda":
-        from tomokit.methods.voxels.cuda.steps import step_engine_on_device
-
-        on_device = step_engine_on_device(data, arrays, weights)
-        if on_device is not None:
-            return on_device
-    from tomokit.methods.voxels.host_engine import StepEngineOnHost
-
-    return StepEngineOnHost(data, arrays, weights)
-
-
-def choose_denoising_engine(data: DataTerm, arrays: HostArrays, weights: StepWeights) -> DenoisingEngine:
-    """Choose where SART+TV takes its steps and denoises: a GPU that has room for the steps alone may only step.
-
-    Parameters
-    ----------
-    data : DataTerm
-        What is fitted.
-    arrays : mapping of str to ndarray
-        Those of :func:`choose_step_engine`, and ``dual`` (3, n_x, n_z, n_y), of no unit.
-    weights : StepWeights
-        Groups of views and normalization.
-
-    Returns
-    -------
-    DenoisingEngine
-    """
-    if data.problem.backend == "cuda":
-        from tomokit.methods.voxels.cuda.steps import denoising_engine_on_device
-
-        on_device = denoising_engine_on_device(data, arrays, weights)
-        if on_device is not None:
-            return on_device
-    from tomokit.methods.voxels.host_engine import DenoisingEngineOnHost
-
-    return DenoisingEngineOnHost(data, arrays, weights)
-
-
-def choose_tv_engine(data: DataTerm, arrays: HostArrays, precondition: CosinePreconditioner) -> TvEngine:
-    """Choose where converged total variation iterates: on the first GPU if it has room and cuFFT, else on the host.
-
-    Parameters
-    ----------
-    data : DataTerm
-        What is fitted.
-    arrays : mapping of str to ndarray
-        The run's arrays: ``density``, ``ahead`` and ``nonnegativity_dual`` (n_x, n_z, n_y), ``gradient_dual``
-        (3, n_x, n_z, n_y), ``data_dual`` (n_views, n_u, n_y), and ``offsets`` of `data`.
-    precondition : CosinePreconditioner
-        Inverse of the primal step's matrix.
-
-    Returns
-    -------
-    TvEngine
-    """
-    if data.problem.backend == "cuda":
-        from tomokit.methods.voxels.cuda.tv import tv_engine_on_device
-
-        on_device = tv_engine_on_device(data, arrays, precondition)
-        if on_device is not None:
-            return on_device
-    from tomokit.methods.voxels.host_engine import TvEngineOnHost
-
-    return TvEngineOnHost(data, arrays, precondition)

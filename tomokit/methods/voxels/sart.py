@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from tomokit.data.margin import margin_option
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.methods.pausing import EpochPaused, never
-from tomokit.methods.voxels.engine import StepEngine, StepWeights, choose_step_engine
+from tomokit.methods.voxels.engine import StepEngine, StepWeights
+from tomokit.methods.voxels.engine_choice import choose_step_engine
 from tomokit.methods.voxels.run import VoxelRun, invert_above, voxel_bytes
 from tomokit.plugin.options import option
 

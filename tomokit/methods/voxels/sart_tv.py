@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from tomokit.data.contrast import tv_weight
 from tomokit.data.problem import Problem, ProblemShape
-from tomokit.methods.voxels.engine import DenoisingEngine, StepWeights, choose_denoising_engine
+from tomokit.methods.voxels.engine import DenoisingEngine, StepWeights
+from tomokit.methods.voxels.engine_choice import choose_denoising_engine
 from tomokit.methods.voxels.run import voxel_bytes
 from tomokit.methods.voxels.sart import SartOptions, SartRun
 from tomokit.plugin.options import option

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from tomokit.data.contrast import contrast, tv_weight
 from tomokit.data.margin import margin_option
 from tomokit.data.problem import Problem, ProblemShape
-from tomokit.methods.voxels.engine import TvEngine, choose_tv_engine
+from tomokit.methods.voxels.engine import TvEngine
+from tomokit.methods.voxels.engine_choice import choose_tv_engine
 from tomokit.methods.voxels.run import VoxelRun, voxel_bytes
 from tomokit.plugin.options import option
 
