@@ -5,8 +5,9 @@ arrays on the host stay the same objects throughout; an engine on a device works
 when asked (:meth:`Engine.fetch`), and takes the host's anew when told that they were overwritten
 (:meth:`Engine.take_host_arrays`).
 
-An engine on a device is chosen (:mod:`tomokit.methods.voxels.engine_choice`) if the backend is ``"cuda"`` and all of the run fits into the first device's memory;
-otherwise the host's, whose projections go through the devices in slabs where the backend is ``"cuda"``.
+An engine on a device is chosen (:mod:`tomokit.methods.voxels.engine_choice`) if the backend is ``"cuda"`` and all of
+the run fits into the first device's memory; otherwise the host's, whose projections go through the devices in slabs
+where the backend is ``"cuda"``.
 """
 
 from __future__ import annotations
