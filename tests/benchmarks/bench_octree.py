@@ -23,11 +23,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numba
 import numpy as np
 from numba import njit, prange
-from tomokit.methods.octree.level import Level
 
 from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.octree.leaf_field import LeafField
+from tomokit.methods.octree.level import Level
 from tomokit.methods.octree.penalties import Penalties, make_regularizers
 from tomokit.octree.cover import Region, cover
 from tomokit.octree.culling import select

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from cases import needs_compiler, two_level_forest
 from on_cpu import CpuDevice
-from tomokit.methods.octree.cuda.level import LevelOnDevice, mask_sums
-from tomokit.methods.octree.cuda.partition import split
-from tomokit.methods.octree.level import Level
 
 from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.methods.octree.cuda.field import FieldOnDevice, hyper_rows
+from tomokit.methods.octree.cuda.level import LevelOnDevice, mask_sums
+from tomokit.methods.octree.cuda.partition import split
 from tomokit.methods.octree.cuda.penalties import PenaltiesOnDevice
 from tomokit.methods.octree.leaf_field import LeafField
+from tomokit.methods.octree.level import Level
 from tomokit.methods.octree.penalties import Penalties, Weighted
 from tomokit.octree import Forest
 from tomokit.optimizers.block import BlockOptimizer
