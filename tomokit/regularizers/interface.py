@@ -100,8 +100,8 @@ class Regularizer(Protocol):
         A frozen dataclass of options with at least ``weight`` (0 switches it off), ``every`` (evaluated every so many
         steps, with its weight scaled to match) and ``space`` (``"rho"`` or ``"raw"``).
 
-    A class whose value is looked up in tables may say so by ``tabulated = True``: the checks of :mod:`tomokit.testing`
-    then allow for it.
+    A class whose value is interpolated in tables may say so by ``tabulated = True``: the checks of
+    :mod:`tomokit.testing` then allow for it.
 
     What it may offer beyond this is declared by runtime protocols: :class:`RunsOnGpu`, :class:`CountsGpuBytes` and
     :class:`HasConvexForm` here, :class:`tomokit.regularizers.fusion.Fusable`, and
