@@ -15,6 +15,6 @@ from tomokit.plugin.hookspecs import hookimpl
 
 @hookimpl
 def tomokit_register_methods(register: Callable[[type], None]) -> None:
-    """Bring the octree method and the classical ones."""
+    """Register the octree method and the classical ones."""
     for method in (Octree, Tv, SartTv, Sart, Sirt, Wbp):
         register(method)

@@ -1,4 +1,4 @@
-"""What methods and runs may offer beyond their interface, declared by runtime protocols.
+"""Capabilities that methods and runs may offer beyond their interface, declared by runtime protocols.
 
 Each is optional. Without :class:`RunsOnGpu` a method is computed on the CPU; without :class:`EstimatesBytesOfData`
 its memory is estimated from sizes alone; without :class:`Pausable` a run is stopped and saved between epochs; without
@@ -16,7 +16,7 @@ from tomokit.data.problem import Problem
 
 @runtime_checkable
 class RunsOnGpu(Protocol):
-    """A method that says whether it can run on a GPU; one that does not say so cannot."""
+    """A method that says whether it can run on a GPU; one without this capability cannot."""
 
     def cuda_unsupported_reason(self, options: Any) -> str | None:
         """Why the backend ``"cuda"`` cannot be used with these options.
@@ -36,7 +36,7 @@ class RunsOnGpu(Protocol):
 
 @runtime_checkable
 class EstimatesBytesOfData(Protocol):
-    """A method whose memory follows from the data and not from their sizes alone."""
+    """A method whose memory depends on the data themselves and not on their sizes alone."""
 
     def estimate_bytes_of(self, problem: Problem, options: Any) -> int:
         """Peak bytes that a run will allocate beyond the problem itself, when the data have been read.
@@ -71,10 +71,10 @@ class Pausable(Protocol):
 
 @runtime_checkable
 class Samplable(Protocol):
-    """A run that says how its density follows from its arrays."""
+    """A run that describes how its density follows from its arrays, so that a state can be sampled without the run."""
 
     def stored_density(self) -> dict[str, Any]:
-        """How the density follows from the run's arrays.
+        """Describe how the density follows from the run's arrays.
 
         Returns
         -------
@@ -86,7 +86,7 @@ class Samplable(Protocol):
 
 @runtime_checkable
 class ResolvesParameters(Protocol):
-    """A run that tells what it made of options that were left to it."""
+    """A run that reports its resolved parameters: values of options that were left for it to choose."""
 
     def resolved_parameters(self) -> dict[str, Any]:
         """Values that follow from the data and the options.

@@ -1,4 +1,4 @@
-"""What a reconstruction method is: a class that turns a problem into a run, one epoch at a time.
+"""The interface of reconstruction methods: classes that turn a problem into a run, which goes epoch by epoch.
 
 Every method, ours or a plugin's, is driven through this interface, so that progress, held-out scores, checkpoints and
 memory checks are written once. What a method may offer beyond it is in :mod:`tomokit.methods.capabilities`. Inside,
@@ -18,7 +18,7 @@ from tomokit.geometry import TiltGeometry
 
 
 class Run(Protocol):
-    """A reconstruction under way. Deterministic: the same problem and options give the same values."""
+    """A reconstruction under way, deterministic: the same problem and options give the same values."""
 
     @property
     def epochs(self) -> int:
@@ -31,7 +31,7 @@ class Run(Protocol):
         ...
 
     def advance(self) -> dict[str, float]:
-        """Do one epoch: a pass over all views, or an iteration with all of them.
+        """Compute one epoch: a pass over all views, or an iteration with all of them.
 
         Returns
         -------
@@ -46,7 +46,7 @@ class Run(Protocol):
         ...
 
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
-        """Projections of the present density, for scores on views that were not fitted.
+        """Project the present density, for scores on views that were not fitted.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Run(Protocol):
         Returns
         -------
         dict
-            Arrays by name; the same names whatever the epoch.
+            Arrays by name; the same names in every epoch.
         """
         ...
 
@@ -103,7 +103,7 @@ class Run(Protocol):
         Raises
         ------
         InputError
-            If an array is missing or does not belong; the run is then as it was.
+            If an array is missing or does not belong to such a run, which is then as it was.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Runs that stop between two steps of an epoch, and what an epoch that was paused has come to."""
+"""Pauses between two steps of an epoch, and the progress of an epoch that was paused."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tomokit.errors import InputError
 class EpochPaused(Exception):
     """Raised by a run's ``advance`` between two steps of an epoch.
 
-    The run's ``arrays`` then hold the epoch so far, and the next ``advance`` goes on from there.
+    The run's ``arrays`` then hold the epoch so far, and the next ``advance`` continues from there.
     """
 
 
 def never() -> bool:
-    """What a run asks after every step until somebody else wants to be asked.
+    """The default of a run's ``pause``, which is asked after every step: never pause.
 
     Returns
     -------
@@ -32,18 +32,18 @@ def never() -> bool:
 
 @dataclass
 class EpochProgress:
-    """How far an epoch has come.
+    """How far an epoch has come: its steps and the sums over them.
 
     Attributes
     ----------
     step : int
         Steps taken; 0 between epochs.
     squares, weight : float
-        Sums of the data term.
+        Sums over these steps of ``m r^2`` and of m, residuals in units of projection; their quotient is the data term.
     terms : dict
-        Sums of the penalties.
+        Weighted penalties by the regularizer's name, each divided by the number of the epoch's steps.
     generator : dict or None
-        The random generator's state after these steps.
+        State of NumPy's random generator after these steps, JSON-serializable; None between epochs.
     """
 
     step: int = 0
@@ -53,7 +53,7 @@ class EpochProgress:
     generator: dict[str, Any] | None = None
 
     def copy(self) -> EpochProgress:
-        """The same progress, whose sums can be added to.
+        """Copy the progress, so that sums can be added to without changing the original.
 
         Returns
         -------
@@ -62,7 +62,7 @@ class EpochProgress:
         return replace(self, terms=dict(self.terms))
 
     def to_array(self) -> NDArray[np.uint8]:
-        """The progress as an array for a state.
+        """Encode the progress as an array, to be saved in a state.
 
         Returns
         -------
@@ -73,13 +73,14 @@ class EpochProgress:
 
     @classmethod
     def from_array(cls, array: NDArray[np.uint8], name: str) -> EpochProgress:
-        """The progress that :meth:`to_array` was called on.
+        """Decode the progress from an array that :meth:`to_array` made.
 
         Parameters
         ----------
         array : ndarray of uint8
+            JSON in UTF-8.
         name : str
-            Of the array, for the message.
+            Name of the array in the state, for the message.
 
         Returns
         -------
@@ -88,7 +89,7 @@ class EpochProgress:
         Raises
         ------
         InputError
-            If it is something else, with `name` as the field.
+            If the array is something else, with `name` as the field.
         """
         try:
             return cls(**json.loads(array.tobytes()))

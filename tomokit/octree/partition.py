@@ -1,7 +1,7 @@
-"""A forest cut along the tilt axis, for fits on several devices or in several turns.
+"""A forest cut into partitions along the tilt axis, for fits on several devices or one that cannot hold all leaves.
 
-Leaves of different places along y meet different detector rows, so a partition has its leaves, the rows that they are
-seen in, and nothing of the others' but what a step shares: one layer of the neighbours beyond a cut, for boundary
+Leaves of different places along y are projected to different detector rows, so a partition has its leaves, their rows,
+and nothing of the other partitions but what is exchanged in a step: the neighbours' vertices at the cuts, for boundary
 consistency; the sums of the residual, for the offsets; and the counts of the cross-node constraint. Cuts are between
 roots, where all levels have a face.
 """
@@ -19,18 +19,18 @@ from tomokit.octree.forest import Forest
 
 @dataclass(frozen=True)
 class Partition:
-    """Leaves between two cuts.
+    """The leaves of a forest between two cuts along y.
 
     Attributes
     ----------
     forest : Forest
-        Those leaves alone.
-    own : ndarray of int64
-        Their numbers in the whole forest, ascending.
-    ghosts : ndarray of int64
-        Leaves of other parts that share a face with them.
+        A forest of those leaves alone, in their order.
+    own : ndarray of int64, shape (n_own,)
+        The numbers of those leaves in the whole forest, ascending.
+    ghosts : ndarray of int64, shape (n_ghosts,)
+        Leaves of other partitions that share a face with one of these, by number in the whole forest, ascending.
     low_px, high_px : float
-        The cuts, infinite at the ends, in the forest's pixels.
+        The cuts along y, in the forest's pixels from the origin; infinite at the forest's ends.
     """
 
     forest: Forest
@@ -41,28 +41,43 @@ class Partition:
 
 
 def split(forest: Forest, count: int) -> list[Partition]:
-    """At most so many parts, the largest of which has as few leaves as can be; no more than rows of roots."""
+    """Cut a forest along y into partitions, the largest of which has as few leaves as possible.
+
+    Parameters
+    ----------
+    forest : Forest
+    count : int
+        Most partitions; there are never more than rows of roots along y.
+
+    Returns
+    -------
+    list of Partition
+        In their order along y.
+    """
+    # Row of the root that each leaf is in: each level halves the edges.
     row = forest.index[:, 2].astype(np.int64) >> forest.level
     edges = _cuts(np.bincount(row, minlength=forest.roots[2]), count)
-    of_leaf = np.searchsorted(np.array(edges[1:]), row, side="right")
+    partition_of = np.searchsorted(np.array(edges[1:]), row, side="right")
     faces = shared_faces(forest)
     y = forest.origin_px[2] + forest.root_px * np.array(edges, float)
     y[0], y[-1] = -np.inf, np.inf
     partitions = []
-    for partition in range(len(edges) - 1):
-        mine = of_leaf == partition
-        crossing = mine[faces.below] != mine[faces.above]
-        beyond = np.where(mine[faces.below], faces.above, faces.below)[crossing]
-        own = np.flatnonzero(mine)
-        alone = replace(forest, level=forest.level[own], index=forest.index[own])
+    for number in range(len(edges) - 1):
+        is_own = partition_of == number
+        # Faces with one leaf here and one beyond a cut.
+        crossing = is_own[faces.below] != is_own[faces.above]
+        beyond = np.where(is_own[faces.below], faces.above, faces.below)[crossing]
+        own = np.flatnonzero(is_own)
+        own_forest = replace(forest, level=forest.level[own], index=forest.index[own])
         partitions.append(
-            Partition(alone, own, np.unique(beyond).astype(np.int64), float(y[partition]), float(y[partition + 1]))
+            Partition(own_forest, own, np.unique(beyond).astype(np.int64), float(y[number]), float(y[number + 1]))
         )
     return partitions
 
 
 def _cuts(leaves_of_row: NDArray[np.int64], count: int) -> list[int]:
-    """Where at most so many parts begin, and where the last one ends: the largest is as small as can be."""
+    """The first row of each partition and one past the last row, at most `count` partitions, the largest minimal."""
+    # By bisection over the size of the largest one: filling greedily to a given size makes the fewest partitions.
     least, enough = int(leaves_of_row.max()), int(leaves_of_row.sum())
     while least < enough:
         most = (least + enough) // 2
@@ -74,11 +89,11 @@ def _cuts(leaves_of_row: NDArray[np.int64], count: int) -> list[int]:
 
 
 def _fill(leaves_of_row: NDArray[np.int64], most: int) -> list[int]:
-    """Where parts begin that take rows while they have not more leaves than `most`."""
-    begins, held = [0], 0
+    """The first row of each partition, if each takes rows until it would have more than `most` leaves."""
+    begins, n_leaves = [0], 0
     for row, leaves in enumerate(leaves_of_row.tolist()):
-        if held and held + leaves > most:
+        if n_leaves and n_leaves + leaves > most:
             begins.append(row)
-            held = 0
-        held += leaves
+            n_leaves = 0
+        n_leaves += leaves
     return begins

@@ -1,24 +1,24 @@
-"""The base of the built-in optimizers: a kind, a vector of hyper-parameters, and at most two arrays."""
+"""The base class of the built-in optimizers: a kind, a vector of hyper-parameters, and at most two arrays."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, TypeGuard
+from typing import ClassVar, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from tomokit.errors import InputError
 from tomokit.optimizers.interface import Optimizer, State
 
 
 class BlockOptimizer(ABC):
-    """An optimizer that :func:`tomokit.optimizers.kernel.optimizer_block` knows.
+    """An optimizer whose rule :func:`tomokit.optimizers.kernel.optimizer_block` has, so that a fused pass can apply it.
 
     Attributes
     ----------
     kind : int
-        Which rule.
+        Which rule, by the constants of :mod:`tomokit.optimizers.kernel`.
     first, second : str or None
         Names of the arrays in the state that hold momentum and mean square, None where there is none.
     """
@@ -29,14 +29,38 @@ class BlockOptimizer(ABC):
 
     @abstractmethod
     def hyper(self, rate: float = 1.0) -> NDArray[np.float64]:
-        """Hyper-parameters for the kernel, the learning rate times `rate`; float64, shape (4,)."""
+        """Hyper-parameters of the rule, as the kernel takes them.
 
-    def state_arrays(self, shape: tuple[int, ...], dtype: Any) -> State:
-        """Zeros of the given shape, for each array that the rule has."""
+        Parameters
+        ----------
+        rate : float
+            Factor of the learning rate.
+
+        Returns
+        -------
+        ndarray of float64, shape (4,)
+            Learning rate times `rate`, decay of the momentum, decay of the mean square, eps.
+        """
+
+    def state_arrays(self, shape: tuple[int, ...], dtype: DTypeLike) -> State:
+        """Zeros for each array that the rule has (see :class:`tomokit.optimizers.interface.Optimizer`)."""
         return {name: np.zeros(shape, dtype) for name in (self.first, self.second) if name is not None}
 
-    def block_arrays(self, state: State, dtype: Any) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Momentum and mean square as flat arrays for the kernel, of size 0 where the rule has none."""
+    def block_arrays(self, state: State, dtype: DTypeLike) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Momentum and mean square as flat arrays for the kernel, of size 0 where the rule has none.
+
+        Parameters
+        ----------
+        state : dict
+            From :meth:`state_arrays`.
+        dtype : dtype
+            Type of the empty arrays: the kernel is compiled for one type of all.
+
+        Returns
+        -------
+        first, second : ndarray, shape (n_values,) or (0,)
+            Views of the state's arrays, so that the kernel changes these.
+        """
         empty = np.empty(0, dtype)
         first = empty if self.first is None else state[self.first].reshape(-1)
         second = empty if self.second is None else state[self.second].reshape(-1)
@@ -50,7 +74,7 @@ class BlockOptimizer(ABC):
         count: int,
         rate: float = 1.0,
     ) -> None:
-        """One step on everything (see :class:`tomokit.optimizers.interface.Optimizer`).
+        """Take one step on all values (see :class:`tomokit.optimizers.interface.Optimizer`).
 
         Raises
         ------
@@ -59,6 +83,7 @@ class BlockOptimizer(ABC):
         """
         from tomokit.optimizers.kernel import optimizer_step
 
+        # Reshaping an array with gaps would copy it, and the step would be lost.
         for array in (values, gradient, *state.values()):
             if array.shape != values.shape or array.dtype != values.dtype or not array.flags.c_contiguous:
                 raise InputError(
@@ -71,5 +96,14 @@ class BlockOptimizer(ABC):
 
 
 def is_block_optimizer(optimizer: Optimizer) -> TypeGuard[BlockOptimizer]:
-    """Whether a fused pass may take the place of ``step``: not in a class with a step of its own."""
+    """Whether a fused pass may take the place of ``step``: not in a class with a step of its own.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    bool
+    """
     return isinstance(optimizer, BlockOptimizer) and type(optimizer).step is BlockOptimizer.step

@@ -10,6 +10,6 @@ from tomokit.plugin.hookspecs import hookimpl
 
 @hookimpl
 def tomokit_register_optimizers(register: Callable[[type], None]) -> None:
-    """Bring RMSprop, Adam and SGD."""
+    """Register the optimizers RMSprop, Adam and SGD."""
     for optimizer in (Rmsprop, Adam, Sgd):
         register(optimizer)

@@ -1,13 +1,14 @@
-"""What an optimizer is: a rule that turns a gradient into a step, with the arrays it remembers."""
+"""The interface of optimizers: rules that turn gradients into steps, with the arrays that they remember."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 State = dict[str, NDArray[np.floating]]
+"""What an optimizer remembers: arrays by name."""
 
 
 @runtime_checkable
@@ -15,7 +16,7 @@ class Optimizer(Protocol):
     """An optimizer, as registered by the hook ``tomokit_register_optimizers``.
 
     The built-in ones are also :class:`tomokit.optimizers.block.BlockOptimizer`, which a fused pass applies to one
-    leaf while it is in cache; any other one is given the whole field.
+    leaf while it is in cache; any other one is given all leaves at once.
 
     Attributes
     ----------
@@ -32,11 +33,24 @@ class Optimizer(Protocol):
     Options: ClassVar[type]
 
     def __init__(self, options: Any) -> None:
-        """Make it with its options."""
+        """Make the optimizer with its options."""
         ...
 
-    def state_arrays(self, shape: tuple[int, ...], dtype: Any) -> State:
-        """What it remembers of values of this shape, as before the first step; by name, saved and restored so."""
+    def state_arrays(self, shape: tuple[int, ...], dtype: DTypeLike) -> State:
+        """The arrays that the optimizer remembers, as they are before the first step.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of the values that are optimized.
+        dtype : dtype
+            Their type, float32 or float64.
+
+        Returns
+        -------
+        dict
+            Arrays of this shape and type by name; under these names they are saved in states and restored.
+        """
         ...
 
     def step(
@@ -47,7 +61,7 @@ class Optimizer(Protocol):
         count: int,
         rate: float = 1.0,
     ) -> None:
-        """One step, in place on `values` and `state`.
+        """Take one step, in place on `values` and `state`.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Boundary consistency: holds together the vertices that neighbouring leaves store twice."""
+"""Boundary consistency: keeps equal the densities that neighbouring leaves store twice, at the vertices they share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BoundaryOptions:
-    """Options of :class:`Boundary`."""
+    """Options of boundary consistency between leaves, :class:`Boundary`."""
 
     weight: float = option(3e-4, "Weight in the loss; 0 switches it off.", minimum=0.0)
     every: int = option(1, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
@@ -35,6 +35,10 @@ class Boundary:
     """Mean ``|rho_a - rho_b|`` over the lattice points of all faces that two leaves share.
 
     The points are those of the finer side, n x n a face; the coarser side is interpolated bilinearly.
+
+    Parameters
+    ----------
+    options : BoundaryOptions
     """
 
     name: ClassVar[str] = "boundary"
@@ -46,40 +50,54 @@ class Boundary:
         self._forest: Forest | None = None
 
     def prepare(self, forest: Forest) -> None:
-        """Find the faces of `forest`; kept until another forest comes."""
+        """Find the faces that leaves share; they are kept until another forest is given.
+
+        Parameters
+        ----------
+        forest : Forest
+        """
         if self._forest is forest:
             return
         from tomokit.octree.faces import shared_faces
 
         self._faces = shared_faces(forest)
-        self._start, self._face = self._faces.by_leaf(forest.n_leaves)
+        # The kernel runs over leaves, each of which looks up its own faces: no two threads write to one leaf.
+        self._first_face, self._faces_by_leaf = self._faces.by_leaf(forest.n_leaves)
         self._forest = forest
 
     def compare(
         self, forest: Forest, sides: NDArray[np.floating], side_gradient: NDArray[np.floating], scale: float
     ) -> float:
-        """The penalty from the leaves' sides, and its gradient by them: the part that a fused pass does beforehand.
+        """Compute the penalty from the leaves' sides, and its gradient by them, before a fused pass changes any leaf.
 
         Parameters
         ----------
         forest : Forest
-        sides : ndarray, shape (n_leaves, 6, n, n)
+        sides : ndarray of float32 or float64, shape (n_leaves, 6, n, n)
             From :func:`tomokit.regularizers.boundary_kernels.copy_sides`.
         side_gradient : ndarray like `sides`, written
             `scale` times the gradient; for :func:`tomokit.regularizers.boundary_kernels.add_sides`.
         scale : float
+            Factor of the gradient.
+
+        Returns
+        -------
+        float
+            The penalty, without `scale`.
         """
         from tomokit.regularizers.boundary_kernels import compare_sides
 
         self.prepare(forest)
         faces = self._faces
-        share = 1.0 / max(faces.n_faces * forest.n**2, 1)
+        # The mean is over n x n points of every face; a forest of one leaf has none.
+        per_point = 1.0 / max(faces.n_faces * forest.n**2, 1)
+        # One sum for each leaf, added up below in a fixed order whatever the number of threads.
         sums = np.empty(forest.n_leaves)
         compare_sides(
-            sides, self._start, self._face, faces.axis, faces.below, faces.fine, faces.coarse, faces.offset,
-            faces.scale, scale * share, side_gradient, sums,
+            sides, self._first_face, self._faces_by_leaf, faces.axis, faces.below, faces.fine, faces.coarse,
+            faces.offset, faces.scale, scale * per_point, side_gradient, sums,
         )  # fmt: skip
-        return float(sums.sum()) * share
+        return float(sums.sum()) * per_point
 
     @property
     def needs_sides(self) -> bool:
@@ -125,7 +143,7 @@ class Boundary:
         return "raw" if self.options.space == "raw" else None
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
-        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
+        """The penalty, its gradient added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         from tomokit.regularizers.boundary_kernels import add_all_sides, copy_all_sides
 
         n = field.forest.n

@@ -12,6 +12,6 @@ from tomokit.regularizers.tv import TotalVariation
 
 @hookimpl
 def tomokit_register_regularizers(register: Callable[[type], None]) -> None:
-    """Bring total variation, boundary consistency and the cross-node non-local constraint."""
+    """Register total variation, boundary consistency and the cross-node non-local constraint."""
     for regularizer in (TotalVariation, Boundary, CrossNode):
         register(regularizer)

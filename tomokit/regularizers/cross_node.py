@@ -1,9 +1,9 @@
-"""The cross-node non-local constraint: leaves explain one another."""
+"""The cross-node non-local constraint: each leaf is explained by the values of another one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ _GPU_NODE_BYTES = 32 * 8 + 2 * 4 + 8 * 4
 
 @dataclass(frozen=True)
 class CrossNodeOptions:
-    """Options of :class:`CrossNode`."""
+    """Options of the cross-node non-local constraint, :class:`CrossNode`."""
 
     weight: float = option(1e-6, "Weight in the loss, a sum over leaves; 0 switches it off.", minimum=0.0)
     every: int = option(1, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
@@ -52,15 +52,18 @@ class CrossNodeOptions:
 
 @dataclass
 class CrossNodeTables:
-    """What :func:`tomokit.regularizers.cross_node_kernels.cross_node_leaf` needs, for each leaf that takes part.
+    """Tables of :func:`tomokit.regularizers.cross_node_kernels.cross_node_leaf` for each leaf that takes part.
 
     Attributes
     ----------
     value : float
         The penalty; not a number if a value is not finite, and then the rest is of no use.
     leaves : ndarray of int64, shape (n_pairs,)
+        The leaves that take part, one for each pair with its partner.
     grid : ndarray of float64, shape (n_pairs, 2)
+        Least value and spacing of each leaf's nodes, in units of the values.
     table : ndarray like the values, shape (n_pairs, bins, 8)
+        Cubics between the nodes: of the error, and of the gradient by a leaf as partner.
     """
 
     value: float
@@ -75,6 +78,10 @@ class CrossNode:
     Partners are a fresh random permutation of these leaves at each evaluation; a leaf may get itself. The gradient goes
     through both. Summed over leaves, as published. Cost is linear in the vertices: the answer to a value depends on
     that value alone, and is tabulated.
+
+    Parameters
+    ----------
+    options : CrossNodeOptions
     """
 
     name: ClassVar[str] = "cnlc"
@@ -84,8 +91,10 @@ class CrossNode:
 
     def __init__(self, options: CrossNodeOptions) -> None:
         self.options = options
-        # Kept between evaluations: to fetch fresh memory would take longer than to fill it.
-        self._space: tuple[NDArray[Any], ...] | None = None
+        # Cells, grids, counts and tables, kept between evaluations: fresh memory would take longer to get than to fill.
+        self._memory: (
+            tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.floating]] | None
+        ) = None
 
     @property
     def _spread(self) -> float:
@@ -93,9 +102,17 @@ class CrossNode:
         return self.options.temperature if self.options.kernel == "dot" else self.options.bandwidth
 
     def tabulate(self, field: Field) -> CrossNodeTables:
-        """Draw partners and tabulate what the constraint asks: the part that must come before any leaf changes.
+        """Draw partners and tabulate the constraint for all pairs, before any leaf changes.
 
-        The tables are good until the next evaluation, which writes into the same memory.
+        Parameters
+        ----------
+        field : Field
+            Densities or raw values on the host; one permutation is drawn from its generator.
+
+        Returns
+        -------
+        CrossNodeTables
+            Good until the next evaluation, which writes into the same memory.
         """
         from numba import get_num_threads
 
@@ -106,14 +123,16 @@ class CrossNode:
         partner = field.rng.permutation(leaves.size)
         bins = self.options.bins
         shape = (leaves.size, bins, 8)
-        if self._space is None or self._space[-1].shape != shape or self._space[-1].dtype != field.values.dtype:
+        if self._memory is None or self._memory[-1].shape != shape or self._memory[-1].dtype != field.values.dtype:
             cells = np.empty((leaves.size, FINE * (bins - 1)), np.int64)
             grid, counts = np.empty((leaves.size, 2)), np.empty((leaves.size, bins, 2))
-            self._space = (cells, grid, counts, np.empty(shape, field.values.dtype))
-        cells, grid, counts, table = self._space
+            self._memory = (cells, grid, counts, np.empty(shape, field.values.dtype))
+        cells, grid, counts, table = self._memory
+        # A histogram of each leaf; false if a value is not finite, which no table could answer.
         if not count_leaves(field.values, leaves, grid, cells, counts):
             return CrossNodeTables(float("nan"), leaves, grid, table)
         kernel, spread = KERNELS[self.options.kernel], self._spread
+        # One mean for each pair: their sum does not depend on the number of threads.
         means = np.empty(leaves.size)
         tabulate_pairs(field.forest.n**3, partner, grid, cells, counts, kernel, spread, get_num_threads(), table, means)
         return CrossNodeTables(float(means.sum()), leaves, grid, table)
@@ -126,8 +145,8 @@ class CrossNode:
 
     def fused_term(self, field: Field, sides: NDArray[np.floating], scale: float) -> ValueTable:
         """The tables of this step's partners (see :class:`tomokit.regularizers.fusion.Fusable`)."""
-        found = self.tabulate(field)
-        return ValueTable(found.leaves, found.grid, found.table, scale, scale * found.value)
+        tables = self.tabulate(field)
+        return ValueTable(tables.leaves, tables.grid, tables.table, scale, scale * tables.value)
 
     def fused_bytes(self, n_leaves: int, n: int) -> int:
         """Fine cells, counts and tables of each leaf (see :class:`tomokit.regularizers.fusion.Fusable`)."""
@@ -168,7 +187,7 @@ class CrossNode:
         return
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
-        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`).
+        """The penalty, its gradient added (see :class:`tomokit.regularizers.interface.Regularizer`).
 
         If a value is not finite, the result is not a number and the gradient is left as it is.
         """

@@ -1,4 +1,4 @@
-"""What a regularizer may leave to the pass over the leaves, in place of a gradient array of the field's size.
+"""Fused terms: gradients that a regularizer leaves to the pass over the leaves, in place of an array of its own.
 
 The pass visits one leaf after the other while it is in cache (:mod:`tomokit.methods.octree.fused_step`). Beside the
 data term's gradient it can add three kinds of terms, each of which costs little memory:
@@ -25,7 +25,7 @@ from tomokit.regularizers.interface import Field, Regularizer, is_own
 
 @dataclass(frozen=True)
 class LocalVariation:
-    """Total variation inside leaves, which the pass itself measures and differentiates.
+    """A fused term: total variation inside leaves, which the pass itself measures and differentiates.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class LocalVariation:
 
 @dataclass(frozen=True)
 class SideGradient:
-    """A gradient by the densities on the leaves' sides.
+    """A fused term: a gradient by the densities on the leaves' sides.
 
     Attributes
     ----------
@@ -108,14 +108,14 @@ class SideGradient:
 
 @dataclass(frozen=True)
 class ValueTable:
-    """A gradient that is a function of the vertex's own value, for each leaf that takes part.
+    """A fused term: a gradient that is a function of the vertex's own value, for each leaf that takes part.
 
     Attributes
     ----------
     leaves : ndarray of int64, shape (n_rows,)
         The leaves that take part.
     grid : ndarray of float64, shape (n_rows, 2)
-        Least value and spacing of each one's nodes.
+        Least value and spacing of each leaf's nodes, in units of the values.
     table : ndarray like the values, shape (n_rows, n_nodes, 8)
         Cubics between the nodes: see :func:`tomokit.regularizers.cross_node_kernels.cross_node_leaf`.
     scale : float
@@ -146,12 +146,14 @@ class ValueTable:
         """
         from tomokit.regularizers.cross_node_kernels import add_leaves
 
+        # With a value that is not finite the tables are undefined; the penalty itself says that the fit has diverged.
         if not np.isnan(self.value):
             add_leaves(penalized, self.leaves, self.grid, self.table, self.scale, gradient)
         return self.value
 
 
 FusedTerm = LocalVariation | SideGradient | ValueTable
+"""Any of the terms that a pass can take, one of each kind."""
 
 
 @runtime_checkable
@@ -164,11 +166,11 @@ class Fusable(Protocol):
 
     @property
     def needs_sides(self) -> bool:
-        """Whether it is given the densities on the leaves' sides."""
+        """Whether the regularizer's term needs the densities on the leaves' sides."""
         ...
 
     def fused_term(self, field: Field, sides: NDArray[np.floating], scale: float) -> FusedTerm | None:
-        """What the pass is to add, before any leaf changes; random numbers are drawn here.
+        """Prepare the term that the pass is to add, before any leaf changes; random numbers are drawn here.
 
         Parameters
         ----------
@@ -188,7 +190,7 @@ class Fusable(Protocol):
         ...
 
     def fused_bytes(self, n_leaves: int, n: int) -> int | None:
-        """What a term takes of the memory.
+        """Memory that a term takes in one step.
 
         Parameters
         ----------

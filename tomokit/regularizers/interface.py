@@ -1,4 +1,4 @@
-"""What a regularizer is: a penalty on a field over leaves, with its own gradient."""
+"""The interface of regularizers: penalties on a field over leaves, each with its own gradient."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RegularizerOptions(Protocol):
 
 @dataclass
 class Field:
-    """A field on the leaves of a forest, as a regularizer sees it.
+    """A field on the leaves of a forest, as it is given to a regularizer.
 
     Attributes
     ----------
@@ -77,12 +77,12 @@ class Field:
 
     @property
     def xp(self) -> Any:
-        """What makes arrays where the values lie: ``numpy``, or ``cupy``."""
+        """The module that makes arrays where the values lie: ``numpy``, or ``cupy``."""
         return np if self.device is None else self.device.xp
 
     @property
     def faces(self) -> Faces:
-        """The neighbours: all pairs of leaves that share part of a face, found once for each forest."""
+        """All pairs of leaves that share at least a piece of a face, found once for each forest."""
         return shared_faces(self.forest)
 
 
@@ -100,8 +100,8 @@ class Regularizer(Protocol):
         A frozen dataclass of options with at least ``weight`` (0 switches it off), ``every`` (evaluated every so many
         steps, with its weight scaled to match) and ``space`` (``"rho"`` or ``"raw"``).
 
-    A class whose value is looked up in tables may say so by ``tabulated = True``: the checks of :mod:`tomokit.testing`
-    then allow for it.
+    A class whose value is interpolated in tables may say so by ``tabulated = True``: the checks of
+    :mod:`tomokit.testing` then allow for it.
 
     What it may offer beyond this is declared by runtime protocols: :class:`RunsOnGpu`, :class:`CountsGpuBytes` and
     :class:`HasConvexForm` here, :class:`tomokit.regularizers.fusion.Fusable`, and
@@ -113,11 +113,11 @@ class Regularizer(Protocol):
     Options: ClassVar[type]
 
     def __init__(self, options: Any) -> None:
-        """Make it with its options."""
+        """Make the regularizer with its options."""
         ...
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
-        """The unweighted penalty; its gradient times `scale` is added to `gradient`, shaped like the values.
+        """Compute the unweighted penalty, and add its gradient times `scale` to `gradient`, shaped like the values.
 
         This is all that a regularizer needs. A fit takes a fused term instead where one is offered
         (:mod:`tomokit.regularizers.fusion`), with the same result.
@@ -165,10 +165,10 @@ class RunsOnGpu(Protocol):
 
 @runtime_checkable
 class CountsGpuBytes(Protocol):
-    """A regularizer that says what it holds on a GPU; of one that does not twice the field is counted."""
+    """A regularizer that says how much memory it takes on a GPU; for others twice the field's size is counted."""
 
     def cuda_bytes(self, options: Any, n_leaves: int, n: int) -> int:
-        """Most bytes that it holds on the device beyond values and gradient.
+        """Most bytes that the regularizer holds on the device beyond values and gradient.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class CountsGpuBytes(Protocol):
 
 @runtime_checkable
 class HasConvexForm(Protocol):
-    """A regularizer that is not convex and has a convex form, by which a fit may begin."""
+    """A regularizer that is not convex and has a convex form, with which a fit may begin."""
 
     def convex_form(self) -> Any:
         """The options of the convex form.
@@ -195,7 +195,7 @@ class HasConvexForm(Protocol):
         Returns
         -------
         Options
-            Its own, changed where need be.
+            The regularizer's own, changed where need be.
         """
         ...
 
@@ -220,6 +220,7 @@ def is_own(regularizer: Regularizer, capability: str) -> bool:
     classes = type(regularizer).__mro__
 
     def depth(method: str) -> int:
+        # Place of the first class, from the most derived one, that defines the method itself.
         return next((number for number, cls in enumerate(classes) if method in vars(cls)), len(classes))
 
     return depth(capability) <= depth("value_and_gradient")

@@ -1,4 +1,4 @@
-"""Total variation inside leaves: the prior against noise."""
+"""Total variation inside leaves: the regularizer against noise."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 # As in tomokit.regularizers.tv_kernel, which is not imported here because compiled code is slow to load.
 VARIANTS = {"anisotropic": 0, "isotropic": 1, "huber": 2, "concave": 3}
 TURNS = 8
-"""Ways to take one difference along each axis at a vertex. In turn from step to step they penalize edges of every
-orientation more alike: the symmetric penalty at the price of one."""
+"""Stencils: ways to take one difference along each axis at a vertex. Used one after the other from step to step they
+penalize edges of every orientation more alike: the symmetric penalty at the price of one."""
 
 
 @dataclass(frozen=True)
 class TotalVariationOptions:
-    """Options of :class:`TotalVariation`."""
+    """Options of total variation inside leaves, :class:`TotalVariation`."""
 
     weight: float = option(3e-4, "Weight in the loss; 0 switches it off.", minimum=0.0)
     every: int = option(1, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
@@ -53,7 +53,7 @@ class TotalVariationOptions:
 
 
 def leaf_weights(forest: Forest, measure: str) -> NDArray[np.float64]:
-    """What each leaf's mean total variation counts in the penalty, shape (n_leaves,).
+    """Factor of each leaf's mean total variation in the penalty.
 
     Parameters
     ----------
@@ -61,16 +61,30 @@ def leaf_weights(forest: Forest, measure: str) -> NDArray[np.float64]:
     measure : str
         ``"leaf"``: ``1 / n_leaves`` each. ``"volume"``: the mean over the volume of the difference per length, the
         length being the spacing of the finest leaves, so that both measures agree on a forest of one level.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_leaves,)
     """
     if measure == "leaf":
         return np.full(forest.n_leaves, 1.0 / max(forest.n_leaves, 1))
+    # A mean over volume, as leaves of all sizes fill the specimen; a coarse leaf's difference spans more pixels, so its
+    # slope is that much less.
     size, spacing = forest.size_px, forest.spacing_px
     volume = size**3
     return volume / volume.sum() * (spacing.min(initial=np.inf) / spacing)
 
 
 class TotalVariation:
-    """Mean absolute difference between neighbouring vertices of a leaf."""
+    """Total variation: the mean absolute difference between neighbouring vertices of a leaf.
+
+    Differences along x, z and y are summed or combined at each vertex by the option ``variant``, averaged over the
+    vertices of a leaf, and over leaves by the option ``measure``.
+
+    Parameters
+    ----------
+    options : TotalVariationOptions
+    """
 
     name: ClassVar[str] = "tv"
     summary: ClassVar[str] = "total variation inside leaves: anisotropic, isotropic, Huber or concave"
@@ -85,11 +99,22 @@ class TotalVariation:
         return VARIANTS[self.options.variant]
 
     def leaf_weights(self, forest: Forest) -> NDArray[np.float64]:
-        """Factors of the leaves' own mean total variations: see :func:`leaf_weights`."""
+        """Factor of each leaf's mean total variation in the penalty (see :func:`leaf_weights`)."""
         return leaf_weights(forest, self.options.measure)
 
     def stencil(self, step: int) -> int:
-        """Which of the ways to take differences together a step has: one after the other, as often as it is asked."""
+        """The stencil of a step: each of the :data:`TURNS`, one after the other, from evaluation to evaluation.
+
+        Parameters
+        ----------
+        step : int
+            Steps taken so far in the whole fit.
+
+        Returns
+        -------
+        int
+            Bits 0, 1 and 2 say whether differences along x, z and y are to the vertex before and not to the next.
+        """
         return step // self.options.every % TURNS
 
     @property
@@ -132,7 +157,8 @@ class TotalVariation:
         return TotalVariationOnGpu(leaves, weight, self.variant, self.options.delta, self.stencil, is_raw)
 
     def gpu_term_bytes(self, n_own: int, n_leaves: int, n: int) -> int:
-        """Nothing worth counting (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        """Nothing worth counting: arrays of a few numbers for each leaf (see
+        :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
         return 0
 
     @property
@@ -141,7 +167,7 @@ class TotalVariation:
         return "raw" if self.options.space == "raw" else None
 
     def value_and_gradient(self, field: Field, gradient: NDArray[np.floating], scale: float) -> float:
-        """Value, and gradient times `scale` added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
+        """The penalty, its gradient added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         from tomokit.regularizers.tv_kernel import tv_leaves
 
         weights = self.leaf_weights(field.forest)

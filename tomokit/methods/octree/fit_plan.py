@@ -118,7 +118,7 @@ class FitPlan:
 
     @cached_property
     def first_forest(self) -> Forest:
-        """The first forest, with the leaves that no ray sees.
+        """The first forest, before leaves that no ray meets are culled.
 
         Raises
         ------
@@ -161,6 +161,7 @@ class FitPlan:
         options, scales = self.options, self.scales
         convex = epoch < options.convex_epochs
         strength = options.strength * (options.convex_strength if convex else 1.0)
+        # In convex epochs too: convex_strength has no say where the specimen fills the field.
         if scales.fills_field and options.field_filling_strength is not None:
             strength = options.field_filling_strength
         return make_regularizers(options.regularizers, scales.defaults(forest, strength), convex)

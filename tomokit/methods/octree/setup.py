@@ -1,4 +1,4 @@
-"""What a fit starts from: the forest, the optimizer, the density."""
+"""The start of a fit: its first forest, its optimizer and the density that it begins with."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def region_of(shape: ProblemShape) -> Region:
 
 
 def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
-    """The first forest, before leaves that no ray sees are culled.
+    """Lay out the first forest, before leaves that no ray meets are culled.
 
     Where the options name neither the distance of vertices nor the leaves' edge, it follows from the shape's noise.
 
@@ -68,13 +68,13 @@ def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
     elif n is not None:
         leaf = choose_leaf_px(region, margin, n, options.max_leaves, options.coarser, spacing)
     else:
-        # Neither is given: leaves that divide the thickness without a remainder, so that none reaches out of the slab.
+        # Neither is given: leaves that divide the thickness without a remainder, so that none extends beyond the slab.
         n, leaf = divide_thickness(region, margin, options.max_leaves, options.coarser, spacing)
     return cover(region, margin, n, leaf, options.coarser, options.max_leaves)
 
 
 def make_optimizer(options: OctreeOptions) -> Optimizer:
-    """The optimizer with its options; those given for other optimizers are checked too.
+    """Make the optimizer with its options; those given for other optimizers are checked too.
 
     Parameters
     ----------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ _THREADS = 128  # as in boundary.cu
 
 
 class BoundaryOnGpu:
-    """The term of boundary consistency (see :class:`tomokit.regularizers.cuda.interface.TermOnGpu`).
+    """The term of boundary consistency on one subdomain (see :class:`tomokit.regularizers.cuda.interface.TermOnGpu`).
 
     Parameters
     ----------
@@ -38,10 +37,10 @@ class BoundaryOnGpu:
         self._leaves, self._is_raw, n = leaves, is_raw, forest.n
         self._blocks = -(-n * n // _THREADS)
         # The mean is over n x n points of every face, of all subdomains.
-        self._share = scale / max(shared_faces(forest).n_faces * n * n, 1)
+        self._per_point = scale / max(shared_faces(forest).n_faces * n * n, 1)
         device = leaves.device
-        found = side_faces(forest, leaves.partition)
-        self._faces = {name: device.xp.asarray(array) for name, array in found.items()}
+        faces = side_faces(forest, leaves.partition)
+        self._faces = {name: device.xp.asarray(array) for name, array in faces.items()}
         self._add_total = load_reductions(device)["add_total"]
         self._compare = device.load(BOUNDARY_SOURCE, N=n)["boundary_gradient"]
         if self._is_raw:
@@ -53,7 +52,7 @@ class BoundaryOnGpu:
         return "values" if self._is_raw else "density"
 
     def prepare(self, step: StepOnGpu) -> None:
-        """Nothing: the layers at the cuts are exchanged for all terms (see
+        """Nothing: vertices at the cuts are exchanged for all terms (see
         :class:`tomokit.regularizers.cuda.interface.TermOnGpu`)."""
 
     def add(self, gradients: GradientsOnGpu, step: StepOnGpu, slot: int) -> None:
@@ -67,9 +66,9 @@ class BoundaryOnGpu:
         self._compare(
             (self._blocks, 6, n_own), (_THREADS, 1, 1),
             (field, step.beyond, faces["faces_of"], faces["other"], faces["offset"], faces["scales"],
-             faces["is_fine"], sides, differences, self._share, n_own),
+             faces["is_fine"], sides, differences, self._per_point, n_own),
         )  # fmt: skip
-        add_total(self._add_total, differences, step.totals, slot, self._share)
+        add_total(self._add_total, differences, step.totals, slot, self._per_point)
         if not self._is_raw:
             gradients.sides = sides
             return
@@ -84,7 +83,7 @@ class BoundaryOnGpu:
         :class:`tomokit.regularizers.cuda.interface.TermOnGpu`)."""
 
 
-def side_faces(forest: Forest, partition: Partition) -> dict[str, NDArray[Any]]:
+def side_faces(forest: Forest, partition: Partition) -> dict[str, NDArray[np.int32] | NDArray[np.float32]]:
     """The faces on each side of a partition's leaves, as ``boundary.cu`` takes them.
 
     Parameters
@@ -102,14 +101,16 @@ def side_faces(forest: Forest, partition: Partition) -> dict[str, NDArray[Any]]:
         face.
     """
     faces = shared_faces(forest)
+    # Every face twice: on the upper side of the leaf below it, and on the lower side of the leaf above.
     face = np.tile(np.arange(faces.n_faces), 2)
     leaf = np.concatenate([faces.below, faces.above]).astype(np.int64)
     side = 2 * np.tile(faces.axis, 2) + np.repeat([1, 0], faces.n_faces)
     place = 6 * leaf + side
     order = np.lexsort((face, place))
+    # Number of each leaf in the subdomain: its own first, then its neighbours beyond the cuts; -1 for all others.
     here = np.full(forest.n_leaves, -1, np.int64)
-    held = np.concatenate([partition.own, partition.ghosts])
-    here[held] = np.arange(held.size)
+    own_and_ghosts = np.concatenate([partition.own, partition.ghosts])
+    here[own_and_ghosts] = np.arange(own_and_ghosts.size)
     order = order[(here[leaf[order]] >= 0) & (here[leaf[order]] < partition.own.size)]
     face, leaf, place = face[order], leaf[order], 6 * here[leaf[order]] + side[order]
     is_fine = faces.fine[face] == leaf

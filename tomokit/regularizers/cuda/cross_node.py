@@ -1,4 +1,4 @@
-"""The cross-node constraint on a device: drawing partners, and the launches that count and tabulate."""
+"""The cross-node constraint on a GPU: drawing partners, and the launches that count values and tabulate."""
 
 from __future__ import annotations
 
@@ -103,13 +103,14 @@ class PairTables:
 
     @property
     def counted(self) -> tuple[DeviceArray, ...]:
-        """The arrays that are counted into: grid, fine cells, deposits, and whether all values are finite, by row."""
+        """The arrays that counting writes: grid, fine cells, counts, and whether all values are finite, by row."""
         return self.grid, self._cells, self._counts, self._finite
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int32]:
         """The row of each row's partner in several evaluations, drawn as the host draws them (see
         :class:`tomokit.regularizers.cuda.interface.TablesOnGpu`)."""
         drawn = np.array([rng.permutation(self._size) for _ in range(count)], np.int64).reshape(count, self._size)
+        # The host draws in the forest's order, tables have the subdomains' order: both ends of a pair are translated.
         partner = np.empty_like(drawn)
         partner[:, self._order] = self._order[drawn]
         return partner.astype(np.int32)
@@ -146,19 +147,21 @@ class PairTables:
         """Give every device the counts of all (see :class:`tomokit.regularizers.cuda.interface.TablesOnGpu`)."""
         if len(others) == 1:
             return
-        found = []
-        for one in others:
-            with one.device:
-                found.append([one.device.to_host(array[one._device_rows]) for array in one.counted])
-        whole = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
-        for one in others:
-            for array, counts in zip(one.counted, whole, strict=True):
-                one.device.send(counts, array)
-            one.device.wait()
+        # Each device has counted the rows of its own subdomains, which follow each other, as those of all devices do.
+        counted = []
+        for tables in others:
+            with tables.device:
+                counted.append([tables.device.to_host(array[tables._device_rows]) for array in tables.counted])
+        of_all = [np.concatenate(arrays) for arrays in zip(*counted, strict=True)]
+        for tables in others:
+            for array, counts in zip(tables.counted, of_all, strict=True):
+                tables.device.send(counts, array)
+            # The host's arrays are freed after this.
+            tables.device.wait()
 
 
 class CrossNodeOnGpu:
-    """The constraint's term on one subdomain (see :class:`tomokit.regularizers.cuda.interface.TermOnGpu`).
+    """The cross-node constraint's term on one subdomain (see :class:`tomokit.regularizers.cuda.interface.TermOnGpu`).
 
     Parameters
     ----------
@@ -167,7 +170,7 @@ class CrossNodeOnGpu:
     scale : float
         Factor of the penalty.
     tables : PairTables
-        Of its device.
+        The tables on the subdomain's device.
     number : int
         Which of the partitions it is.
     is_raw : bool
@@ -207,5 +210,6 @@ class CrossNodeOnGpu:
         :class:`tomokit.regularizers.cuda.interface.TermOnGpu`)."""
 
     def _count(self) -> None:
+        """Launch the counting of the values of those leaves that take part."""
         penalized = self._leaves.values if self._is_raw else self._leaves.density
         self._tables.count(penalized, self._number, self._taking_part)

@@ -1,9 +1,10 @@
-"""What a regularizer may leave to the pass over the leaves on a GPU, as :mod:`tomokit.regularizers.fusion` on the host.
+"""Terms that a regularizer leaves to the pass over the leaves on a GPU, as :mod:`tomokit.regularizers.fusion` has them
+for the host.
 
 A fit on GPUs has its leaves in one subdomain or several, each with a kernel that takes all of a step at once
 (``methods/octree/cuda/leaf_update.cu``). A regularizer that offers ``gpu_term`` (:class:`FusableOnGpu`) has one
 :class:`TermOnGpu` on each subdomain, which launches what has to come before that kernel and says what it is to add. A
-regularizer without is given the whole field, in a fit of one subdomain.
+regularizer without a term is given the field of all leaves, in a fit that has a single subdomain.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class ValueTableOnGpu:
 
 @dataclass
 class GradientsOnGpu:
-    """What ``leaf_update.cu`` adds to the data term's gradient; None for what there is not.
+    """Gradients that ``leaf_update.cu`` adds to the data term's; None for those that there are not.
 
     Attributes
     ----------
@@ -77,7 +78,7 @@ class GradientsOnGpu:
 
 
 class LeavesOnGpu(Protocol):
-    """The leaves of one subdomain, as a term sees them; the device is the current one whenever a term is asked.
+    """The leaves of one subdomain, as they are given to a term; their device is the current one in all its methods.
 
     Attributes
     ----------
@@ -105,7 +106,7 @@ class LeavesOnGpu(Protocol):
 
     @property
     def constants(self) -> dict[str, int]:
-        """What kernels over all vertices are compiled with: ``N``, ``COLUMNS``, ``PASSES``."""
+        """Constants that kernels over all vertices are compiled with: ``N``, ``COLUMNS``, ``PASSES``."""
         ...
 
     @property
@@ -114,7 +115,7 @@ class LeavesOnGpu(Protocol):
         ...
 
     def working(self, name: str, *of_leaf: int) -> DeviceArray:
-        """A working array that subdomains on one device share; what is in it is kept until the step's update.
+        """A working array that subdomains on one device share; its content is kept until the step's update.
 
         Parameters
         ----------
@@ -132,7 +133,7 @@ class LeavesOnGpu(Protocol):
 
 @dataclass(frozen=True)
 class StepOnGpu:
-    """What a term is told of a step.
+    """One step of a fit, as it is described to a regularizer's term.
 
     Attributes
     ----------
@@ -157,11 +158,11 @@ class TermOnGpu(Protocol):
 
     @property
     def compares(self) -> str | None:
-        """The field, ``"values"`` or ``"density"``, whose layers beyond the cuts it needs; None for neither."""
+        """The field whose vertices beyond the cuts the term needs, ``"values"`` or ``"density"``; None for neither."""
         ...
 
     def prepare(self, step: StepOnGpu) -> None:
-        """Launch what other subdomains need of these leaves, before any of them asks for it.
+        """Launch what other subdomains need of these leaves, before any of them uses it.
 
         Parameters
         ----------
@@ -170,12 +171,12 @@ class TermOnGpu(Protocol):
         ...
 
     def add(self, gradients: GradientsOnGpu, step: StepOnGpu, slot: int) -> None:
-        """Launch what has to come before the update, and say what the update is to add.
+        """Launch what has to come before the update, and enter what the update is to add.
 
         Parameters
         ----------
         gradients : GradientsOnGpu
-            Added to.
+            Written to: the fields that this term fills.
         step : StepOnGpu
         slot : int
             Of the term's penalty among the totals.
@@ -195,7 +196,7 @@ class TermOnGpu(Protocol):
 
 
 class TablesOnGpu(Protocol):
-    """What the terms of one regularizer share on one device, put together from the leaves of all devices.
+    """Tables that the terms of one regularizer share on one device, made from the leaves of all devices.
 
     Attributes
     ----------
@@ -221,12 +222,12 @@ class TablesOnGpu(Protocol):
         ...
 
     def share(self, others: Sequence[TablesOnGpu]) -> None:
-        """Give every device what all have prepared.
+        """Give every device the data that the subdomains on all of them have prepared.
 
         Parameters
         ----------
         others : sequence of TablesOnGpu
-            Of all devices, these among them.
+            The tables of all devices, these among them.
         """
         ...
 
@@ -252,7 +253,7 @@ class FusableOnGpu(Protocol):
     def gpu_tables(
         self, device: Device, partitions: Sequence[Partition], here: Sequence[int], inside: NDArray[np.bool_]
     ) -> TablesOnGpu | None:
-        """What its terms share on a device; None if each needs its own leaves alone.
+        """The tables that the regularizer's terms share on a device; None if each needs its own leaves alone.
 
         Parameters
         ----------
@@ -273,7 +274,7 @@ class FusableOnGpu(Protocol):
     def gpu_term(
         self, leaves: LeavesOnGpu, forest: Forest, scale: float, tables: TablesOnGpu | None, number: int
     ) -> TermOnGpu:
-        """Its term on a subdomain.
+        """Make the regularizer's term on a subdomain.
 
         Parameters
         ----------
@@ -295,7 +296,7 @@ class FusableOnGpu(Protocol):
         ...
 
     def gpu_term_bytes(self, n_own: int, n_leaves: int, n: int) -> int:
-        """What its terms and tables hold on a device, gradient arrays aside.
+        """Bytes that its terms and tables hold on a device, gradient arrays aside.
 
         Parameters
         ----------
@@ -311,7 +312,7 @@ class FusableOnGpu(Protocol):
 
     @property
     def gpu_gradient_space(self) -> str | None:
-        """The gradient array of the field's size that it adds to, by ``"rho"`` or ``"raw"``; None if it needs none."""
+        """The gradient array that its term adds to: by density, ``"rho"``, or raw value, ``"raw"``; or None."""
         ...
 
 

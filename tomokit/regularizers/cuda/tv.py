@@ -15,7 +15,7 @@ LOCAL_PENALTY_SOURCE = Path(__file__).with_name("local_penalty.cu")
 
 
 class TotalVariationOnGpu:
-    """The term of total variation (see :class:`tomokit.regularizers.cuda.interface.TermOnGpu`).
+    """The term of total variation on one subdomain (see :class:`tomokit.regularizers.cuda.interface.TermOnGpu`).
 
     The variation of densities is left to the update of the leaves; that of raw values is differentiated before it.
 
@@ -26,9 +26,9 @@ class TotalVariationOnGpu:
     weight : ndarray of float64, shape (n_leaves,)
         Factor of the mean total variation of each leaf of the whole forest in the loss.
     variant : int
-        As in :class:`tomokit.regularizers.fusion.LocalVariation`.
+        0 anisotropic, 1 isotropic, 2 Huber, 3 concave (:data:`tomokit.regularizers.tv.VARIANTS`).
     delta : float
-        Likewise.
+        Difference at which Huber's penalty turns linear, or what an edge costs the concave one.
     stencil : callable
         From a step's number in the fit to its stencil.
     is_raw : bool
@@ -68,6 +68,7 @@ class TotalVariationOnGpu:
             gradients.variation_step, gradients.variation = self._step, variation
             gradients.variant, gradients.delta, gradients.stencil = variant, delta, stencil
             return
+        # The kernel of the raw variation adds to a gradient that another term has begun, or begins it.
         n = leaves.partition.forest.n
         gradient = leaves.working("by_value", n, n, n)
         is_begun = int(gradients.by_value is not None)

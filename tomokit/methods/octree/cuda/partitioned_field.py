@@ -58,7 +58,7 @@ class PartitionedField:
         self.subdomains: list[Subdomain] = []
         self._optimizer = optimizer
         self._regularizers: list[WeightedRegularizer] = []
-        # What the regularizers' terms share on each device, by the device and the regularizer's place in the list.
+        # Tables that the regularizers' terms share, by the device and the regularizer's place in the list.
         self._tables: dict[int, dict[int, TablesOnGpu]] = {}
         dealt = deal(len(partitions), devices)
         buffers_of_device: dict[int, DeviceBuffers] = {}
@@ -197,7 +197,7 @@ class PartitionedField:
             exchange([subdomain.halo for subdomain in subdomains])
         if not self.draws_in_steps:
             self._tabulate(step)
-        # A view's offset is the mean over its whole image, whose rows are on different devices.
+        # A view's offset is the mean over all rows of its image, which lie on different devices.
         partials = gather(
             [subdomain.device for subdomain in subdomains], [subdomain.partial for subdomain in subdomains], axis=1
         )
@@ -221,7 +221,7 @@ class PartitionedField:
         assert first_level is not None
         first_level.fetch_offsets()
         sums = np.sum(totals, axis=0)
-        # Every subdomain has these two of the whole image.
+        # Every subdomain has these two of all rows already: they are not to be added up.
         sums[[SQUARES, WEIGHT]] = totals[0][[SQUARES, WEIGHT]]
         return np.asarray(sums)
 

@@ -81,7 +81,7 @@ class PenaltiesOnGpu:
     inside : ndarray of bool, shape (n_leaves,)
         Leaves of the whole forest in the region of interest.
     tables : mapping of int to TablesOnGpu
-        What the terms of a regularizer share on this device, by its place in the list.
+        The tables that the terms of a regularizer share on this device, by its place in the list.
     number : int
         Which of the partitions this is.
 

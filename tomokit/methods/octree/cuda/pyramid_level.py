@@ -160,7 +160,7 @@ class LevelOnDevice:
         forward_result : ForwardResult
             From :meth:`forward`.
         partial : array of float32, shape (n_chosen, n_blocks, 2)
-            Sums over the blocks of all subdomains, since a view's offset is that of its whole image.
+            Sums over the blocks of all subdomains, since a view has one offset for all rows.
         gradients : GradientsOnGpu
             What the penalties add.
         hyper : array of float32, shape (7,)
