@@ -88,7 +88,7 @@ def _summary_text(summary: dict[str, Any]) -> str:
         f"{summary['output']}: {n_x} x {n_y} x {n_z} voxels{size}",
         f"method {summary['method']} on {summary['backend']}: {epochs}, loss {summary['loss']:.4g}, "
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB",
-        f"transform {linearization['kind']}{', ' + linearization['reason'] if linearization['reason'] else ''}",
+        f"linearization {linearization['kind']}{', ' + linearization['reason'] if linearization['reason'] else ''}",
     ]
     if summary["held_out"] is not None:
         held = summary["held_out"]
