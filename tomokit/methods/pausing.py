@@ -91,6 +91,7 @@ class EpochProgress:
         InputError
             If the array is something else, with `name` as the field.
         """
+        # A state may come from anywhere: unknown names and broken JSON alike are refused by name.
         try:
             return cls(**json.loads(array.tobytes()))
         except (ValueError, TypeError) as error:

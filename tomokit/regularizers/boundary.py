@@ -146,6 +146,7 @@ class Boundary:
         """The penalty, its gradient added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         from tomokit.regularizers.boundary_kernels import add_all_sides, copy_all_sides
 
+        # The same two steps as in a fused pass, with the sides copied here.
         n = field.forest.n
         sides = np.empty((field.forest.n_leaves, 6, n, n), field.values.dtype)
         side_gradient = np.empty_like(sides)

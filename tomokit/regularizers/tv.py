@@ -170,6 +170,7 @@ class TotalVariation:
         """The penalty, its gradient added (see :class:`tomokit.regularizers.interface.Regularizer`)."""
         from tomokit.regularizers.tv_kernel import tv_leaves
 
+        # The kernel is given the factor of the gradient and returns plain means: the value is without `scale`.
         weights = self.leaf_weights(field.forest)
         means = np.empty(field.forest.n_leaves)
         stencil = self.stencil(field.step)

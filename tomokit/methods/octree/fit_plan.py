@@ -158,6 +158,7 @@ class FitPlan:
         list of WeightedRegularizer
             In the order in which they draw random numbers; without those of weight zero.
         """
+        # A total variation that is concave at the end begins convex, so that the fit does not stop in a poor minimum.
         options, scales = self.options, self.scales
         convex = epoch < options.convex_epochs
         strength = options.strength * (options.convex_strength if convex else 1.0)

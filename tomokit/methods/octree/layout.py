@@ -65,6 +65,7 @@ def lay_out(shape: ProblemShape, options: OctreeOptions) -> Layout:
         return Layout(options.max_leaves, options.max_leaves, options.max_leaves, forest.n, forest.root_px)
     slabs_found = find_slabs(forest)
     slabs, groups = len(slabs_found.slab), len(slabs_found.group)
+    # Without updates the first forest is the largest: leaves are culled from it, or merged for a while.
     if not options.structure_epochs:
         return Layout(forest.n_leaves, slabs, groups, forest.n, forest.root_px)
     # Each slab may be halved `finer` times. Groups have up to 16 leaves, and 8 or more where a slab has several.
@@ -106,4 +107,5 @@ def finest_row_taps(layout: Layout, levels: int, pixel: int) -> int:
     -------
     int
     """
+    # The smaller the leaves, the more of their vertices lie within one row.
     return row_taps(layout.root_px / pixel / 2 ** (levels - 1) / (layout.n - 1), layout.n)

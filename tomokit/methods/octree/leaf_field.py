@@ -67,6 +67,7 @@ class LeafField:
         # Densities below the floor are raised: the inverse is followed by the activation, so that both arrays agree.
         invert_block(self.kind, self.parameter, self.density.reshape(-1), self.values.reshape(-1), floor)
         activate_leaves(self.kind, self.parameter, self.values, self.density)
+        # A new forest has other vertices, so what the optimizer knew of the old ones is of no use to these.
         self.state = optimizer.state_arrays(self.values.shape, np.float32)
         self.count = 0
         self.sides = np.empty((0, 6, forest.n, forest.n), np.float32)

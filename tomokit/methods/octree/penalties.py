@@ -101,6 +101,7 @@ class PenaltyGradients:
             ``[leaf, x, z, y]``.
         """
         name = "by_value" if raw else "by_density"
+        # Penalties by density go through the chain rule with the data term, those by raw value are added after it.
         if not len(getattr(self, name)):
             setattr(self, name, np.zeros(self.forest.values_shape, np.float32))
         gradient: NDArray[np.float32] = getattr(self, name)
@@ -180,6 +181,7 @@ def make_regularizers(
     OptionError, PluginError
         If a name or an option is unknown.
     """
+    # The order of the list is that of random draws, so it must not depend on how settings are spelt or sorted.
     registry = get_registry()
     settings = by_name(settings)
     chosen = []

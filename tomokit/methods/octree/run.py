@@ -91,11 +91,13 @@ class OctreeRun:
         """
         engine, plan = self.engine, self._epoch_plan()
         engine.begin(plan)
+        # A plan has only the steps that are left; `number` counts from the first of these.
         for number in range(len(plan.views)):
             engine.step(number)
             self._step += 1
             if engine.has_diverged:
                 break
+            # After the last step there is nothing to pause: the epoch is finished, and saved as such.
             if number + 1 < len(plan.views) and self.pause():
                 self._progress = engine.progress()
                 raise EpochPaused
@@ -108,6 +110,7 @@ class OctreeRun:
             # The last step of the epoch may have spoilt the densities after the last term was evaluated.
             terms |= {"loss": math.nan, "density": math.nan}
         self._losses.append(terms["loss"])
+        # A density that is no number has no error to plan by.
         if math.isfinite(terms["loss"]):
             self._change_leaves()
         return {**terms, "leaves": float(self.leaves.forest.n_leaves)}
@@ -120,6 +123,7 @@ class OctreeRun:
         """Mean density in voxels (see :class:`tomokit.methods.interface.Run`)."""
         geometry, problem = self.plan.data.geometry, self.plan.data
         volume = self.engine.sample((geometry.n_u, problem.thickness_px, geometry.n_v))
+        # In place: a copy would double the largest array that leaves the fit.
         volume *= np.float32(self.plan.scales.unit)
         return volume
 
@@ -273,6 +277,7 @@ class OctreeRun:
         if len(self._losses) < 2 or self._losses[-1] < options.structure_stall * self._losses[-2]:
             return
         forest = self.leaves.forest
+        # What former leaves contributed is remembered: the plan prefers measured contributions to predictions.
         contribution = self.engine.measure().contribution(forest)
         self._indicator_history.record(forest, contribution)
         # Roots are the margin's largest leaves, so levels count `coarser` to the region's own and `finer` beyond.

@@ -130,6 +130,7 @@ def leaf_arrays(leaves: LeafField, optimizer: BlockOptimizer) -> LeafArrays:
     -------
     LeafArrays
     """
+    # Flat views: the kernel takes its leaf out of them, or nothing where the rule has no such array.
     first, second = optimizer.block_arrays(leaves.state, np.float32)
     return LeafArrays(leaves.values, leaves.density, first, second, leaves.sides)
 

@@ -106,6 +106,7 @@ def side_faces(forest: Forest, partition: Partition) -> dict[str, NDArray[np.int
     leaf = np.concatenate([faces.below, faces.above]).astype(np.int64)
     side = 2 * np.tile(faces.axis, 2) + np.repeat([1, 0], faces.n_faces)
     place = 6 * leaf + side
+    # Ordered by leaf and side, and within a side by face: sums have the same order on any number of devices.
     order = np.lexsort((face, place))
     # Number of each leaf in the subdomain: its own first, then its neighbours beyond the cuts; -1 for all others.
     here = np.full(forest.n_leaves, -1, np.int64)
@@ -113,6 +114,7 @@ def side_faces(forest: Forest, partition: Partition) -> dict[str, NDArray[np.int
     here[own_and_ghosts] = np.arange(own_and_ghosts.size)
     order = order[(here[leaf[order]] >= 0) & (here[leaf[order]] < partition.own.size)]
     face, leaf, place = face[order], leaf[order], 6 * here[leaf[order]] + side[order]
+    # The finer leaf of a face has the points, the coarser one interpolates.
     is_fine = faces.fine[face] == leaf
     return {
         "faces_of": np.searchsorted(place, np.arange(6 * partition.own.size + 1)).astype(np.int32),

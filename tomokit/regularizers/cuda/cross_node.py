@@ -183,6 +183,7 @@ class CrossNodeOnGpu:
         self._leaves, self._tables, self._number, self._scale = leaves, tables, number, scale
         self._is_raw = is_raw
         rows, taking_part = tables.rows[number], tables.leaves[number]
+        # The update runs over all leaves and skips those without a row.
         row = np.full(leaves.partition.own.size, -1, np.int32)
         row[taking_part] = np.arange(rows.start, rows.stop)
         xp = leaves.device.xp

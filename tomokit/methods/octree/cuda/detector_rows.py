@@ -78,6 +78,7 @@ def rows_of(problem: Problem, partition: Partition, pixel: int) -> PartitionRows
     if np.isinf(partition.low_px) and np.isinf(partition.high_px):
         # The only partition: nothing is cut, and no mask has to be made.
         return PartitionRows(problem, geometry, slice(0, geometry.n_v), None)
+    # With shifts along y a cut falls on another row in each view: the range is that of all views together.
     low, high = (_first_rows(geometry, cut / pixel) for cut in (partition.low_px, partition.high_px))
     begin, end = rows_seen(geometry, partition, pixel)
     rows = np.arange(begin, end)
@@ -112,5 +113,6 @@ def _first_rows(geometry: TiltGeometry, cut: float) -> NDArray[np.int64]:
     """The first row of each view whose centre is not below a cut at this y, in the geometry's pixels."""
     if np.isinf(cut):
         return np.full(geometry.n_views, 0 if cut < 0 else geometry.n_v, np.int64)
+    # A row belongs to the partition in which its centre lies, so that every row has exactly one.
     first = np.ceil(cut + centre(geometry.n_v) + geometry.shift_v_px).astype(np.int64)
     return np.clip(first, 0, geometry.n_v)

@@ -65,6 +65,7 @@ class FieldOnDevice:
         self._kind, self._parameter = leaves.kind, leaves.parameter
         self.optimizer = optimizer
         n = leaves.forest.n
+        # A block has n threads along y and as many columns beside each other as make about BLOCK_THREADS.
         self.columns = max(1, BLOCK_THREADS // n)
         self.passes = passes_of(n, self.columns)
         self.blocks = -(-n * n // (self.columns * self.passes))
@@ -195,6 +196,7 @@ class FieldOnDevice:
                 self._kind, self._parameter, optimizer.kind,
             ),
         )  # fmt: skip
+        # Names are exchanged, not contents: what was written as the new density is the density from here on.
         self.buffers.swap("density", "spare")
         self._changed = True
 
@@ -210,6 +212,7 @@ class FieldOnDevice:
         """
         density = self.density
         blocks = -(-density.size // _STRIDE)
+        # Blocks in single, their sums in double precision, always in the same order.
         partial = self.device.xp.empty(blocks, np.float32)
         kernels = load_reductions(self.device)
         kernels["sum_blocks"]((blocks, 1, 1), (_SUM_THREADS, 1, 1), (density, partial, density.size, _STRIDE))
@@ -277,6 +280,7 @@ def hyper_rows(optimizer: BlockOptimizer, rate: float, first_count: int, steps: 
     lr, keep_first, keep_second, eps = (float(number) for number in optimizer.hyper(rate))
     rows = np.empty((steps, 7))
     rows[:] = lr, keep_first, 1.0 - keep_first, keep_second, 1.0 - keep_second, eps, 1.0
+    # The count is that of each step, so Adam's corrections for the bias towards zero differ from row to row.
     if optimizer.kind == _ADAM:
         count = np.arange(first_count, first_count + steps)
         rows[:, 0] = lr / (1.0 - keep_first**count)

@@ -92,6 +92,7 @@ def device_bytes(plan: FitPlan, cut: Cut | None = None) -> int:
     if cut is None:
         sizes = (layout.leaves, layout.slabs, shape.n_y)
         cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
+    # Buffers hold one subdomain at a time, the largest; counts and tables are those of all leaves.
     field = _FLOAT * cut.most_leaves * layout.n**3
     # Values, densities old and new, what the optimizer remembers; planes of vertices at the cuts.
     total = float(field * (3 + plan.remembered_arrays)) + _FLOAT * cut.halo * layout.n**2

@@ -118,6 +118,7 @@ class PartitionedField:
         if self.subdomains[0].level is None or self.subdomains[0].level.level is not level:
             for subdomain in self.subdomains:
                 subdomain.level = None  # first, so that both are never there at once
+            # Tables depend on tilts and leaf sizes alone: made once, and sent once to each device.
             footprints = find_footprints(self.forest.in_pixels(level.pixel), level.problem.geometry.tilt_rad)
             sent: dict[int, FootprintsOnDevice] = {}
             for subdomain in self.subdomains:
@@ -145,6 +146,7 @@ class PartitionedField:
         dict
             By the place of a regularizer in the list, an array of shape (evaluations, n_rows).
         """
+        # The tables of every device draw alike, so any device's will do.
         tables = next(iter(self._tables.values()))
         # Step by step, as regularizers that are due in the same step draw one after the other.
         drawn: dict[int, list[NDArray[np.int32]]] = {place: [] for place in tables}

@@ -172,6 +172,7 @@ class Subdomain:
         self.field.ensure_on_device()
         with self.device:
             projector = LeavesOnDevice(self.device, self.partition.forest, geometry)
+            # One view at a time: the projection in every slab would not fit for all.
             for view in range(geometry.n_views):
                 # Each row belongs to one subdomain; the others project zeros to it.
                 stack[view] += self.device.to_host(projector(self.field.density, view, kappa))[0]
