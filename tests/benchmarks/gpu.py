@@ -31,7 +31,8 @@ from gpu_table import FLOAT, FULL, SMALL, Row, Sizes, distance, judged, seconds,
 from tomokit.data.problem import Problem
 from tomokit.errors import TomokitError
 from tomokit.geometry import TiltGeometry
-from tomokit.gpu.device import Device, devices, use_devices
+from tomokit.gpu.device import Device
+from tomokit.gpu.discovery import devices, use_devices
 from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.octree import Forest

@@ -10,7 +10,8 @@ from gpu_table import FLOAT, Row, Sizes, distance, judged, seconds
 
 from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.gpu.device import Device, use_devices
+from tomokit.gpu.device import Device
+from tomokit.gpu.discovery import use_devices
 from tomokit.methods.voxels.cuda.cosine import cosine_transform, has_cosine
 from tomokit.methods.voxels.sart_tv import SartTv, SartTvOptions
 from tomokit.methods.voxels.sirt import Sirt, SirtOptions

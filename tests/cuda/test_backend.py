@@ -12,7 +12,7 @@ from cases import needs_compiler
 from on_cpu import CpuDevice
 
 from tomokit.errors import OptionError, ResourceError
-from tomokit.gpu.device import use_devices
+from tomokit.gpu.discovery import use_devices
 from tomokit.methods.octree.method import Octree
 from tomokit.methods.voxels.sirt import Sirt, SirtOptions
 from tomokit.pipeline import backend

@@ -13,7 +13,7 @@ import pytest
 from on_cpu import CpuDevice
 
 from tomokit.errors import ResourceError
-from tomokit.gpu.device import use_devices
+from tomokit.gpu.discovery import use_devices
 from tomokit.plugin.options import option
 from tomokit.plugin.scaffold import write_package
 from tomokit.regularizers.interface import Field

@@ -13,7 +13,7 @@ from device_arrays import DeviceArray
 from on_cpu import SANITIZED, CpuDevice
 
 from tomokit.errors import ResourceError
-from tomokit.gpu.device import check_device
+from tomokit.gpu.discovery import check_device
 from tomokit.gpu.signature import Parameter, check_arguments, signatures
 from tomokit.gpu.source import kernel_files, source_text
 

@@ -41,7 +41,7 @@ density = device.xp.full(forest.values_shape, 1, np.float32)
 assert device.to_host(LeavesOnDevice(device, forest, views)(density)).max() > 5
 assert sample_volume(device, density, forest, (7, 5, 6)).max() == 1
 try:
-    from tomokit.gpu.device import CudaDevice
+    from tomokit.gpu.cuda_device import CudaDevice
     CudaDevice(0)
 except Exception as error:
     assert type(error).__name__ == "ResourceError", error

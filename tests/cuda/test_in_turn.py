@@ -12,7 +12,7 @@ from on_cpu import CpuDevice
 
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import ResourceError
-from tomokit.gpu.device import use_devices
+from tomokit.gpu.discovery import use_devices
 from tomokit.methods.octree.cuda.memory import cuts_of, device_bytes
 from tomokit.methods.octree.cuda.subdomain import Subdomain
 from tomokit.methods.octree.fit_plan import FitPlan

@@ -13,7 +13,7 @@ from on_cpu import CpuDevice
 
 from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
-from tomokit.gpu.device import use_devices
+from tomokit.gpu.discovery import use_devices
 from tomokit.methods.pausing import EpochPaused
 from tomokit.methods.voxels.cuda.steps import DenoisingEngineOnDevice, HostDenoisingEngine, StepEngineOnDevice
 from tomokit.methods.voxels.cuda.total_variation import VariationOnDevice
@@ -44,7 +44,7 @@ ENGINES_ON_DEVICE = {
 @pytest.fixture
 def device() -> Iterator[CpuDevice]:
     with use_devices([CpuDevice(3, is_strict=True)]):
-        from tomokit.gpu.device import devices
+        from tomokit.gpu.discovery import devices
 
         yield devices()[0]  # type: ignore[misc]
 

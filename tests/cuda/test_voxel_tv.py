@@ -12,7 +12,7 @@ from on_cpu import CpuDevice
 from scipy.fft import dctn, idctn
 
 from tomokit.data.problem import Problem
-from tomokit.gpu.device import use_devices
+from tomokit.gpu.discovery import use_devices
 from tomokit.methods.voxels.cuda import cosine
 from tomokit.methods.voxels.cuda.cosine import cosine_bytes, cosine_transform, has_cosine
 from tomokit.methods.voxels.cuda.tv import TvEngineOnDevice

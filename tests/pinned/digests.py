@@ -165,7 +165,7 @@ def run_cases(folder: Path, only: str) -> dict[str, Any]:
         found["resumed"] = resumed()
     from on_cpu import COMPILER, CpuDevice
 
-    from tomokit.gpu.device import use_devices
+    from tomokit.gpu.discovery import use_devices
 
     for name, (options, settings) in DEVICE_CASES.items():
         if only in name and COMPILER is not None:

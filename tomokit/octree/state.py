@@ -1,4 +1,4 @@
-"""A forest as named arrays, for the state file, and back."""
+"""A forest as named arrays, for a state, and back, checked against a forest of the same fit."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tomokit.errors import InputError
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import check_disjoint
 
+_PREFIX = "forest_"
+_LEAVES = ("forest_level", "forest_index")
 _ARRAY_NAMES = ("origin_px", "root_px", "roots", "n", "level", "index")
 
 
@@ -79,3 +81,55 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Forest:
     )
     check_disjoint(forest)
     return forest
+
+
+def forest_arrays(forest: Forest) -> dict[str, NDArray[Any]]:
+    """A forest's arrays, named ``forest_...``, as a state has them.
+
+    Parameters
+    ----------
+    forest : Forest
+
+    Returns
+    -------
+    dict
+        Arrays by name.
+    """
+    return {_PREFIX + name: array for name, array in to_arrays(forest).items()}
+
+
+def read_forest(arrays: Mapping[str, NDArray[Any]], first: Forest) -> Forest:
+    """The forest whose arrays :func:`forest_arrays` has put into a state.
+
+    Parameters
+    ----------
+    arrays : mapping
+        All arrays of a state.
+    first : Forest
+        One of the same fit: what does not change while leaves split and merge has to agree.
+
+    Returns
+    -------
+    Forest
+
+    Raises
+    ------
+    InputError
+        If an array does not belong.
+    """
+    # Origin, root size, vertices: all but the leaves themselves is the same in every epoch of a fit.
+    for name, expected in forest_arrays(first).items():
+        if name not in _LEAVES and not np.array_equal(arrays[name], expected):
+            raise InputError(
+                f"{_as_text(arrays[name])} instead of {_as_text(expected)}",
+                field=name,
+                remedy="continue with the input and the options of the state",
+            )
+    levels, index = (arrays[name] for name in _LEAVES)
+    if levels.ndim != 1 or index.shape != (levels.size, 3):
+        raise InputError(f"shapes {levels.shape} and {index.shape} disagree", field=", ".join(_LEAVES))
+    return from_arrays({name[len(_PREFIX) :]: array for name, array in arrays.items() if name.startswith(_PREFIX)})
+
+
+def _as_text(array: NDArray[Any]) -> str:
+    return f"{np.asarray(array).tolist()}"

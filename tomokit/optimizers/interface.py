@@ -75,3 +75,18 @@ class Optimizer(Protocol):
             Factor of the learning rate, for schedules.
         """
         ...
+
+
+def count_state_arrays(optimizer: Optimizer) -> int:
+    """Number of arrays of the values' size that an optimizer remembers between steps.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+
+    Returns
+    -------
+    int
+    """
+    # Its state of a single value has one number for each array.
+    return sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())

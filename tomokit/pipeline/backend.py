@@ -54,7 +54,7 @@ def choose_backend(
     try:
         if unsupported is not None:
             raise OptionError(unsupported, field="--backend", remedy="give --backend cpu")
-        from tomokit.gpu.device import devices
+        from tomokit.gpu.discovery import devices
 
         devices()
     except TomokitError as error:
@@ -77,7 +77,7 @@ def _unsupported_reason(method: Method | None, options: Any) -> str | None:
 
 def _looks_like_a_gpu() -> bool:
     """Whether CuPy is worth importing: the driver's files are here and not all GPUs hidden, or tests chose a device."""
-    from tomokit.gpu.device import any_chosen
+    from tomokit.gpu.discovery import any_chosen
 
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     return any_chosen() or (not hidden and any(Path(path).exists() for path in _DRIVER))

@@ -101,3 +101,52 @@ def _underscored(table: Mapping[str, Any]) -> dict[str, Any]:
         key.replace("-", "_"): _underscored(value) if isinstance(value, Mapping) else value
         for key, value in table.items()
     }
+
+
+def by_plugin_name(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names of plugins, which have hyphens where the keys of settings have underscores.
+
+    Parameters
+    ----------
+    settings : mapping
+        By name in either spelling, what a user gave.
+
+    Returns
+    -------
+    dict
+        The same by name with hyphens.
+
+    Raises
+    ------
+    OptionError
+        If a name is given in both spellings.
+    """
+    named = {key.replace("_", "-"): value for key, value in settings.items()}
+    if len(named) < len(settings):
+        raise OptionError("a name is given with hyphens and with underscores", field=", ".join(settings))
+    return named
+
+
+def options_table(settings: object, where: str) -> dict[str, Any]:
+    """Check that the setting of a plugin's name is a table of options, and copy it.
+
+    Parameters
+    ----------
+    settings : object
+        What a user gave for the name.
+    where : str
+        The name with all before it, for the message: ``"optimizers.adam"``.
+
+    Returns
+    -------
+    dict
+        Values by option.
+
+    Raises
+    ------
+    OptionError
+        If it is a single value.
+    """
+    if not isinstance(settings, Mapping):
+        raise OptionError(f"{settings!r} is not a table", field=where, remedy=f"set what is below it: {where}.OPTION=")
+    return dict(settings)

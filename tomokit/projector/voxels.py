@@ -168,7 +168,7 @@ class DenseProjector:
     @cached_property
     def _on_devices(self) -> VoxelProjectorInSlabs:
         """The same operator on the GPUs, tables sent when it is first used."""
-        from tomokit.gpu.device import devices
+        from tomokit.gpu.discovery import devices
         from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs
 
         return VoxelProjectorInSlabs(devices(), self.geometry, self.volume_shape)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import ResourceError
-from tomokit.gpu.device import Device, devices
+from tomokit.gpu.device import Device
+from tomokit.gpu.discovery import devices
 from tomokit.octree import Forest
 from tomokit.regularizers.interface import Field, Regularizer
 from tomokit.testing.checks import CheckError, NotTriedError

@@ -10,7 +10,7 @@ import tomokit_patch_nlm.device as on_device
 from tomokit_patch_nlm.device import SOURCES, device_bytes
 from tomokit_patch_nlm.regularizer import PatchNlm, PatchNlmOptions
 
-from tomokit.gpu.device import use_devices
+from tomokit.gpu.discovery import use_devices
 from tomokit.octree import Forest
 from tomokit.regularizers.interface import Field
 from tomokit.testing.devices import DeviceSubject

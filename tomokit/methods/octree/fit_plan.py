@@ -17,7 +17,7 @@ from tomokit.methods.octree.penalties import WeightedRegularizer, make_regulariz
 from tomokit.methods.octree.weights import FOLLOW_NOISE, Scales
 from tomokit.octree import Forest
 from tomokit.octree.cover import Region
-from tomokit.optimizers.interface import Optimizer
+from tomokit.optimizers.interface import Optimizer, count_state_arrays
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class FitPlan:
     @cached_property
     def remembered_arrays(self) -> int:
         """Number of arrays of the field's size that the optimizer remembers."""
-        return setup.remembered_arrays(self.optimizer)
+        return count_state_arrays(self.optimizer)
 
     @cached_property
     def region(self) -> Region:

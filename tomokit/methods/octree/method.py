@@ -48,7 +48,7 @@ class Octree:
 
         plan, waiting = FitPlan.of_problem(problem, options), 0
         if problem.backend == "cuda":
-            from tomokit.gpu.device import devices
+            from tomokit.gpu.discovery import devices
             from tomokit.methods.octree.cuda.memory import check_fit
 
             waiting = check_fit(devices(), plan)
@@ -83,7 +83,7 @@ def start_fit(problem: Problem, options: OctreeOptions, devices: Sequence[Device
 
     make_engine: MakeEngine
     if problem.backend == "cuda":
-        from tomokit.gpu.device import devices as all_devices
+        from tomokit.gpu.discovery import devices as all_devices
         from tomokit.methods.octree.cuda.engine import CudaEngine
 
         make_engine = CudaEngine.on(all_devices() if devices is None else devices)

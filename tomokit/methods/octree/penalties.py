@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.errors import OptionError
 from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.octree import Forest
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
+from tomokit.plugin.settings import by_plugin_name, options_table
 from tomokit.regularizers.fusion import FusedTerm, LocalVariation, SideGradient, ValueTable, fusable
 from tomokit.regularizers.interface import Field, HasConvexForm, Regularizer, RegularizerOptions
 from tomokit.regularizers.tv import TotalVariation
@@ -183,11 +183,11 @@ def make_regularizers(
     """
     # The order of the list is that of random draws, so it must not depend on how settings are spelt or sorted.
     registry = get_registry()
-    settings = by_name(settings)
+    settings = by_plugin_name(settings)
     chosen = []
     for name in [*defaults, *(name for name in settings if name not in defaults)]:
         cls = registry.get("regularizer", name)
-        merged = {**defaults.get(name, {}), **table(settings.get(name, {}), f"regularizers.{name}")}
+        merged = {**defaults.get(name, {}), **options_table(settings.get(name, {}), f"regularizers.{name}")}
         options = build_options(cls.Options, merged, f"regularizers.{name}")
         # The convex form has other options, but the weight of the regularizer that it stands for.
         weight, regularizer = float(options.weight), cls(options)
@@ -197,55 +197,6 @@ def make_regularizers(
         if weight > 0:
             chosen.append(WeightedRegularizer(regularizer, options, weight))
     return chosen
-
-
-def by_name(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by the names of plugins, which have hyphens where the keys of settings have underscores.
-
-    Parameters
-    ----------
-    settings : mapping
-        By name in either spelling, what a user gave.
-
-    Returns
-    -------
-    dict
-        The same by name with hyphens.
-
-    Raises
-    ------
-    OptionError
-        If a name is given in both spellings.
-    """
-    named = {key.replace("_", "-"): value for key, value in settings.items()}
-    if len(named) < len(settings):
-        raise OptionError("a name is given with hyphens and with underscores", field=", ".join(settings))
-    return named
-
-
-def table(settings: object, where: str) -> dict[str, Any]:
-    """Check that the setting of a plugin's name is a table of options, and copy it.
-
-    Parameters
-    ----------
-    settings : object
-        What a user gave for the name.
-    where : str
-        The name with all before it, for the message: ``"optimizers.adam"``.
-
-    Returns
-    -------
-    dict
-        Values by option.
-
-    Raises
-    ------
-    OptionError
-        If it is a single value.
-    """
-    if not isinstance(settings, Mapping):
-        raise OptionError(f"{settings!r} is not a table", field=where, remedy=f"set what is below it: {where}.OPTION=")
-    return dict(settings)
 
 
 class Penalties:

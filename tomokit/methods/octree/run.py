@@ -19,12 +19,13 @@ from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.methods.octree.penalties import WeightedRegularizer
 from tomokit.methods.octree.pyramid import halve
 from tomokit.methods.octree.pyramid_level import PyramidLevel
-from tomokit.methods.octree.state import check_names, check_shape, forest_arrays, read_forest
+from tomokit.methods.octree.state import check_names, check_shape
 from tomokit.methods.pausing import EpochPaused, EpochProgress, never
 from tomokit.octree import Forest
 from tomokit.octree.cover import inside
 from tomokit.octree.culling import seen, select
 from tomokit.octree.error_indicators import IndicatorHistory
+from tomokit.octree.state import forest_arrays, read_forest
 from tomokit.octree.structure import plan_update
 
 

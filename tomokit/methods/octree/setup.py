@@ -10,7 +10,6 @@ from tomokit.data.contrast import contrast
 from tomokit.data.margin import margin_px
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.methods.octree.options import OctreeOptions
-from tomokit.methods.octree.penalties import by_name, table
 from tomokit.methods.octree.weights import spacing_px
 from tomokit.octree import Forest
 from tomokit.octree.cover import Region, cover
@@ -19,6 +18,7 @@ from tomokit.optimizers.block import BlockOptimizer
 from tomokit.optimizers.interface import Optimizer
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
+from tomokit.plugin.settings import by_plugin_name, options_table
 
 
 def region_of(shape: ProblemShape) -> Region:
@@ -92,32 +92,17 @@ def make_optimizer(options: OctreeOptions) -> Optimizer:
     """
     registry = get_registry()
     cls = registry.get("optimizer", options.optimizer)
-    settings_by_name = by_name(options.optimizers)
+    settings_by_name = by_plugin_name(options.optimizers)
     # Also of optimizers that are not used: a misspelt option is refused wherever it stands.
     for name, settings in settings_by_name.items():
         where = f"optimizers.{name}"
-        build_options(registry.get("optimizer", name).Options, table(settings, where), where)
+        build_options(registry.get("optimizer", name).Options, options_table(settings, where), where)
     settings = dict(settings_by_name.get(cls.name, {}))
     if issubclass(cls, BlockOptimizer) and any(option.name == "eps" for option in dataclasses.fields(cls.Options)):
         # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.
         settings.setdefault("eps", 1e-15)
     optimizer: Optimizer = cls(build_options(cls.Options, settings, f"optimizers.{cls.name}"))
     return optimizer
-
-
-def remembered_arrays(optimizer: Optimizer) -> int:
-    """Number of arrays of the values' size that an optimizer remembers between steps.
-
-    Parameters
-    ----------
-    optimizer : Optimizer
-
-    Returns
-    -------
-    int
-    """
-    # Its state of a single value has one number for each array.
-    return sum(array.size for array in optimizer.state_arrays((1,), np.float32).values())
 
 
 def mean_density(problem: Problem) -> float:

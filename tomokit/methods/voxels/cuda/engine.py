@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tomokit.data.problem import Problem
-from tomokit.gpu.device import Device, devices
+from tomokit.gpu.device import Device
+from tomokit.gpu.discovery import devices
 from tomokit.gpu.mirrored_arrays import MirroredArrays
 from tomokit.methods.voxels.engine import HostArrays
 

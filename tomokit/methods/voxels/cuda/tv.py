@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.gpu.arrays import DeviceArray
-from tomokit.gpu.device import Device, devices
+from tomokit.gpu.device import Device
+from tomokit.gpu.discovery import devices
 from tomokit.methods.voxels.cuda.cosine import cosine_bytes, cosine_transform, has_cosine
 from tomokit.methods.voxels.cuda.data_term import DataTermOnDevice, flat_launch
 from tomokit.methods.voxels.cuda.engine import EngineOnDevice, device_with_room
