@@ -21,7 +21,7 @@ from overlapping_shells import overlapping_shells
 from tomokit.data import TiltSeries, Volume
 from tomokit.geometry import TiltGeometry
 from tomokit.io import read_angles, read_stack, read_volume, write_stack, write_text
-from tomokit.metrics import compare
+from tomokit.metrics import compare_arrays
 from tomokit.phantom import parse_tilts, simulate_series
 from tomokit.pipeline.config import build_request
 from tomokit.pipeline.driver import reconstruct
@@ -85,7 +85,7 @@ def main() -> None:
                     preset=arguments.preset,
                 )
                 summary = reconstruct(request)
-                scores = compare(read_volume(request.output).density, truth.density, scale=scale)
+                scores = compare_arrays(read_volume(request.output).density, truth.density, scale=scale)
                 print(
                     f"{name:<12}{noise:>6.2f}  {method:<9}{scores['psnr_db']:>8.2f}{scores['ssim']:>7.3f}"
                     f"{summary['seconds']:>9.1f}",

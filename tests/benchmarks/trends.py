@@ -23,7 +23,7 @@ import numpy as np
 from tomokit.data.problem import Problem
 from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
-from tomokit.metrics import compare
+from tomokit.metrics import compare_arrays
 from tomokit.phantom import parse_tilts, simulate_series
 from tomokit.pipeline.config import read_preset
 from tomokit.plugin.options import build_options
@@ -45,7 +45,7 @@ def psnr(seed: int, noise: float, preset: str, changes: Mapping[str, Any]) -> fl
     for _ in range(run.epochs):
         run.advance()
     volume = run.volume().transpose(1, 2, 0) * (problem.geometry.kappa * scale)
-    return float(compare(volume, truth.density)["psnr_db"])
+    return float(compare_arrays(volume, truth.density)["psnr_db"])
 
 
 def mean(arguments: argparse.Namespace, changes: Mapping[str, Any]) -> str:

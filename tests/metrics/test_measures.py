@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tomokit.errors import InputError, OptionError
-from tomokit.metrics import Box, blocks, compare, fit_scale, global_ssim, parse_box, psnr, rmse, windowed_ssim
+from tomokit.metrics import Box, blocks, compare_arrays, fit_scale, global_ssim, parse_box, psnr, rmse, windowed_ssim
 
 
 def pair(shape=(20, 31, 25), seed=0):
@@ -84,23 +84,23 @@ def test_fit_scale_of_a_volume_without_variation_is_zero():
 
 def test_compare_fits_away_scale_and_offset():
     volume, truth = pair()
-    plain = compare(volume, truth, scale="affine")
-    changed = compare(5 * volume - 3, truth, scale="affine")
+    plain = compare_arrays(volume, truth, scale="affine")
+    changed = compare_arrays(5 * volume - 3, truth, scale="affine")
     for name in ("psnr_db", "ssim", "ssim_global", "rmse"):
         assert changed[name] == pytest.approx(plain[name], rel=1e-5)
     assert changed["scale"] == pytest.approx(plain["scale"] / 5, rel=1e-5)
-    assert compare(5 * volume, truth, scale=0.2)["psnr_db"] == pytest.approx(
-        compare(volume, truth)["psnr_db"], rel=1e-5
+    assert compare_arrays(5 * volume, truth, scale=0.2)["psnr_db"] == pytest.approx(
+        compare_arrays(volume, truth)["psnr_db"], rel=1e-5
     )
-    fitted = compare(volume, truth, scale="fit")
+    fitted = compare_arrays(volume, truth, scale="fit")
     assert fitted["offset"] == 0
-    assert compare(volume, truth)["psnr_db"] < fitted["psnr_db"] < plain["psnr_db"]
+    assert compare_arrays(volume, truth)["psnr_db"] < fitted["psnr_db"] < plain["psnr_db"]
 
 
 def test_compare_agrees_with_its_parts_and_restricts_only_the_global_similarity():
     volume, truth = pair()
     box = parse_box("0:20,0:31,3:9")
-    result = compare(volume, truth, box=box)
+    result = compare_arrays(volume, truth, box=box)
     assert list(result) == ["psnr_db", "ssim", "ssim_global", "rmse", "scale", "offset", "box"]
     assert result["psnr_db"] == psnr(volume, truth)
     assert result["ssim"] == windowed_ssim(volume, truth)
@@ -112,7 +112,7 @@ def test_compare_agrees_with_its_parts_and_restricts_only_the_global_similarity(
 def test_identical_volumes_have_no_ratio_but_full_similarity():
     _, truth = pair()
     assert psnr(truth, truth) == math.inf
-    result = compare(truth, truth)
+    result = compare_arrays(truth, truth)
     assert result["psnr_db"] is None
     assert result["ssim"] == pytest.approx(1)
     assert result["ssim_global"] == pytest.approx(1)
@@ -123,7 +123,7 @@ def test_identical_volumes_have_no_ratio_but_full_similarity():
 def test_constant_truth_leaves_similarity_undefined(value):
     volume, _ = pair()
     truth = np.full_like(volume, value)
-    result = compare(volume, truth)
+    result = compare_arrays(volume, truth)
     assert result["ssim"] is None
     assert result["ssim_global"] is None
     assert (result["psnr_db"] is None) == (value <= 0)
@@ -134,7 +134,7 @@ def test_thin_volumes_have_no_window():
     volume, truth = pair((6, 20, 20))
     with pytest.raises(InputError, match="6 x 20 x 20"):
         windowed_ssim(volume, truth)
-    result = compare(volume, truth)
+    result = compare_arrays(volume, truth)
     assert result["ssim"] is None
     assert result["ssim_global"] is not None
 
@@ -158,21 +158,21 @@ def test_bad_pairs_are_refused(measure):
 @pytest.mark.parametrize("scale", ["best", "", "nan", math.inf])
 def test_a_scale_that_is_none_is_refused(scale):
     with pytest.raises(OptionError, match="--scale"):
-        compare(*pair(), scale=scale)
+        compare_arrays(*pair(), scale=scale)
 
 
 def test_a_number_as_text_is_a_scale():
     volume, truth = pair()
-    assert compare(volume, truth, scale="0.5")["scale"] == 0.5
+    assert compare_arrays(volume, truth, scale="0.5")["scale"] == 0.5
 
 
 def test_a_box_beyond_the_volume_is_refused():
     with pytest.raises(OptionError, match="beyond the volume of 20 x 31 x 25"):
-        compare(*pair(), box=parse_box("0:20,0:32,0:25"))
+        compare_arrays(*pair(), box=parse_box("0:20,0:32,0:25"))
 
 
 def test_memory_mapped_volumes_give_the_same(tmp_path):
     volume, truth = pair()
     np.save(tmp_path / "volume.npy", volume)
     mapped = np.load(tmp_path / "volume.npy", mmap_mode="r")
-    assert compare(mapped, truth) == compare(volume, truth)
+    assert compare_arrays(mapped, truth) == compare_arrays(volume, truth)

@@ -35,7 +35,7 @@ def compare(
     """Compare a volume with the truth: PSNR and SSIM."""
     from tomokit.io import read_volume
     from tomokit.io.output import check_output
-    from tomokit.metrics import compare as measure
+    from tomokit.metrics import compare_arrays as measure
     from tomokit.metrics import parse_box
 
     ssim_box = None if box is None else parse_box(box)

@@ -14,7 +14,7 @@ from tomokit.metrics.error import decibels, fit_scale, rmse
 from tomokit.metrics.similarity import WINDOW, global_ssim, windowed_ssim
 
 
-def compare(
+def compare_arrays(
     volume: NDArray[np.floating],
     truth: NDArray[np.floating],
     *,

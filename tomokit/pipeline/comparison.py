@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tomokit.errors import InputError
-from tomokit.metrics import compare as compare_values
-from tomokit.metrics import parse_box
+from tomokit.metrics import compare_arrays, parse_box
 from tomokit.pipeline.volumes import VolumeLike, as_volume, volume_path
 
 
@@ -49,7 +48,7 @@ def compare(
     where = None if box is None else parse_box(box)
     judged, true = as_volume(volume), as_volume(truth)
     try:
-        return compare_values(judged.density, true.density, scale=scale, box=where)
+        return compare_arrays(judged.density, true.density, scale=scale, box=where)
     except InputError as error:
         # The measures see arrays; which files they are of is known here.
         files = [str(path) for path in map(volume_path, (volume, truth)) if path is not None]

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomokit.errors import InputError, OptionError
+from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
-from tomokit.projector import along_axis
-
-if TYPE_CHECKING:
-    from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs
-
-_ROWS_PER_ITEM = 512  # rows along y of a work item on the CPU: a tile's rows of this length stay in cache
+from tomokit.projector.voxel_backends import VoxelBackend, backend_maker
 
 
 class DenseProjector:
@@ -59,8 +53,7 @@ class DenseProjector:
         n_y: int | None = None,
         backend: str = "cpu",
     ) -> None:
-        if backend not in ("cpu", "cuda", "reference"):
-            raise OptionError(f"no backend {backend!r}", field="--backend", remedy="choose cpu, cuda or reference")
+        self._make_backend, self.dtype = backend_maker(backend)
         self.geometry = geometry
         self.backend = backend
         self.volume_shape = (
@@ -71,8 +64,6 @@ class DenseProjector:
         if min(self.volume_shape) < 1:
             raise InputError(f"volume of {self.volume_shape} voxels (x, z, y)")
         self.stack_shape = (geometry.n_views, geometry.n_u, geometry.n_v)
-        self.dtype: type[np.floating] = np.float64 if backend == "reference" else np.float32
-        self._aligned_y = not geometry.shift_v_px.any() and self.volume_shape[2] == geometry.n_v
 
     def __call__(self, volume: NDArray[np.floating]) -> NDArray[np.floating]:
         """Line integrals of a volume.
@@ -87,21 +78,7 @@ class DenseProjector:
         ndarray, shape (n_views, n_u, n_v)
             ``[tilt, u, y]``, in pixels times density.
         """
-        volume = self._check_array(volume, self.volume_shape, "volume")
-        if self.backend == "cuda":
-            return self._on_devices.forward(volume)
-        if self.backend == "reference":
-            from tomokit.projector import reference
-
-            stack: NDArray[np.floating] = reference.forward(volume, self.geometry)
-        else:
-            from tomokit.projector.voxels_cpu import forward
-
-            stack = np.zeros((*self.stack_shape[:2], self.volume_shape[2]), np.float32)
-            forward(volume, self.geometry.tilt_rad, self.geometry.shift_u_px, stack, self._n_slabs())
-        if self._aligned_y:
-            return stack
-        return along_axis.shift_rows(stack, self.geometry.shift_v_px, self.stack_shape[2])
+        return self._computation.forward(self._check_array(volume, self.volume_shape, "volume"))
 
     def T(self, stack: NDArray[np.floating]) -> NDArray[np.floating]:
         """Back-project a stack: the transpose of the projection, not its inverse.
@@ -116,21 +93,7 @@ class DenseProjector:
         ndarray, shape (n_x, n_z, n_y)
             ``[x, z, y]``.
         """
-        stack = self._check_array(stack, self.stack_shape, "stack")
-        if self.backend == "cuda":
-            return self._on_devices.adjoint(stack)
-        if not self._aligned_y:
-            # The transpose of a shift is the shift back, rows shared in the same way.
-            stack = along_axis.shift_rows(stack, -self.geometry.shift_v_px, self.volume_shape[2])
-        if self.backend == "reference":
-            from tomokit.projector import reference
-
-            return reference.adjoint(stack, self.geometry, *self.volume_shape[:2])
-        from tomokit.projector.voxels_cpu import adjoint
-
-        volume = np.zeros(self.volume_shape, np.float32)
-        adjoint(stack, self.geometry.tilt_rad, self.geometry.shift_u_px, volume)
-        return volume
+        return self._computation.adjoint(self._check_array(stack, self.stack_shape, "stack"))
 
     def views(self, index: ArrayLike) -> DenseProjector:
         """The projector of the same volume for only some of the views.
@@ -166,23 +129,9 @@ class DenseProjector:
         return float(self.T(rays if weights is None else weights(rays)).max())
 
     @cached_property
-    def _on_devices(self) -> VoxelProjectorInSlabs:
-        """The same operator on the GPUs, tables sent when it is first used."""
-        from tomokit.gpu.discovery import devices
-        from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs
-
-        return VoxelProjectorInSlabs(devices(), self.geometry, self.volume_shape)
-
-    def _n_slabs(self) -> int:
-        """Work items along y: one per 512 rows, more where a few views would leave threads idle."""
-        import numba
-
-        from tomokit.projector.voxels_cpu import VIEW_GROUP
-
-        n_y = self.volume_shape[2]
-        groups = -(-self.geometry.n_views // VIEW_GROUP)
-        wanted = -(-2 * numba.get_num_threads() // groups)
-        return int(min(max(1, n_y // 32), max(wanted, -(-n_y // _ROWS_PER_ITEM))))
+    def _computation(self) -> VoxelBackend:
+        """What computes, made when it is first used: a GPU's tables are sent only then."""
+        return self._make_backend(self.geometry, self.volume_shape)
 
     def _check_array(self, array: NDArray[np.floating], shape: tuple[int, ...], name: str) -> NDArray[np.floating]:
         if array.shape != shape:

@@ -87,11 +87,12 @@ def start_fit(problem: Problem, options: OctreeOptions, devices: Sequence[Device
         from tomokit.methods.octree.cuda.engine import CudaEngine
 
         make_engine = CudaEngine.on(all_devices() if devices is None else devices)
-    elif problem.backend == "cpu":
+    elif problem.backend == "cpu" and devices is None:
         from tomokit.methods.octree.host_engine import HostEngine
 
         make_engine = HostEngine.of_plan
     else:
         # The summary must not say that another backend was used.
-        raise OptionError(f"the octree method has no {problem.backend} backend", field="--backend", remedy="choose cpu")
+        what = f"no {problem.backend} backend" if devices is None else f"no {problem.backend} backend on devices"
+        raise OptionError(f"the octree method has {what}", field="--backend", remedy="choose cpu or cuda")
     return OctreeRun(FitPlan.of_problem(problem, options), make_engine)
