@@ -26,9 +26,12 @@ from numba import njit, prange
 
 from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
+from tomokit.methods.octree.epoch_plan import EpochPlan
+from tomokit.methods.octree.host_engine import HostEngine
 from tomokit.methods.octree.leaf_field import LeafField
-from tomokit.methods.octree.level import Level
-from tomokit.methods.octree.penalties import Penalties, make_regularizers
+from tomokit.methods.octree.penalties import make_regularizers
+from tomokit.methods.octree.pyramid_level import PyramidLevel
+from tomokit.methods.pausing import EpochProgress
 from tomokit.octree.cover import Region, cover
 from tomokit.octree.culling import select
 from tomokit.optimizers.rules import Rmsprop
@@ -63,7 +66,7 @@ class Step:
         angles = np.linspace(-60.0, 60.0, 2 * views + 1)[1::2] + 0.3
         geometry = TiltGeometry(angles, width, height)
         projections = rng.random((views, width, height), dtype=np.float32)
-        self.level = Level(Problem(projections, None, geometry, thickness), 1, geometry.kappa)
+        self.level = PyramidLevel(Problem(projections, None, geometry, thickness), 1, geometry.kappa)
         forest = cover(Region(width, height, thickness), 0.0, n, leaf_px, 1)
         if n_leaves is not None:
             forest = select(forest, np.arange(forest.n_leaves) < n_leaves)
@@ -72,18 +75,21 @@ class Step:
         self.leaves.keep_sides()
         self.inside = np.ones(forest.n_leaves, bool)
         self.views = np.arange(views)
+        self.engine = HostEngine(self.leaves)
 
     def forward(self) -> None:
         """Projection and residual."""
-        self.level.residual(self.leaves, self.views)
+        self.engine._residual(self.level, self.views)
 
     def whole(self, *names: str) -> Callable[[], None]:
         """Priors of these names evaluated, forward, backward and update."""
-        penalties = Penalties(make_regularizers({}, {name: PRIORS[name] for name in names}))
+        regularizers = make_regularizers({}, {name: PRIORS[name] for name in names})
 
         def work() -> None:
-            penalty_gradients = penalties.evaluate(self.leaves, self.inside, np.random.default_rng(0), 0)
-            self.level.step(self.leaves, self.views, penalty_gradients, 1.0)
+            rng = np.random.default_rng(0)
+            plan = EpochPlan(self.level, regularizers, self.inside, [self.views], 1, 0, 1.0, rng, EpochProgress())
+            self.engine.begin(plan)
+            self.engine.step(0)
 
         return work
 

@@ -90,7 +90,7 @@ def test_percentiles_that_are_no_range_are_refused(percentiles: tuple[float, flo
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(OptionError, match="--transform"):
+    with pytest.raises(OptionError, match="--linearization"):
         choose_linearization(blobs(), kind="square")
 
 

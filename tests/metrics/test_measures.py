@@ -139,7 +139,7 @@ def test_thin_volumes_have_no_window():
     assert result["ssim_global"] is not None
 
 
-@pytest.mark.parametrize("measure", [compare, psnr, rmse, windowed_ssim, global_ssim, fit_scale])
+@pytest.mark.parametrize("measure", [compare_arrays, psnr, rmse, windowed_ssim, global_ssim, fit_scale])
 def test_bad_pairs_are_refused(measure):
     volume, truth = pair((8, 9, 10))
     with pytest.raises(InputError, match=r"8 x 9 x 10.*8 x 9 x 9"):

@@ -145,7 +145,7 @@ def choose_linearization(
         If `kind` is unknown or the percentiles are not ``0 <= low < high <= 100``.
     """
     if kind not in ("auto", "log", "linear", "invert"):
-        raise OptionError(f"{kind!r} is unknown", field="--transform", remedy="choose auto, log, linear or invert")
+        raise OptionError(f"{kind!r} is unknown", field="--linearization", remedy="choose auto, log, linear or invert")
     if percentiles is not None and not 0 <= percentiles[0] < percentiles[1] <= 100:
         raise OptionError(f"{percentiles} is not a range", field="--percentiles", remedy="give such as 0.01,99.99")
     sample, low, high = _sample_and_extremes(images, mask)
@@ -205,15 +205,19 @@ def _divisor(kind: str, low: float, high: float) -> float:
     if kind == "log":
         if high <= 0:
             raise InputError(
-                f"the brightest pixel is {high:g}, no intensity", field="images", remedy="give --transform invert"
+                f"the brightest pixel is {high:g}, no intensity", field="images", remedy="give --linearization invert"
             )
         return float(np.log(high / max(low, FLOOR * (high - low))))
     if kind == "linear":
         if high <= 0:
-            raise InputError(f"the largest line integral is {high:g}", field="images", remedy="give --transform invert")
+            raise InputError(
+                f"the largest line integral is {high:g}", field="images", remedy="give --linearization invert"
+            )
         return high
     if low >= 0:
-        raise InputError(f"the darkest pixel is {low:g}, not below 0", field="images", remedy="give --transform log")
+        raise InputError(
+            f"the darkest pixel is {low:g}, not below 0", field="images", remedy="give --linearization log"
+        )
     return -low
 
 

@@ -5,7 +5,7 @@ HDF5 library reads any of the file's structure, since the library does not survi
 is ::
 
     tomokit state
-    format 1
+    format 2
     bytes 123456
     sha256 <of all bytes after the first 512>
     seal <sha256 of the lines above>
