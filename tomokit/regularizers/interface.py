@@ -100,11 +100,8 @@ class Regularizer(Protocol):
         A frozen dataclass of options with at least ``weight`` (0 switches it off), ``every`` (evaluated every so many
         steps, with its weight scaled to match) and ``space`` (``"rho"`` or ``"raw"``).
 
-    A class whose value is interpolated in tables may say so by ``tabulated = True``: the checks of
-    :mod:`tomokit.testing` then allow for it.
-
-    What it may offer beyond this is declared by runtime protocols: :class:`RunsOnGpu`, :class:`CountsGpuBytes` and
-    :class:`HasConvexForm` here, :class:`tomokit.regularizers.fusion.Fusable`, and
+    What it may offer beyond this is declared by runtime protocols: :class:`RunsOnGpu`, :class:`CountsGpuBytes`,
+    :class:`HasConvexForm` and :class:`LooksUpTables` here, :class:`tomokit.regularizers.fusion.Fusable`, and
     :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`.
     """
 
@@ -183,6 +180,19 @@ class CountsGpuBytes(Protocol):
             Bytes.
         """
         ...
+
+
+@runtime_checkable
+class LooksUpTables(Protocol):
+    """A regularizer that may look its values up in tables, so that its gradient is a little off a derivative.
+
+    Attributes
+    ----------
+    tabulated : bool
+        Whether it does; the checks of :mod:`tomokit.testing` then allow for it.
+    """
+
+    tabulated: ClassVar[bool]
 
 
 @runtime_checkable

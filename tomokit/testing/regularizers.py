@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
-from tomokit.regularizers.interface import Field, Regularizer
-from tomokit.testing.checks import Check, CheckError, Declaration, demand
+from tomokit.regularizers.fusion import fusable
+from tomokit.regularizers.interface import Field, LooksUpTables, Regularizer, RunsOnGpu
+from tomokit.testing.checks import Check, CheckError, Declaration, NotTriedError, demand
 from tomokit.testing.derivative import STEP
 from tomokit.testing.devices import DeviceSubject
 from tomokit.testing.gradients import check_gradient
@@ -26,6 +27,7 @@ _GUARD = 4096
 _SENTINEL = -7.0
 _SMOOTH = (1e-4, STEP)
 _TABULATED = (5e-3, 1e-4)
+_FUSED = 1e-4  # relative: both are sums of the same numbers in single precision
 
 
 def check_regularizer(
@@ -103,19 +105,23 @@ def regularizer_checks(
     yield Check("it gives the same bits again", subject.deterministic)
     yield Check("it forgets other forests", subject.forgets)
     yield Check("it draws random numbers alike whatever the values are", subject.draws)
-    accuracy = _accuracy(cls, tolerance, step)
+    regularizer = cls(declaration.options)
+    accuracy = _accuracy(regularizer, tolerance, step)
     yield Check("its gradient is the derivative of its value", lambda: subject.gradient(*accuracy))
     yield Check("it is as good in single precision", subject.single_precision)
     yield Check("it stands constant fields, holes and leaves without neighbours", subject.odd_forests)
     yield Check("it does not hide what is not a number", subject.not_a_number)
-    if getattr(cls, "cuda_unsupported_reason", None) is not None:
+    if fusable(regularizer) is not None:
+        yield Check("its fused term is the gradient that it adds itself", subject.fused)
+    if isinstance(regularizer, RunsOnGpu):
         on_device = DeviceSubject(cls, declaration.options, subject.forest, seed, 10 * accuracy[0])
         yield Check("it gives on a GPU what it gives on the CPU", on_device.check)
 
 
-def _accuracy(cls: type, tolerance: float | None, step: float | None) -> tuple[float, float]:
+def _accuracy(regularizer: Regularizer, tolerance: float | None, step: float | None) -> tuple[float, float]:
     """Tolerance and step of the comparison with finite differences."""
-    by_default = _TABULATED if getattr(cls, "tabulated", False) else _SMOOTH
+    is_tabulated = isinstance(regularizer, LooksUpTables) and regularizer.tabulated
+    by_default = _TABULATED if is_tabulated else _SMOOTH
     return tolerance or by_default[0], step or by_default[1]
 
 
@@ -174,6 +180,30 @@ class _Subject:
             if np.allclose(total, start + gradient, rtol=1e-6, atol=0):
                 raise CheckError("it ignores the scale: add scale times the gradient")
             raise CheckError(f"with a scale of {scale} it does not add {scale} times the gradient that it adds for 1")
+
+    def fused(self) -> None:
+        from tomokit.regularizers.boundary_kernels import copy_all_sides
+
+        field, scale = self.field(dtype=np.float32), 2.0
+        n = field.forest.n
+        sides = np.empty((field.forest.n_leaves, 6, n, n), np.float32)
+        copy_all_sides(field.values, sides)
+        # Both draw the same random numbers.
+        first, again = (replace(field, rng=np.random.default_rng((self.seed, 12))) for _ in range(2))
+        regularizer = self.cls(self.options)
+        offered = fusable(regularizer)
+        term = None if offered is None else offered.fused_term(first, sides, scale)
+        if term is None:
+            raise NotTriedError("with these options it offers no fused term")
+        fused, added = np.zeros_like(field.values), np.zeros_like(field.values)
+        weighted = term.add_to(field.values, fused)
+        value = scale * regularizer.value_and_gradient(again, added, scale)
+        away = float(np.linalg.norm(fused - added)) / max(float(np.linalg.norm(added)), 1e-300)
+        if away > _FUSED or abs(weighted - value) > _FUSED * max(abs(value), 1e-300):
+            raise CheckError(
+                f"its fused term differs from value_and_gradient: the gradient by {100 * away:.2g} %, "
+                f"and the weighted penalty is {weighted:g} in place of {value:g}"
+            )
 
     def field_alone(self) -> None:
         field = self.field()
