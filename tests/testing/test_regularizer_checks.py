@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from tomokit.octree.faces import shared_faces
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import option
+from tomokit.regularizers.boundary import Boundary
 from tomokit.testing import CheckError, check_regularizer
 from tomokit.testing.trees import COARSE, FINE, PLACES, places, two_level_forest
 
@@ -55,6 +56,18 @@ def test_the_built_in_ones_pass(name) -> None:
 )
 def test_so_do_their_variants(name, options) -> None:
     check_regularizer(get_registry().get("regularizer", name), options)
+
+
+@pytest.mark.parametrize("wrong", ["gradient", "value", "order of sides"])
+def test_a_wrong_fused_term_is_caught(wrong) -> None:
+    class WrongTerm(Boundary):
+        def fused_term(self, field, sides, scale):
+            term = super().fused_term(field, sides, scale)
+            if wrong == "value":
+                return replace(term, value=term.value / scale)
+            return replace(term, gradient=0.5 * term.gradient if wrong == "gradient" else term.gradient[:, ::-1].copy())
+
+    assert "its fused term differs from value_and_gradient" in failure(WrongTerm)
 
 
 def one_term(factor, jumps_only=False):
