@@ -57,7 +57,9 @@ def test_a_name_of_two_kinds_is_checked_for_both_or_for_one(cli: Cli) -> None:
     found = json.loads(out)
     assert found["passed"] is True
     assert [one["kind"] for one in found["checked"]] == ["regularizer"]
-    assert len(found["checked"][0]["checks"]) == 12
+    checks = [one["check"] for one in found["checked"][0]["checks"]]
+    assert len(checks) == 13
+    assert "its fused term is the gradient that it adds itself" in checks
 
 
 @pytest.mark.usefixtures("wrong")

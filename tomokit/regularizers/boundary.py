@@ -116,9 +116,6 @@ class Boundary:
         """The sides, and the gradient by them (see :class:`tomokit.regularizers.fusion.Fusable`)."""
         return 2 * 6 * 4 * n_leaves * n**2 if self.needs_sides else None
 
-    def cuda_unsupported_reason(self, options: BoundaryOptions) -> None:
-        """None: it has kernels (see :class:`tomokit.regularizers.interface.RunsOnGpu`)."""
-
     def gpu_tables(
         self, device: Device, partitions: Sequence[Partition], here: Sequence[int], inside: NDArray[np.bool_]
     ) -> None:
@@ -136,6 +133,11 @@ class Boundary:
     def gpu_term_bytes(self, n_own: int, n_leaves: int, n: int) -> int:
         """The gradient by the sides (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
         return 6 * 4 * n_own * n**2
+
+    @property
+    def gpu_term_unsupported_reason(self) -> None:
+        """None: every option has kernels (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        return
 
     @property
     def gpu_gradient_space(self) -> str | None:

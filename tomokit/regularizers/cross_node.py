@@ -152,12 +152,6 @@ class CrossNode:
         """Fine cells, counts and tables of each leaf (see :class:`tomokit.regularizers.fusion.Fusable`)."""
         return n_leaves * self.options.bins * _NODE_BYTES
 
-    def cuda_unsupported_reason(self, options: CrossNodeOptions) -> str | None:
-        """Why a GPU cannot tabulate so many nodes (see :class:`tomokit.regularizers.interface.RunsOnGpu`)."""
-        if options.bins <= MOST_GPU_BINS:
-            return None
-        return f"regularizers.cnlc.bins={options.bins} nodes do not fit into a GPU block, {MOST_GPU_BINS} do"
-
     def gpu_tables(
         self, device: Device, partitions: Sequence[Partition], here: Sequence[int], inside: NDArray[np.bool_]
     ) -> PairTables:
@@ -180,6 +174,13 @@ class CrossNode:
         """Fine cells, counts and tables of all leaves (see
         :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
         return n_leaves * self.options.bins * _GPU_NODE_BYTES
+
+    @property
+    def gpu_term_unsupported_reason(self) -> str | None:
+        """Why a GPU cannot tabulate so many nodes (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        if self.options.bins <= MOST_GPU_BINS:
+            return None
+        return f"regularizers.cnlc.bins={self.options.bins} nodes do not fit into a GPU block, {MOST_GPU_BINS} do"
 
     @property
     def gpu_gradient_space(self) -> None:

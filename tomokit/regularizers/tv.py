@@ -138,9 +138,6 @@ class TotalVariation:
         :class:`tomokit.regularizers.interface.HasConvexForm`)."""
         return replace(self.options, variant="isotropic") if self.options.variant == "concave" else self.options
 
-    def cuda_unsupported_reason(self, options: TotalVariationOptions) -> None:
-        """None: every variant has kernels (see :class:`tomokit.regularizers.interface.RunsOnGpu`)."""
-
     def gpu_tables(
         self, device: Device, partitions: Sequence[Partition], here: Sequence[int], inside: NDArray[np.bool_]
     ) -> None:
@@ -160,6 +157,11 @@ class TotalVariation:
         """Nothing worth counting: arrays of a few numbers for each leaf (see
         :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
         return 0
+
+    @property
+    def gpu_term_unsupported_reason(self) -> None:
+        """None: every option has kernels (see :class:`tomokit.regularizers.cuda.interface.FusableOnGpu`)."""
+        return
 
     @property
     def gpu_gradient_space(self) -> str | None:

@@ -311,6 +311,11 @@ class FusableOnGpu(Protocol):
         ...
 
     @property
+    def gpu_term_unsupported_reason(self) -> str | None:
+        """Why it has no term on a GPU with its present options, in a short clause; None if it has one."""
+        ...
+
+    @property
     def gpu_gradient_space(self) -> str | None:
         """The gradient array that its term adds to: by density, ``"rho"``, or raw value, ``"raw"``; or None."""
         ...

@@ -37,11 +37,14 @@ def unsupported_reason(options: OctreeOptions) -> str | None:
 
 
 def _reason_of_regularizer(weighted: WeightedRegularizer) -> str | None:
-    """Why one regularizer cannot be evaluated on a GPU; None if it can."""
-    regularizer = weighted.regularizer
-    if not isinstance(regularizer, RunsOnGpu):
+    """Why a regularizer cannot run on a GPU, by its term there or else by its ``value_and_gradient``; None if it can."""
+    offered = fusable_on_gpu(weighted.regularizer)
+    if offered is not None:
+        reason = offered.gpu_term_unsupported_reason
+    elif isinstance(weighted.regularizer, RunsOnGpu):
+        reason = weighted.regularizer.cuda_unsupported_reason(weighted.options)
+    else:
         return f"regularizer {weighted.name} has no path on a GPU"
-    reason = regularizer.cuda_unsupported_reason(weighted.options)
     return None if reason is None else f"regularizer {weighted.name} cannot be used on a GPU: {reason}"
 
 
