@@ -37,7 +37,7 @@ def unsupported_reason(options: OctreeOptions) -> str | None:
 
 
 def _reason_of_regularizer(weighted: WeightedRegularizer) -> str | None:
-    """Why a regularizer cannot run on a GPU, by its term there or else by its ``value_and_gradient``; None if it can."""
+    """Why a regularizer cannot run on a GPU, by its term or else by ``value_and_gradient``; None if it can."""
     offered = fusable_on_gpu(weighted.regularizer)
     if offered is not None:
         reason = offered.gpu_term_unsupported_reason
