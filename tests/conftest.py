@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# What tests of several folders share is a module there.
+sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import pytest
-from cases import Drawing, needs_compiler, small_problem, two_level_forest
+from cases import Drawing, needs_compiler, small_problem
+from forests import two_level_forest
 from numba import config
 from on_cpu import CpuDevice, teach_simulator
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,13 @@ from cases import needs_compiler
 from device_arrays import DeviceArray
 from on_cpu import SANITIZED, CpuDevice
 
+import tomokit
 from tomokit.errors import ResourceError
 from tomokit.gpu.discovery import check_device
 from tomokit.gpu.signature import Parameter, check_arguments, signatures
 from tomokit.gpu.source import kernel_files, source_text
+from tomokit.optimizers import codes as optimizer_codes
+from tomokit.regularizers import codes as regularizer_codes
 
 MADE = CpuDevice().xp
 
@@ -239,3 +243,12 @@ def test_kernels_are_as_long_as_the_house_wants() -> None:
         assert len(lines) <= 250, path.name
         assert lines[0].startswith("// "), path.name
         assert max(map(len, lines)) <= 120, path.name
+
+
+@pytest.mark.parametrize("header", ["optimizers/optimizer.cuh", "regularizers/cuda/variation.cuh"])
+def test_codes_are_those_of_the_host(header: str) -> None:
+    module = optimizer_codes if header.startswith("optimizers") else regularizer_codes
+    text = (Path(tomokit.__file__).parent / header).read_text(encoding="ascii")
+    defined = dict(re.findall(r"^#define ([A-Z]+) (\d+)$", text, re.M))
+    assert len(defined) >= 3
+    assert {name: int(code) for name, code in defined.items()} == {name: getattr(module, name) for name in defined}

@@ -19,10 +19,10 @@ class Blocked:
             raise ImportError(f"{name} is not here")
 
 sys.meta_path.insert(0, Blocked())
-sys.path.insert(0, FOLDER)
+sys.path[:0] = [FOLDER, SUPPORT]
 import numpy as np
 import tomokit.methods.octree.cuda.pyramid_level
-from cases import two_level_forest
+from forests import two_level_forest
 from on_cpu import CpuDevice
 from tomokit.projector.cuda.voxels import VoxelProjectorInSlabs
 from tomokit.projector.cuda.leaves import LeavesOnDevice
@@ -54,6 +54,6 @@ print("bare")
 
 @needs_compiler
 def test_the_cuda_path_runs_without_numba_typer_and_h5py() -> None:
-    source = BARE.replace("FOLDER", repr(str(HERE)))
+    source = BARE.replace("FOLDER", repr(str(HERE))).replace("SUPPORT", repr(str(HERE.parent / "support")))
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "bare", done.stderr[-3000:]

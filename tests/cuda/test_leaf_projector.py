@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import geometry, needs_compiler, two_level_forest
+from cases import needs_compiler
+from forests import geometry, two_level_forest
 from numpy.typing import ArrayLike
 from on_cpu import CpuDevice
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import geometry, needs_compiler, small_problem, two_level_forest
+from cases import needs_compiler, small_problem
+from forests import geometry, two_level_forest
 from on_cpu import CpuDevice
 
 from tomokit.data.problem import Problem

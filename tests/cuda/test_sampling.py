@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from cases import needs_compiler, two_level_forest
+from cases import needs_compiler
+from forests import two_level_forest
 from on_cpu import CpuDevice
 
 from tomokit.octree import sampling

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from cases import needs_compiler, two_level_forest
+from cases import needs_compiler
+from forests import two_level_forest
 from on_cpu import CpuDevice
 
 from tomokit.data.problem import Problem

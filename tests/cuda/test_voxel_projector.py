@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import geometry, needs_compiler
+from cases import needs_compiler
+from forests import geometry
 from on_cpu import CpuDevice
 
 from tomokit.errors import ResourceError

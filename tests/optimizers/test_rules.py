@@ -177,9 +177,3 @@ def test_they_are_registered_with_the_published_defaults() -> None:
 def test_a_memory_of_one_is_refused(options, key) -> None:
     with pytest.raises(OptionError, match=key):
         build_options(options, {key: "1.0"}, "optimizer")
-
-
-def test_kinds_are_numbered_as_in_the_kernel() -> None:
-    from tomokit.optimizers import kernel
-
-    assert (Sgd.kind, Rmsprop.kind, Adam.kind) == (kernel.SGD, kernel.RMSPROP, kernel.ADAM)

@@ -229,9 +229,3 @@ def test_no_leaf_inside_asks_nothing(make_field) -> None:
     value, gradient = evaluate(CrossNode(CrossNodeOptions()), field)
     assert value == 0
     assert not gradient.any()
-
-
-def test_kernels_are_numbered_as_in_the_tables() -> None:
-    from tomokit.regularizers import cross_node_tables
-
-    assert cross_node_tables.KERNELS == KERNELS

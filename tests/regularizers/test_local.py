@@ -178,9 +178,3 @@ def test_both_measures_agree_on_a_forest_of_one_level() -> None:
     index = np.array([[x, 0, y] for x in range(2) for y in range(2)], np.int32)
     forest = Forest((0.0, 0.0, 0.0), 4.0, (2, 1, 2), 4, np.zeros(4, np.int32), index)
     np.testing.assert_allclose(leaf_weights(forest, "volume"), leaf_weights(forest, "leaf"), rtol=1e-15)
-
-
-def test_variants_are_numbered_as_in_the_kernel() -> None:
-    from tomokit.regularizers import tv_kernel
-
-    assert tv_kernel.VARIANTS == VARIANTS

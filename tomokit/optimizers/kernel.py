@@ -19,8 +19,9 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from tomokit.optimizers.codes import RMSPROP, SGD
+
 # Kinds, also in tomokit.optimizers.rules and optimizer.cuh.
-SGD, RMSPROP, ADAM = 0, 1, 2
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})

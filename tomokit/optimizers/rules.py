@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.optimizers.block import BlockOptimizer
+from tomokit.optimizers.codes import ADAM, RMSPROP, SGD
 from tomokit.plugin.options import option
 
-# As in tomokit.optimizers.kernel, which is not imported here because compiled code is slow to load.
-_SGD, _RMSPROP, _ADAM = 0, 1, 2
 _ALMOST_ONE = 1.0 - 1e-9
 
 
@@ -38,7 +37,7 @@ class Rmsprop(BlockOptimizer):
     name: ClassVar[str] = "rmsprop"
     summary: ClassVar[str] = "gradient over the root of its running mean square"
     Options: ClassVar[type] = RmspropOptions
-    kind: ClassVar[int] = _RMSPROP
+    kind: ClassVar[int] = RMSPROP
     second = "mean_square"
 
     def __init__(self, options: RmspropOptions) -> None:
@@ -83,7 +82,7 @@ class Adam(BlockOptimizer):
     name: ClassVar[str] = "adam"
     summary: ClassVar[str] = "momentum over the root of the running mean square, both bias-corrected"
     Options: ClassVar[type] = AdamOptions
-    kind: ClassVar[int] = _ADAM
+    kind: ClassVar[int] = ADAM
     first = "momentum"
     second = "mean_square"
 
@@ -127,7 +126,7 @@ class Sgd(BlockOptimizer):
     name: ClassVar[str] = "sgd"
     summary: ClassVar[str] = "stochastic gradient descent with momentum"
     Options: ClassVar[type] = SgdOptions
-    kind: ClassVar[int] = _SGD
+    kind: ClassVar[int] = SGD
 
     def __init__(self, options: SgdOptions) -> None:
         self.options = options

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.plugin.options import option
+from tomokit.regularizers.codes import KERNELS
 from tomokit.regularizers.fusion import ValueTable
 from tomokit.regularizers.interface import Field
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from tomokit.regularizers.cuda.cross_node import CrossNodeOnGpu, PairTables
     from tomokit.regularizers.cuda.interface import LeavesOnGpu, TablesOnGpu
 
-# As in tomokit.regularizers.cross_node_tables, which is not imported here because compiled code is slow to load.
-KERNELS = {"dot": 0, "gaussian": 1}
 
 MOST_GPU_BINS = 1024
 """Nodes whose arrays fit into the shared memory of any GPU's block."""

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from tomokit.regularizers.codes import GAUSSIAN
 from tomokit.regularizers.cross_node_grid import (
     add_slopes,
     all_finite,
@@ -24,7 +25,7 @@ from tomokit.regularizers.cross_node_grid import (
     grid_of,
     to_cubic,
 )
-from tomokit.regularizers.cross_node_tables import GAUSSIAN, answer_table, partner_gradient_table
+from tomokit.regularizers.cross_node_tables import answer_table, partner_gradient_table
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
@@ -79,7 +80,7 @@ def tabulate_pairs(
     grid, cells, counts : ndarrays
         From :func:`count_leaves`.
     kernel : int
-        One of :data:`tomokit.regularizers.cross_node_tables.KERNELS`.
+        One of :data:`tomokit.regularizers.codes.KERNELS`.
     spread : float
         Temperature of the dot kernel; bandwidth of the Gaussian, held to at least one spacing of the partner's grid.
     workers : int

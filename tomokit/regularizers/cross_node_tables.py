@@ -30,10 +30,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomokit.activation.exponential import exp_of
+from tomokit.regularizers.codes import DOT
 from tomokit.regularizers.cross_node_scalars import STEEPEST, partner_gradient_terms
-
-DOT, GAUSSIAN = 0, 1
-KERNELS = {"dot": DOT, "gaussian": GAUSSIAN}
 
 # Counts were taken of finite values only, so that nothing here is not a number.
 _FLAGS = {"contract", "reassoc", "nsz", "nnan"}
@@ -90,7 +88,7 @@ def answer_table(
     counts : ndarray of float64, shape (K, 2)
         Deposit of the partner's values (:func:`tomokit.regularizers.cross_node_grid.deposit`).
     kernel : int
-        One of :data:`KERNELS`.
+        One of :data:`tomokit.regularizers.codes.KERNELS`.
     temperature : float
         T: of the Gaussian, its bandwidth squared.
     f, slope : ndarrays of float64, shape (K,), written

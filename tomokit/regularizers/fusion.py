@@ -32,7 +32,7 @@ class LocalVariation:
     weight : ndarray of float64, shape (n_leaves,)
         Factor of each leaf's mean total variation in the loss.
     variant : int
-        0 anisotropic, 1 isotropic, 2 Huber, 3 concave (:data:`tomokit.regularizers.tv.VARIANTS`).
+        0 anisotropic, 1 isotropic, 2 Huber, 3 concave (:data:`tomokit.regularizers.codes.VARIANTS`).
     delta : float
         Difference at which Huber's penalty turns linear, or what an edge costs the concave one; in the field's unit.
     stencil : int

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
+from tomokit.regularizers.codes import VARIANTS
 from tomokit.regularizers.fusion import LocalVariation
 from tomokit.regularizers.interface import Field
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from tomokit.regularizers.cuda.interface import LeavesOnGpu, TablesOnGpu
     from tomokit.regularizers.cuda.tv import TotalVariationOnGpu
 
-# As in tomokit.regularizers.tv_kernel, which is not imported here because compiled code is slow to load.
-VARIANTS = {"anisotropic": 0, "isotropic": 1, "huber": 2, "concave": 3}
 TURNS = 8
 """Stencils: ways to take one difference along each axis at a vertex. Used one after the other from step to step they
 penalize edges of every orientation more alike: the symmetric penalty at the price of one."""

@@ -24,8 +24,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-ANISOTROPIC, ISOTROPIC, HUBER, CONCAVE = 0, 1, 2, 3
-VARIANTS = {"anisotropic": ANISOTROPIC, "isotropic": ISOTROPIC, "huber": HUBER, "concave": CONCAVE}
+from tomokit.regularizers.codes import CONCAVE, HUBER, ISOTROPIC
 
 # Stands for a delta or a norm of zero; its inverse is still finite in single precision.
 _TINY = 1e-30
@@ -49,7 +48,7 @@ def tv_leaf(
     scale : float
         Factor of the gradient, not of the returned value.
     variant : int
-        One of :data:`VARIANTS`.
+        One of :data:`tomokit.regularizers.codes.VARIANTS`.
     delta : float
         Where Huber's penalty turns linear, or what an edge costs the concave one at most, in units of `block`;
         positive.

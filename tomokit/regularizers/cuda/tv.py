@@ -26,7 +26,7 @@ class TotalVariationOnGpu:
     weight : ndarray of float64, shape (n_leaves,)
         Factor of the mean total variation of each leaf of the whole forest in the loss.
     variant : int
-        0 anisotropic, 1 isotropic, 2 Huber, 3 concave (:data:`tomokit.regularizers.tv.VARIANTS`).
+        0 anisotropic, 1 isotropic, 2 Huber, 3 concave (:data:`tomokit.regularizers.codes.VARIANTS`).
     delta : float
         Difference at which Huber's penalty turns linear, or what an edge costs the concave one.
     stencil : callable

@@ -14,6 +14,7 @@ from tomokit.gpu.reductions import add_total, load_reductions
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.octree.partition import Partition
 from tomokit.optimizers.block import BlockOptimizer
+from tomokit.optimizers.codes import ADAM
 from tomokit.projector.cuda.leaves import BLOCK_THREADS, LeavesOnDevice
 from tomokit.projector.vertex_footprint import KNOTS
 from tomokit.regularizers.cuda.interface import GradientsOnGpu
@@ -26,7 +27,6 @@ _UPDATE_SOURCE = Path(__file__).with_name("leaf_update.cu")
 _STRIDE = 1 << 16  # densities that one block sums up
 _MOST_PASSES = 8  # what a block gathers for its columns waits in shared memory
 _SUM_THREADS = 256  # as in reductions.cu
-_ADAM = 2  # as in optimizer.cuh and tomokit.optimizers.kernel
 
 
 class FieldOnDevice:
@@ -281,7 +281,7 @@ def hyper_rows(optimizer: BlockOptimizer, rate: float, first_count: int, steps: 
     rows = np.empty((steps, 7))
     rows[:] = lr, keep_first, 1.0 - keep_first, keep_second, 1.0 - keep_second, eps, 1.0
     # The count is that of each step, so Adam's corrections for the bias towards zero differ from row to row.
-    if optimizer.kind == _ADAM:
+    if optimizer.kind == ADAM:
         count = np.arange(first_count, first_count + steps)
         rows[:, 0] = lr / (1.0 - keep_first**count)
         rows[:, 6] = 1.0 / (1.0 - keep_second**count)
