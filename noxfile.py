@@ -95,3 +95,10 @@ def kills(session: nox.Session) -> None:
     """SIGKILL at 200 random moments of short runs, each brought to its end; takes ten minutes."""
     environment = {"TOMOKIT_KILLS": "200"}
     session.run(sys.executable, "-m", "pytest", "-s", "tests/state/test_killed.py", *session.posargs, env=environment)
+
+
+@nox.session
+def cold(session: nox.Session) -> None:
+    """A run whose kernels are compiled in its own process against the next ones, and one that is resumed; minutes."""
+    chosen = session.posargs or ["tests/methods/octree/test_cold_cache.py"]
+    session.run(sys.executable, "-m", "pytest", *chosen, env={"TOMOKIT_COLD": "1"})

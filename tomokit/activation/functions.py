@@ -30,7 +30,7 @@ DEFAULT_PARAMETER = {"squareplus": math.log(2.0) ** 2, "softplus": 2.0, "identit
 """``b`` of the squareplus and ``beta`` of the softplus; the identity has none."""
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
 def activate_block(kind: int, parameter: float, values: NDArray[np.floating], density: NDArray[np.floating]) -> None:
     """Densities of a block of stored values, ``density = s(values)``.
 
@@ -86,7 +86,7 @@ def activate_leaves(kind: int, parameter: float, values: NDArray[np.floating], d
         activate_block(kind, parameter, values[leaf].reshape(-1), density[leaf].reshape(-1))
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
 def chain_block(kind: int, parameter: float, values: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
     """Chain rule: turn a gradient by densities into one by stored values, ``gradient *= s'(values)``.
 

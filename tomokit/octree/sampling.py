@@ -182,7 +182,7 @@ def locate(forest: Forest, points: ArrayLike) -> NDArray[np.int64]:
     return np.where((owner < 0) & (touched < forest.n_leaves), touched, owner)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
 def _fill_box(
     block: NDArray[np.floating],
     first: NDArray[np.int64],

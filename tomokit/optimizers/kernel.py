@@ -24,7 +24,7 @@ from tomokit.optimizers.codes import RMSPROP, SGD
 # Kinds, also in tomokit.optimizers.rules and optimizer.cuh.
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
 def optimizer_block(
     kind: int, hyper: NDArray[np.float64], count: int, values: NDArray[np.floating], gradient: NDArray[np.floating],
     first: NDArray[np.floating], second: NDArray[np.floating],

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True, cache=True, forceinline=True)
 def _circle_integral(t: float) -> float:
     """Integral of ``sqrt(1 - s^2)`` from 0 to t, for t clamped to -1..1."""
     # Pixels at either end of a chord extend beyond it, where there is nothing more to integrate.

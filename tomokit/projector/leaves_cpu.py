@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tomokit.projector.vertex_footprint import KNOTS
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
 def _scatter_row(
     target: NDArray[np.float32],
     target_start: int,
@@ -63,7 +63,7 @@ def _scatter_row(
             target[r0 + j] += w0 * source[s + j]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
 def _gather_rows(
     target: NDArray[np.float32],
     target_start: int,
@@ -99,7 +99,7 @@ def _gather_rows(
             target[d + j] += w0 * source[r0 + j]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
 def _interpolate_weights(table: NDArray[np.float32], fraction: float, taps: int, w: NDArray[np.float32]) -> None:
     """Weights of one vertex column, between the two rows of its table that are next to `fraction`, in pixels."""
     scaled = fraction * KNOTS
@@ -110,7 +110,7 @@ def _interpolate_weights(table: NDArray[np.float32], fraction: float, taps: int,
         w[tap] = table[row, tap] + part * (table[row + 1, tap] - table[row, tap])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _side_of_vertex(i: int, n: int) -> int:
     """Where a vertex lies along an axis of its leaf: 0 on the lower face, 1 inside, 2 on the upper face."""
     return 0 if i == 0 else (2 if i == n - 1 else 1)
@@ -196,7 +196,7 @@ def project_groups(
                         _scatter_row(buffer, start + (u - first) * n, flat, ((leaf * n + i) * n + k) * n, n, w, n_taps)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
 def gather_leaf(
     gradient: NDArray[np.float32],
     leaf: int,

@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, fastmath={"contract"}, error_model="numpy", forceinline=True)
 def add_weighted_rows(
     dst: NDArray[np.float32],
     src: NDArray[np.float32],

@@ -28,7 +28,7 @@ _WIDTH = TILE_X + TILE_Z + 8  # detector columns that a tile can meet
 _DEPTH = 4 * TILE_X
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _lists_by_pixel(
     x0: int,
     x1: int,
@@ -128,7 +128,7 @@ def forward(
                             )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _lists_by_voxel(
     x0: int,
     x1: int,

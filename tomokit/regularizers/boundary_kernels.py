@@ -16,7 +16,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def copy_sides(block: NDArray[np.floating], sides: NDArray[np.floating]) -> None:
     """Copy the vertices on the six sides of one leaf.
 
@@ -40,7 +40,7 @@ def copy_sides(block: NDArray[np.floating], sides: NDArray[np.floating]) -> None
             sides[5, i, j] = block[i, j, last]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def add_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
     """Add the gradient by a leaf's six sides to the gradient by its vertices; edges and corners get several.
 
@@ -91,7 +91,7 @@ def add_all_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -
         add_sides(sides[leaf], gradient[leaf])
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
 def _compare_equals(
     own: NDArray[Any], opposite: NDArray[Any], step: np.floating, side_gradient: NDArray[Any]
 ) -> np.floating:  # fmt: skip
@@ -107,7 +107,7 @@ def _compare_equals(
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def _compare_jump(
     fine: NDArray[Any], coarse: NDArray[Any], offset: NDArray[np.float64], scale: float, step: np.floating,
     by_fine: bool, side_gradient: NDArray[Any],

@@ -118,7 +118,7 @@ def tabulate_pairs(
             table[j, :, 4:] = cubic
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def cross_node_leaf(
     block: NDArray[np.floating], gradient: NDArray[np.floating], low: float, spacing: float,
     table: NDArray[np.floating], scale: float,

@@ -33,7 +33,7 @@ _TINY = 1e-30
 _FLAGS = {"contract", "reassoc", "nsz"}
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS)
+@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
 def tv_leaf(
     block: NDArray[np.floating], gradient: NDArray[np.floating], scale: float, variant: int, delta: float, stencil: int
 ) -> float:
@@ -68,7 +68,7 @@ def tv_leaf(
     return _penalize_differences(block, gradient, scale, delta if variant == HUBER else _TINY)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS)
+@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
 def _mask_without_column(column: int, n: int, like: NDArray[Any]) -> NDArray[Any]:
     """1 at all vertices of a flat plane but 0 where y is `column`: those have no other vertex beyond along y."""
     mask = np.ones(n * n, like.dtype)
@@ -76,7 +76,7 @@ def _mask_without_column(column: int, n: int, like: NDArray[Any]) -> NDArray[Any
     return mask
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS)
+@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
 def _penalize_differences(block: NDArray[Any], gradient: NDArray[Any], scale: float, delta: float) -> float:
     """Penalize each difference by itself: Huber's penalty, and by a tiny `delta` the anisotropic one."""
     n = block.shape[0]
@@ -126,7 +126,7 @@ def _penalize_differences(block: NDArray[Any], gradient: NDArray[Any], scale: fl
     return total * mean_weight
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS)
+@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
 def _penalize_lengths(
     block: NDArray[Any], gradient: NDArray[Any], scale: float, inverse_delta: float, stencil: int
 ) -> float:

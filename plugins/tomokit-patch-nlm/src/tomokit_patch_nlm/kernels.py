@@ -24,7 +24,7 @@ from tomokit_patch_nlm.halo import hand_back, take
 _PATCH = 27.0  # vertices of a patch
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
 def _sum_patches(
     padded: NDArray[np.floating], rows: NDArray[np.floating], planes: NDArray[np.floating], out: NDArray[np.floating]
 ) -> None:
@@ -47,7 +47,7 @@ def _sum_patches(
                 total[y] = (a[y] + b[y]) + c[y]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
 def _add_leaf_penalty(
     block: NDArray[np.floating],
     missing: NDArray[np.uint8],
