@@ -33,12 +33,15 @@ class FitPlan:
         Whether some pixels carry no weight.
     problem : Problem or None
         None before the data have been read: then noise, scales and weights are not known.
+    measured_scales : Scales or None
+        What the projections say of densities and noise; None without a problem.
     """
 
     options: OctreeOptions
     shape: ProblemShape
     is_masked: bool = False
     problem: Problem | None = None
+    measured_scales: Scales | None = None
 
     @classmethod
     def of_shape(cls, shape: ProblemShape, options: OctreeOptions) -> FitPlan:
@@ -73,15 +76,13 @@ class FitPlan:
         OptionError, PluginError
             If an optimizer, a regularizer or an option of one is unknown.
         """
-        plan = cls(options, ProblemShape.of(problem), problem.mask is not None, problem)
-        measured = replace(plan.shape, relative_noise=plan.scales.relative_noise)
-        # The scales are measured once: the new plan takes them over, as its cached property would keep them.
-        complete = replace(plan, shape=measured)
-        complete.__dict__["scales"] = plan.scales
+        scales = Scales.of(problem, options.unit)
+        shape = replace(ProblemShape.of(problem), relative_noise=scales.relative_noise)
+        plan = cls(options, shape, problem.mask is not None, problem, scales)
         # Names and options of plugins are refused here, before anything is computed with them.
         for resolved in ("optimizer", "possible_regularizers"):
-            getattr(complete, resolved)
-        return complete
+            getattr(plan, resolved)
+        return plan
 
     @property
     def data(self) -> Problem:
@@ -96,10 +97,18 @@ class FitPlan:
             raise ValueError("the plan of a shape alone knows no data")
         return self.problem
 
-    @cached_property
+    @property
     def scales(self) -> Scales:
-        """Unit of density and noise of the projections."""
-        return Scales.of(self.data, self.options.unit)
+        """Unit of density and noise of the projections, of a plan that has a problem.
+
+        Raises
+        ------
+        ValueError
+            As :attr:`data`.
+        """
+        if self.measured_scales is None:
+            raise ValueError("the plan of a shape alone knows no scales")
+        return self.measured_scales
 
     @cached_property
     def optimizer(self) -> Optimizer:

@@ -13,6 +13,7 @@ from tomokit.methods.octree.options import OctreeOptions
 if TYPE_CHECKING:
     from tomokit.gpu.device import Device
     from tomokit.methods.octree.engine import MakeEngine
+    from tomokit.methods.octree.fit_plan import FitPlan
     from tomokit.methods.octree.run import OctreeRun
 
 
@@ -23,9 +24,18 @@ class Octree:
     summary: ClassVar[str] = "adaptive octree of density grids, fitted under total variation and priors across leaves"
     Options: ClassVar[type] = OctreeOptions
 
+    def __init__(self) -> None:
+        # The plan that memory was estimated by, for the run that is started next.
+        self._estimated: FitPlan | None = None
+
     def start(self, problem: Problem, options: OctreeOptions) -> Run:
         """Set up a run, and choose where it computes (see :class:`tomokit.methods.interface.Method`)."""
-        return start_fit(problem, options)
+        return start_fit(problem, options, plan=self._take_plan(problem, options))
+
+    def _take_plan(self, problem: Problem, options: OctreeOptions) -> FitPlan | None:
+        """The plan of the estimate, if that was of this problem and these options; it is kept no longer."""
+        plan, self._estimated = self._estimated, None
+        return plan if plan is not None and plan.problem is problem and plan.options is options else None
 
     def cuda_unsupported_reason(self, options: OctreeOptions) -> str | None:
         """Why optimizer or regularizers have no path on a GPU (see :class:`tomokit.methods.capabilities.RunsOnGpu`)."""
@@ -47,6 +57,7 @@ class Octree:
         from tomokit.methods.octree.memory import estimate_bytes
 
         plan, waiting = FitPlan.of_problem(problem, options), 0
+        self._estimated = plan
         if problem.backend == "cuda":
             from tomokit.gpu.discovery import devices
             from tomokit.methods.octree.cuda.memory import check_fit
@@ -55,7 +66,12 @@ class Octree:
         return estimate_bytes(plan) + waiting
 
 
-def start_fit(problem: Problem, options: OctreeOptions, devices: Sequence[Device] | None = None) -> OctreeRun:
+def start_fit(
+    problem: Problem,
+    options: OctreeOptions,
+    devices: Sequence[Device] | None = None,
+    plan: FitPlan | None = None,
+) -> OctreeRun:
     """Set up an octree fit on the backend that its problem names.
 
     Parameters
@@ -64,6 +80,8 @@ def start_fit(problem: Problem, options: OctreeOptions, devices: Sequence[Device
     options : OctreeOptions
     devices : sequence of Device, optional
         For the backend ``"cuda"``; by default all GPUs that run kernels.
+    plan : FitPlan, optional
+        Of this problem and these options, where it is made already.
 
     Returns
     -------
@@ -95,4 +113,4 @@ def start_fit(problem: Problem, options: OctreeOptions, devices: Sequence[Device
         # The summary must not say that another backend was used.
         what = f"no {problem.backend} backend" if devices is None else f"no {problem.backend} backend on devices"
         raise OptionError(f"the octree method has {what}", field="--backend", remedy="choose cpu or cuda")
-    return OctreeRun(FitPlan.of_problem(problem, options), make_engine)
+    return OctreeRun(plan or FitPlan.of_problem(problem, options), make_engine)
