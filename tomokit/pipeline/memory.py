@@ -7,27 +7,26 @@ import shutil
 from pathlib import Path
 
 from tomokit.errors import OutputError, ResourceError
+from tomokit.pipeline.control_groups import control_group_bytes, first_number, read_text
 
-_CGROUP = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60
 
 
 def available_bytes() -> int:
     """Find how many bytes this process may still allocate.
 
-    The least of what the machine has available (``MemAvailable``), what the control group leaves (v2 and v1), and what
-    the limit of the address space leaves. A bound that cannot be read does not count.
+    The least of what the machine has available (``MemAvailable``), what this process's control group and those above it
+    leave, and what the limit of the address space leaves. A bound that cannot be read does not count.
 
     Returns
     -------
     int
     """
-    bounds = [_machine_bytes(), _control_group_bytes("memory.max", "memory.current")]
-    bounds.append(_control_group_bytes("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+    bounds = [_machine_bytes(), control_group_bytes()]
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         # What the process has mapped already, in pages, counts against the limit.
-        pages = _first_number(Path("/proc/self/statm"))
+        pages = first_number(Path("/proc/self/statm"))
         bounds.append(max(0, soft - (pages or 0) * resource.getpagesize()))
     return min(bound for bound in bounds if bound is not None)
 
@@ -114,26 +113,7 @@ def readable(count: float) -> str:
 
 def _machine_bytes() -> int:
     """Bytes that the kernel says are available."""
-    for line in _read_text(Path("/proc/meminfo")).splitlines():
+    for line in read_text(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return _UNLIMITED
-
-
-def _control_group_bytes(limit_name: str, used_name: str) -> int | None:
-    """Bytes that the control group leaves; None where it sets no limit."""
-    limit, used = _first_number(_CGROUP / limit_name), _first_number(_CGROUP / used_name)
-    return None if limit is None or limit >= _UNLIMITED else max(0, limit - (used or 0))
-
-
-def _first_number(path: Path) -> int | None:
-    words = _read_text(path).split()
-    return int(words[0]) if words and words[0].isdigit() else None
-
-
-def _read_text(path: Path) -> str:
-    """The text of a file of the kernel; empty if it cannot be read."""
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
