@@ -5,6 +5,22 @@ from __future__ import annotations
 from os import PathLike, fspath
 
 
+def printable(text: str) -> str:
+    r"""Write out what a terminal would obey or could not show: control characters, escape sequences, damaged names.
+
+    Parameters
+    ----------
+    text : str
+        One line; what it quotes may come from a file or a file's name.
+
+    Returns
+    -------
+    str
+        With ``\x1b`` and the like in place of characters that are not printable.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 class TomokitError(Exception):
     """Base of every error that the command line prints as one line and answers with exit status 2.
 
@@ -40,7 +56,7 @@ class TomokitError(Exception):
         if self.remedy:
             line = f"{line}; {self.remedy}"
         # A line feed in a file name or in a library's message must not make two lines of it.
-        return " ".join(line.split())
+        return printable(" ".join(line.split()))
 
 
 class InputError(TomokitError):

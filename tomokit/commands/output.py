@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tomokit.errors import OutputError
+from tomokit.errors import OutputError, printable
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
@@ -40,7 +40,8 @@ def show(result: dict[str, Any], text: str, as_json: bool, written: Sequence[Pat
         If the reader of stdout is gone.
     """
     try:
-        typer.echo(json.dumps(result, default=str, allow_nan=False) if as_json else text)
+        safe = "\n".join(printable(line) for line in text.split("\n"))
+        typer.echo(json.dumps(result, default=str, allow_nan=False) if as_json else safe)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -63,7 +64,7 @@ def complain(line: str) -> None:
     """
     # Never `print(file=sys.stderr)`: where stderr is closed that is None, which means stdout.
     with suppress(OSError):  # what cannot be said changes nothing about the exit status
-        typer.echo(f"tomokit: {' '.join(line.split())}", err=True)
+        typer.echo(f"tomokit: {printable(' '.join(line.split()))}", err=True)
 
 
 def table(rows: list[tuple[str, ...]]) -> str:

@@ -6,6 +6,8 @@ import hashlib
 import os
 from typing import BinaryIO
 
+from tomokit.io.regular import open_regular
+
 _BLOCK_BYTES = 1 << 22
 
 
@@ -20,8 +22,13 @@ def file_digest(path: str | os.PathLike[str]) -> str:
     -------
     str
         64 hexadecimal digits.
+
+    Raises
+    ------
+    InputError
+        If it is no file with a content of its own, or cannot be opened.
     """
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         return stream_digest(stream)
 
 
