@@ -108,14 +108,23 @@ def test_mdoc_is_ordered_by_z_value(tmp_path: Path, end: str, note: str, encodin
     ("text", "message"),
     [
         ("hello\n", "not an .mdoc file"),
-        (_mdoc({0: 1}) + "\n[ZValue = 1]\nDefocus = 2\n", "ZValue 1: no finite TiltAngle"),
-        (_mdoc({0: 1, 1: 2}) + "\n[ZValue = 1]\nTiltAngle = 2\n", "ZValue 1: two sections"),
+        (_mdoc({0: 1}) + "\n[ZValue = 1]\nDefocus = 2\n", r"\[ZValue = 1\], line 10: no TiltAngle"),
+        (
+            _mdoc({0: 1, 1: 2}) + "\n[ZValue = 1]\nTiltAngle = 2\n",
+            r"line 14: two sections .* on line 10\)",
+        ),
         (_mdoc({0: 1}).replace("TiltAngle = 1", "TiltAngle = one"), "TiltAngle"),
-        (_mdoc({0: 1}).replace("TiltAngle = 1", "TiltAngle = nan"), "no finite TiltAngle"),
-        (_mdoc({0: 1}).replace("TiltAngle = 1", "TiltAngle = 91"), "section 0: 91 is beyond 90"),
-        ("Montage = 1\n" + _mdoc({0: 1}), "describes a montage, not a tilt series"),
+        (_mdoc({0: 1}).replace("TiltAngle = 1", "TiltAngle = nan"), "line 7: TiltAngle 'nan' is no number"),
+        (_mdoc({0: 1}).replace("TiltAngle = 1", "TiltAngle = 91"), r"\[ZValue = 0\], line 7: 91 is beyond 90"),
+        ("Montage = 1\n" + _mdoc({0: 1, 1: 1.1}), "describes a montage, not a tilt series"),
+        (_mdoc({0: 1}).replace("TiltAngle = 1", "TiltAngle ="), "line 7: TiltAngle has no value"),
+        (
+            _mdoc({0: 1}).replace("TiltAngle = 1", "TiltAngle = 1\nTiltAngle = 2"),
+            "two values of TiltAngle: '1' on line 7",
+        ),
+        (_mdoc({0: 1}).replace("ZValue = 0", f"ZValue = {'9' * 5000}"), "is no whole number"),
+        (_mdoc({0: 1}).replace("TiltAngle = 1", f"TiltAngle = {'1' * 5000}"), "is no number"),
         (_mdoc({0: 1}) + "\n[FrameSet = 0]\nTiltAngle = 3\n", "describes a frame set, not a tilt series"),
-        ("no equals sign\n" + _mdoc({0: 1}), "not a valid .mdoc"),
     ],
 )
 def test_bad_mdoc(tmp_path: Path, text: str, message: str) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError, OptionError
+from tomokit.io.angle_text import LIMIT_DEG, AngleTable, read_angle_text
+from tomokit.io.beside import find_beside
 from tomokit.io.mdoc import mdoc_angles
-from tomokit.io.table import read_table
 
 LEAST_RANGE_DEG = 10.0
 """Angles that span less are doubted: no depth can be told from them."""
@@ -27,8 +28,8 @@ def read_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     Parameters
     ----------
     path : path-like
-        ``.tlt`` or ``.rawtlt`` (any text of one angle a line), or an ``.mdoc``, whose sections are
-        ordered by ZValue.
+        ``.tlt``, ``.rawtlt`` or any text (see :func:`tomokit.io.angle_text.read_angle_text`), or an ``.mdoc``, whose
+        sections are ordered by ZValue.
 
     Returns
     -------
@@ -38,23 +39,30 @@ def read_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        Naming file and line, if something is not a finite number, a line has several, or an angle is
-        beyond 90 degrees.
+        Naming file and line, if something is not a finite number, the layout is unknown, or an angle is beyond 90
+        degrees.
     """
-    path = Path(path)
-    if path.suffix.lower() == ".mdoc":
-        tilt = mdoc_angles(path)
-        entries = [f"section {index}" for index in range(tilt.size)]
-    else:
-        table, lines = read_table(path, 1, "an angle file")
-        tilt = table[:, 0]
-        entries = [f"line {line}" for line in lines]
-    beyond = np.flatnonzero(np.abs(tilt) > 90)
-    if beyond.size:
-        first = int(beyond[0])
-        remedy = "angles are in degrees, one a line"
-        raise InputError(f"{tilt[first]:g} is beyond 90 degrees", file=path, field=entries[first], remedy=remedy)
-    return tilt
+    return read_angle_file(path).tilt_deg
+
+
+def read_angle_file(path: str | os.PathLike[str]) -> AngleTable:
+    """Read tilt angles, and the order of acquisition where the file has it.
+
+    Parameters
+    ----------
+    path : path-like
+        As of :func:`read_angles`.
+
+    Returns
+    -------
+    AngleTable
+
+    Raises
+    ------
+    InputError
+        As of :func:`read_angles`.
+    """
+    return mdoc_angles(path) if Path(path).suffix.lower() == ".mdoc" else read_angle_text(path)
 
 
 def offset_angles(tilt_deg: NDArray[np.float64], offset_deg: float) -> NDArray[np.float64]:
@@ -115,7 +123,7 @@ def find_angles(stack: str | os.PathLike[str]) -> Path:
     stack : path-like
         For ``TS_ali.mrc`` these are looked for, refined angles before raw ones: ``TS_ali.tlt``, ``TS.tlt``,
         ``TS_ali.rawtlt``, ``TS.rawtlt``, ``TS_ali.mrc.mdoc``, ``TS_ali.mdoc``, ``TS.mrc.mdoc``,
-        ``TS.st.mdoc``, ``TS.mdoc``.
+        ``TS.st.mdoc``, ``TS.mdoc``; their suffixes in any case.
 
     Returns
     -------
@@ -129,10 +137,9 @@ def find_angles(stack: str | os.PathLike[str]) -> Path:
     """
     path = Path(stack)
     names = candidate_names(path.name)
-    for name in names:
-        candidate = path.with_name(name)
-        if candidate.is_file():
-            return candidate
+    found = find_beside(path, names)
+    if found is not None:
+        return found
     raise InputError(
         f"no angle file beside it (looked for {', '.join(names)})", file=path, remedy="give one with --angles"
     )
@@ -151,18 +158,34 @@ def candidate_names(stack_name: str) -> list[str]:
     list of str
         Names without a folder, each once: refined angles before raw ones, those before an ``.mdoc``.
     """
-    full = stack_name
-    for compressed in (".gz", ".bz2"):
-        full = full.removesuffix(compressed)
+    full = without_compression(stack_name)
     stem = Path(full).stem
     stems = [stem]
     for ending in _STEM_ENDINGS:
-        if stem.endswith(ending) and len(stem) > len(ending):
-            stems.append(stem.removesuffix(ending))
+        if stem.lower().endswith(ending) and len(stem) > len(ending):
+            stems.append(stem[: -len(ending)])
     names = [f"{name}{suffix}" for suffix in (".tlt", ".rawtlt") for name in stems]
     names += [f"{full}.mdoc", f"{stem}.mdoc"]
     names += [f"{name}{suffix}" for name in stems for suffix in (".mrc.mdoc", ".st.mdoc", ".mdoc")]
     return list(dict.fromkeys(names))
+
+
+def without_compression(name: str) -> str:
+    """Take the suffix of compression off a file's name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+        Without ``.gz`` or ``.bz2``, in upper or lower case.
+    """
+    for compressed in (".gz", ".bz2"):
+        if name.lower().endswith(compressed):
+            return name[: -len(compressed)]
+    return name
 
 
 def check_angles(
@@ -205,20 +228,12 @@ def check_angles(
     if tilt_deg.size == 0:
         raise InputError("there are no angles", file=file)
     # Written so that NaN, which compares as false, is invalid too.
-    invalid = np.flatnonzero(~(np.abs(tilt_deg) <= 90))
+    invalid = np.flatnonzero(~(np.abs(tilt_deg) <= LIMIT_DEG))
     if invalid.size:
         first = invalid[0]
         raise InputError(f"{tilt_deg[first]:g} is no angle within 90 degrees", file=file, field=f"view {first}")
     used = np.setdiff1d(np.arange(tilt_deg.size), np.asarray(exclude, dtype=int))
-    distinct, counts = np.unique(tilt_deg[used], return_counts=True)
-    for angle in distinct[counts > 1]:
-        views = used[tilt_deg[used] == angle]
-        listed = ", ".join(str(view) for view in views[:8]) + (", ..." if views.size > 8 else "")
-        shown = ",".join(str(view) for view in views[1:9])
-        raise InputError(
-            f"views {listed} have the same angle {angle:g}", file=file,
-            remedy=f"correct the file, or leave views out with --exclude {shown}",
-        )  # fmt: skip
+    _require_distinct(tilt_deg, used, file)
     if not angles_are_sorted(tilt_deg[used]):
         return ["the angles are not sorted; the order of the stack is kept"]
     return []
@@ -239,3 +254,29 @@ def angles_are_sorted(tilt_deg: NDArray[np.float64]) -> bool:
     """
     steps = np.diff(tilt_deg)
     return bool((steps > 0).all() or (steps < 0).all())
+
+
+def _require_distinct(
+    tilt_deg: NDArray[np.float64], used: NDArray[np.intp], file: str | os.PathLike[str] | None
+) -> None:
+    distinct, counts = np.unique(tilt_deg[used], return_counts=True)
+    if counts.max(initial=1) < 2:
+        return
+    if distinct.size == 1:
+        raise InputError(
+            f"all {used.size} angles are {distinct[0]:g}: these are not the angles of a tilt series",
+            file=file,
+            remedy="give the right --angles, a file or START:STOP:STEP",
+        )
+    angle = distinct[counts > 1][0]
+    views = used[tilt_deg[used] == angle]
+    listed = ", ".join(str(view) for view in views[:8]) + (", ..." if views.size > 8 else "")
+    # Leaving views out is a remedy for a few that were recorded twice; more of them mean another file's angles.
+    spare = [int(view) for other in distinct[counts > 1] for view in used[tilt_deg[used] == other][1:]]
+    few = len(spare) <= max(2, used.size // 10)
+    remedy = f"correct the file, or leave views out with --exclude {','.join(map(str, sorted(spare)))}"
+    raise InputError(
+        f"views {listed} have the same angle {angle:g}",
+        file=file,
+        remedy=remedy if few else f"give the right --angles: {len(spare)} of {used.size} angles are repeated",
+    )
