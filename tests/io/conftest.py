@@ -19,7 +19,7 @@ def _mrc_bytes(values: np.ndarray, mode: int, order: str = "<", **fields: Any) -
     f: dict[str, Any] = {
         "n": (nx, ny, nz), "mode": mode, "m": (nx, ny, nz), "cella": (2.0 * nx, 2.0 * ny, 2.0 * nz),
         "axes": (1, 2, 3), "stats": (0.0, 0.0, 0.0), "ispg": 0, "nsymbt": 0, "extended": b"",
-        "imod": (0, 0), "origin": (0.0, 0.0, 0.0), "map": b"MAP ",
+        "imod": (0, 0), "origin": (0.0, 0.0, 0.0), "exttyp": b"", "layout": (0, 0), "labels": (), "map": b"MAP ",
         "machst": b"\x44\x44\0\0" if order == "<" else b"\x11\x11\0\0", "nlabl": 0,
     }  # fmt: skip
     assert set(fields) <= set(f), "an unknown header field"
@@ -37,11 +37,15 @@ def _mrc_bytes(values: np.ndarray, mode: int, order: str = "<", **fields: Any) -
     put(64, "3i", *f["axes"])
     put(76, "3f", *f["stats"])
     put(88, "2i", f["ispg"], f["nsymbt"])
+    head[104:108] = f["exttyp"].ljust(4, b"\0")
+    put(128, "2h", *f["layout"])
     put(152, "2i", *f["imod"])
     put(196, "3f", *f["origin"])
     head[208:212] = f["map"]
     head[212:216] = f["machst"]
     put(220, "i", f["nlabl"])
+    for index, label in enumerate(f["labels"]):
+        head[224 + 80 * index : 304 + 80 * index] = label.ljust(80)
     pixels = values.astype(np.dtype(MODES.get(mode, "f4")).newbyteorder(order), casting="unsafe")
     return bytes(head) + f["extended"] + pixels.tobytes()
 

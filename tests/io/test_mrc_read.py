@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tomokit.errors import InputError
 from tomokit.io import read_stack, read_volume
-from tomokit.io.mrc_header import IMOD_STAMP
+from tomokit.io.mrc_bytes import IMOD_STAMP
 from tomokit.io.mrc_read import open_mrc
 
 Make = Callable[..., Path]
@@ -35,7 +35,7 @@ def test_every_mode_in_both_byte_orders(make_mrc: Make, mode: int, shift: float,
 
 @pytest.mark.parametrize(
     ("imod", "maximum", "expected"),
-    [((IMOD_STAMP, 0), 0, 200), ((IMOD_STAMP, 1), 0, -56), ((0, 0), 200, 200), ((0, 0), 0, -56), ((7, 0), 100, -56)],
+    [((IMOD_STAMP, 0), 0, 200), ((IMOD_STAMP, 1), 0, 72), ((0, 0), 200, 200), ((0, 0), 0, -56), ((7, 0), 100, -56)],
 )
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_signed_and_unsigned_bytes(
@@ -174,7 +174,8 @@ def test_volume(make_mrc: Make) -> None:
 
 
 def test_a_stack_read_as_a_volume_says_so_and_several_volumes_are_refused(make_mrc: Make) -> None:
-    assert "says a stack" in read_volume(make_mrc(RAMP, 2, ispg=0)).provenance["warnings"][0]
+    stack = make_mrc(RAMP, 2, ispg=0, m=(4, 3, 1))
+    assert "looks like a tilt stack" in read_volume(stack).provenance["warnings"][0]
     with pytest.raises(InputError, match="ispg: holds 2 volumes"):
         read_volume(make_mrc(RAMP, 2, ispg=401, m=(4, 3, 1)))
 

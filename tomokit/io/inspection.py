@@ -11,15 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
-from tomokit.io.angles import angles_are_sorted, check_angles, doubtful_angles, find_angles, read_angles
+from tomokit.io.angle_sources import angles_of_stack
+from tomokit.io.angles import (
+    angles_are_sorted,
+    candidate_names,
+    check_angles,
+    doubtful_angles,
+    read_angle_file,
+    read_angles,
+)
+from tomokit.io.beside import find_beside
+from tomokit.io.kind import TILT_STACK
 from tomokit.io.mdoc import read_mdoc
+from tomokit.io.mrc_header import HEADER_BYTES
 from tomokit.io.mrc_read import MrcImages, open_mrc
+from tomokit.io.pixel_size import NO_SIZE, pixel_size_of
 from tomokit.io.pixels import pixel_statistics
-from tomokit.io.table import read_text
+from tomokit.io.table import as_minus, read_text
 from tomokit.io.transforms import read_xf
 
-_STACK_SUFFIXES = {".st", ".ali", ".preali", ".mrcs"}
-_VOLUME_SUFFIXES = {".rec", ".map"}
 _ANGLE_SUFFIXES = {".tlt", ".rawtlt"}
 _MODE_NAMES = {"i1": "signed bytes", "u1": "unsigned bytes", "i2": "int16", "u2": "uint16", "f2": "float16",
                "f4": "float32"}  # fmt: skip
@@ -87,27 +97,37 @@ def is_stack(path: str | os.PathLike[str]) -> bool:
     InputError
         If it is not MRC.
     """
-    return _stack_or_volume(open_mrc(path))[0] == "tilt stack"
+    return open_mrc(path).kind().kind == TILT_STACK
 
 
 def _describe_mrc(images: MrcImages) -> dict[str, Any]:
     header, warnings = images.header, list(images.warnings)
-    kind, evidence = _stack_or_volume(images)
+    told = images.kind()
+    kind = told.kind
     statistics = pixel_statistics(images.pixels)
     if statistics.n_non_finite:
         warnings.append(f"{statistics.n_non_finite} pixels are NaN or infinite")
+    if told.warning:
+        warnings.append(told.warning)
+    size = pixel_size_of(images)
+    if size.source != "none":
+        warnings = [text for text in warnings if NO_SIZE not in text]
+    if size.warning:
+        warnings.append(size.warning)
     nz, ny, nx = header.shape
     slowest_axis = "tilt" if kind == "tilt stack" else "z"
     facts: dict[str, Any] = {
         "file": images.path.name,
         "kind": kind,
-        "kind_by": evidence,
+        "kind_by": told.evidence,
         "axes": [slowest_axis, "y", "x"],
         "shape": [nz, ny, nx],
         "mode": header.mode,
         "pixels": _MODE_NAMES[f"{header.dtype.kind}{header.dtype.itemsize}"],
+        **({} if header.bytes_reading is None else {"bytes_by": header.bytes_reading.rule}),
         "byte_order": "big-endian" if header.dtype.byteorder == ">" else "little-endian",
-        "pixel_size_angstrom": header.pixel_size_angstrom if header.pixel_size_known else None,
+        "pixel_size_angstrom": None if size.source == "none" else size.angstrom,
+        "pixel_size_by": size.source,
         "origin_angstrom": list(header.origin_angstrom),
         "ispg": header.ispg,
         "minimum": _finite_or_none(statistics.minimum),
@@ -115,54 +135,83 @@ def _describe_mrc(images: MrcImages) -> dict[str, Any]:
         "mean": _finite_or_none(statistics.mean),
         "rms": _finite_or_none(statistics.rms),
         "labels": list(header.labels),
-        "extended_header": header.exttyp or None,
+        "extended_header": _extended_facts(images),
+        "tilt_axis_deg": tilt_axis_of(images),
+        "binning": header.binning,
     }
-    if kind == "tilt stack":
-        facts["angles"] = _angles_beside(images.path, nz, warnings)
+    if kind == TILT_STACK:
+        facts["angles"] = _angles_of(images, warnings)
     facts["convention"] = _convention(kind)
     facts["warnings"] = warnings
     return facts
 
 
-def _stack_or_volume(images: MrcImages) -> tuple[str, str]:
-    """The kind, and what it was told by: the name first, since the space group of old files says little."""
-    stem = images.path.name
-    for compressed in (".gz", ".bz2"):
-        stem = stem.removesuffix(compressed)
-    suffix = Path(stem).suffix.lower()
-    if suffix in _STACK_SUFFIXES:
-        return "tilt stack", f"the name's ending {suffix}"
-    if suffix in _VOLUME_SUFFIXES:
-        return "volume", f"the name's ending {suffix}"
-    if images.header.ispg == 0:
-        return "tilt stack", "space group 0"
-    return "volume", f"space group {images.header.ispg}"
+def tilt_axis_of(images: MrcImages) -> float | None:
+    """Find the angle of the tilt axis in the header of raw images, from SerialEM's label or the extended header.
+
+    Parameters
+    ----------
+    images : MrcImages
+
+    Returns
+    -------
+    float or None
+        Degrees from the y axis, counter-clockwise; None if the file does not say. It describes the images as recorded:
+        the labels of an aligned stack keep it.
+    """
+    if images.header.tilt_axis_deg is not None:
+        return images.header.tilt_axis_deg
+    return None if images.extended is None else images.extended.tilt_axis_deg
 
 
-def _angles_beside(stack: Path, n_views: int, warnings: list[str]) -> dict[str, Any] | None:
-    """Facts of the angle file that would be taken by default; what is wrong with it is a warning here."""
-    try:
-        file = find_angles(stack)
-    except InputError:
+def _extended_facts(images: MrcImages) -> dict[str, Any] | str | None:
+    """Kind and content of the extended header; its type alone if it is not known; None if there is none."""
+    header, extended = images.header, images.extended
+    n_bytes = header.data_offset - HEADER_BYTES
+    if n_bytes == 0:
+        return None
+    if extended is None:
+        return header.exttyp or f"{n_bytes} bytes of no known kind"
+    count = 0 if extended.tilt_deg is None else int(extended.tilt_deg.size)
+    return {
+        "type": header.exttyp or None,
+        "layout": extended.layout,
+        "tilt_angles": count,
+        "pixel_size_angstrom": extended.pixel_size_angstrom,
+        "tilt_axis_deg": extended.tilt_axis_deg,
+    }
+
+
+def _angles_of(images: MrcImages, warnings: list[str]) -> dict[str, Any] | None:
+    """Facts of the angles that would be taken by default; what is wrong with them is a warning here."""
+    file = find_beside(images.path, candidate_names(images.path.name))
+    if file is None and (images.extended is None or images.extended.tilt_deg is None):
         return None
     try:
-        tilt = read_angles(file)
-        warnings += check_angles(tilt, file=file.name, stack=stack, n_views=n_views)
-        warnings += doubtful_angles(tilt)
+        sourced = angles_of_stack(images)
+        warnings += sourced.warnings
+        n_views = images.header.shape[0]
+        warnings += check_angles(sourced.tilt_deg, file=sourced.name, stack=images.path, n_views=n_views)
+        warnings += doubtful_angles(sourced.tilt_deg)
     except InputError as error:
         warnings.append(str(error))
-        return {"file": file.name}
-    return {"file": file.name, **_angle_facts(tilt)}
+        return {"file": None if file is None else file.name}
+    return {"file": sourced.name, **_angle_facts(sourced.tilt_deg), **_order_facts(sourced.acquisition_order)}
+
+
+def _order_facts(order: tuple[int, ...] | None) -> dict[str, Any]:
+    return {} if order is None else {"acquisition_order": list(order)}
 
 
 def _describe_angles(path: Path) -> dict[str, Any]:
-    tilt = read_angles(path)
+    table = read_angle_file(path)
     return {
         "file": path.name,
         "kind": "angles",
-        **_angle_facts(tilt),
+        **_angle_facts(table.tilt_deg),
+        **_order_facts(table.acquisition_order),
         "convention": _convention("angles"),
-        "warnings": _angle_warnings(tilt),
+        "warnings": [*table.warnings, *_angle_warnings(table.tilt_deg)],
     }
 
 
@@ -203,14 +252,16 @@ def _describe_transforms(path: Path) -> dict[str, Any]:
 
 def _describe_mdoc(path: Path) -> dict[str, Any]:
     facts = read_mdoc(path)
-    warnings = [] if facts.kind == "tilt series" else [f"a {facts.kind}: its angles are not those of a tilt series"]
+    warnings = list(facts.warnings)
+    if facts.kind != "tilt series":
+        warnings.append(f"a {facts.kind}: its angles are not those of a tilt series")
     angles: dict[str, Any] = {"count": int(facts.tilt_deg.size)}
     if facts.tilt_deg.size and np.isfinite(facts.tilt_deg).all():
         angles = _angle_facts(facts.tilt_deg)
         if facts.kind == "tilt series":
             warnings += _angle_warnings(facts.tilt_deg)
     elif facts.kind == "tilt series":
-        warnings.append("some sections have no TiltAngle")
+        warnings += [f"{place}: {problem}" for place, problem in list(facts.angle_faults.values())[:5]]
     # An .mdoc describes raw images, in which the axis lies at the angle that it names.
     axis = "y after alignment only; in the raw images as tilt_axis_deg says"
     return {
@@ -221,6 +272,7 @@ def _describe_mdoc(path: Path) -> dict[str, Any]:
         "image_file": facts.image_file or None,
         "pixel_size_angstrom": facts.pixel_size_angstrom,
         "tilt_axis_deg": facts.tilt_axis_deg,
+        "binning": facts.binning,
         "convention": _convention("angles") | {"tilt_axis": axis, "order": "by ZValue"},
         "warnings": warnings,
     }
@@ -265,13 +317,15 @@ def _convention(kind: str) -> dict[str, Any]:
 def _count_columns(path: Path) -> int | None:
     """Numbers on the first line of a text file, 0 if there are other words; None if it is binary."""
     try:
-        raw = read_text(path)
-        raw.decode("utf-8")
-    except (InputError, UnicodeDecodeError):
+        text = read_text(path)
+    except InputError:
         return None
-    first = next(line for line in raw.splitlines() if line.split())
+    # Of binary files without a zero byte, control characters tell.
+    if any(ord(c) < 32 and c not in "\t\n\f" for c in text[:4096]):
+        return None
+    lines = (line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#"))
     try:
-        return len([float(word) for word in first.split()])
+        return len([float(as_minus(word)) for word in next(lines, "").split()])
     except ValueError:
         return 0
 

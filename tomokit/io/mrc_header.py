@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tomokit.errors import InputError
+from tomokit.io.mrc_bytes import BytesReading, read_of_bytes
+from tomokit.io.serialem import binning_of_titles, tilt_axis_of_titles
 
 HEADER_BYTES = 1024
-IMOD_STAMP = 1146047817
 _MODES: dict[int, str] = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 _UNREADABLE = {3: "complex 16-bit integers", 4: "a Fourier transform", 16: "RGB", 101: "4-bit integers"}
+_LAYOUT_OFFSET = 128
 # Beyond these no microscope has pixels: the cell was never set, or holds something else.
 _PIXEL_MIN_ANGSTROM, _PIXEL_MAX_ANGSTROM = 0.01, 1e5
 
@@ -35,6 +37,8 @@ class MrcHeader:
         MRC mode number.
     dtype : numpy.dtype
         Type of a pixel in the file, with its byte order.
+    bytes_reading : BytesReading or None
+        How bytes are read; None for other modes.
     data_offset : int
         Byte at which the pixels begin.
     ispg : int
@@ -51,6 +55,10 @@ class MrcHeader:
         The text labels that are not empty, at most ten.
     exttyp : str
         Type of the extended header, if there is one.
+    byte_order : {"<", ">"}
+        Byte order of the header's numbers.
+    extended_layout : tuple of int
+        What IMOD calls ``nint`` and ``nreal``: how a record of the extended header is made up.
     warnings : tuple of str
         What was wrong with the header and how it was read instead.
     """
@@ -58,6 +66,7 @@ class MrcHeader:
     shape: tuple[int, int, int]
     mode: int
     dtype: np.dtype[np.number]
+    bytes_reading: BytesReading | None
     data_offset: int
     ispg: int
     mz: int
@@ -66,12 +75,29 @@ class MrcHeader:
     origin_angstrom: tuple[float, float, float]
     labels: tuple[str, ...]
     exttyp: str
+    byte_order: str
+    extended_layout: tuple[int, int]
     warnings: tuple[str, ...]
 
     @property
     def data_bytes(self) -> int:
         """Bytes that all pixels take."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """Bytes that the pixels of a plain file take when it is opened: none where they can be mapped."""
+        return self.data_bytes if self.bytes_reading is not None and self.bytes_reading.shift else 0
+
+    @property
+    def tilt_axis_deg(self) -> float | None:
+        """Angle of the tilt axis in degrees from SerialEM's label, as of :class:`tomokit.io.mdoc.MdocFacts`."""
+        return tilt_axis_of_titles(self.labels)
+
+    @property
+    def binning(self) -> float | None:
+        """The camera's binning from SerialEM's label."""
+        return binning_of_titles(self.labels)
 
 
 def parse_header(raw: bytes, *, file: str) -> MrcHeader:
@@ -110,12 +136,16 @@ def parse_header(raw: bytes, *, file: str) -> MrcHeader:
         nsymbt = 0
     size, known = _pixel_size(head, warnings)
     dtype = np.dtype(_MODES[mode]).newbyteorder(head.dtype["mode"].byteorder)
-    if mode == 0 and _is_unsigned(head, raw, warnings):
-        dtype = np.dtype("u1")
+    byte_order = ">" if head.dtype["mode"].byteorder == ">" else "<"
+    reading = read_of_bytes(raw, byte_order) if mode == 0 else None
+    if reading is not None:
+        dtype = np.dtype(reading.dtype)
+        warnings += reading.warnings
     return MrcHeader(
         shape=(int(head["nz"]), int(head["ny"]), int(head["nx"])),
         mode=mode,
         dtype=dtype,
+        bytes_reading=reading,
         data_offset=HEADER_BYTES + nsymbt,
         ispg=int(head["ispg"]),
         mz=int(head["mz"]),
@@ -124,6 +154,8 @@ def parse_header(raw: bytes, *, file: str) -> MrcHeader:
         origin_angstrom=_finite_origin(head, warnings),
         labels=_text_labels(head, warnings),
         exttyp=_printable_text(bytes(head["exttyp"])) if nsymbt else "",
+        byte_order=byte_order,
+        extended_layout=_extended_layout(raw, byte_order),
         warnings=tuple(warnings),
     )
 
@@ -204,20 +236,9 @@ def _pixel_size(head: np.void, warnings: list[str]) -> tuple[float, bool]:
     return float(f"{x:.7g}"), True
 
 
-def _is_unsigned(head: np.void, raw: bytes, warnings: list[str]) -> bool:
-    """Whether bytes are unsigned: IMOD says so by a flag; MRC2014 has them signed.
-
-    Without IMOD's stamp, a header maximum that no signed byte can reach decides, as in IMOD's
-    ``readBytesSigned``.
-    """
-    word = np.dtype(">i4" if head.dtype["mode"].byteorder == ">" else "<i4")
-    stamp, flags = np.frombuffer(raw, word, count=2, offset=152)  # words 39 and 40: imodStamp, imodFlags
-    if int(stamp) == IMOD_STAMP:
-        return not int(flags) & 1
-    if float(head["dmin"]) >= 0 and 128 <= float(head["dmax"]) <= 255:
-        warnings.append(f"mode 0 with a maximum of {float(head['dmax']):g}; read as unsigned bytes")
-        return True
-    return False
+def _extended_layout(raw: bytes, byte_order: str) -> tuple[int, int]:
+    nint, nreal = np.frombuffer(raw, np.dtype(f"{byte_order}i2"), count=2, offset=_LAYOUT_OFFSET)
+    return int(nint), int(nreal)
 
 
 def _finite_origin(head: np.void, warnings: list[str]) -> tuple[float, float, float]:

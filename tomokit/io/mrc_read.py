@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import IO, cast
 
@@ -13,10 +18,18 @@ from numpy.typing import NDArray
 
 from tomokit.data import Volume
 from tomokit.errors import InputError
+from tomokit.io.angles import candidate_names
+from tomokit.io.beside import find_beside
+from tomokit.io.extended_header import MOST_BYTES, ExtendedHeader, read_extended_header
+from tomokit.io.kind import TILT_STACK, MrcKind, stack_or_volume
+from tomokit.io.mrc_bytes import looks_unsigned
 from tomokit.io.mrc_header import HEADER_BYTES, MrcHeader, parse_header
 from tomokit.io.pixels import require_finite
+from tomokit.io.regular import open_regular, require_regular
 
 _BLOCK_BYTES = 16 << 20
+# A byte of gzip cannot stand for more (zlib's technical notes).
+_MOST_DEFLATED = 1032
 
 
 @dataclass(frozen=True)
@@ -26,24 +39,55 @@ class MrcImages:
     Attributes
     ----------
     pixels : ndarray, shape (n_sections, n_y, n_x)
-        Pixels ``[tilt, y, x]`` in the type of the file; memory-mapped and read-only unless compressed.
+        Pixels ``[tilt, y, x]`` in the type of the file; memory-mapped and read-only unless compressed. Signed bytes by
+        IMOD's stamp are in memory, unsigned, as IMOD shows them.
     header : MrcHeader
         Facts of the header.
     path : Path
         The file that the images are in.
     warnings : tuple of str
         What was wrong with the file and how it was read instead.
+    extended_bytes : bytes
+        The extended header, or the beginning of a long one.
     """
 
     pixels: NDArray[np.number]
     header: MrcHeader
     path: Path
     warnings: tuple[str, ...] = ()
+    extended_bytes: bytes = b""
 
     @property
     def pixel_size_angstrom(self) -> float:
         """Edge of a pixel in ångström; 1, with a warning, where the header has none."""
         return self.header.pixel_size_angstrom
+
+    @cached_property
+    def extended(self) -> ExtendedHeader | None:
+        """Angles, pixel size and tilt axis of the extended header; None if there is none of a known kind."""
+        header = self.header
+        return read_extended_header(
+            self.extended_bytes,
+            exttyp=header.exttyp,
+            layout=header.extended_layout,
+            byte_order=header.byte_order,
+            n_sections=header.shape[0],
+            labels=header.labels,
+        )
+
+    def kind(self) -> MrcKind:
+        """Tell whether these are views or sections of a volume, by what is in the file and beside it.
+
+        Returns
+        -------
+        MrcKind
+        """
+        return stack_or_volume(
+            self.path.name,
+            self.header,
+            angles_in_header=self.extended is not None and self.extended.tilt_deg is not None,
+            angles_beside=find_beside(self.path, candidate_names(self.path.name)) is not None,
+        )
 
 
 def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
@@ -64,17 +108,46 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
         If the file is missing, not MRC, shorter than its header says, or of an unsupported mode.
     """
     path = Path(path)
-    name = str(path)
-    try:
-        with _open_decompressed(path) as stream:
-            header = parse_header(stream.read(HEADER_BYTES), file=name)
-            if not _compression(path):
-                return _map_images(path, header)
-            return _load_compressed(path, stream, header)
-    except (EOFError, OSError, zlib.error) as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise InputError(f"cannot be read ({error.strerror})", file=name) from error
-        raise InputError(f"the compressed file is damaged or cut off ({error})", file=name) from error
+    with _decompressed(path) as (stream, compression):
+        header = parse_header(stream.read(HEADER_BYTES), file=str(path))
+        images = _load_compressed(path, stream, header, compression) if compression else _map(path, stream, header)
+    reading = images.header.bytes_reading
+    if reading is None:
+        return images
+    if reading.shift:
+        # The value of a byte is what is stored plus 128, which as an unsigned byte is one bit turned.
+        return replace(images, pixels=np.bitwise_xor(images.pixels.view(np.uint8), np.uint8(0x80)))
+    if not reading.is_certain and looks_unsigned(cast("NDArray[np.int8]", images.pixels)):
+        doubt = (
+            "mode 0 without IMOD's stamp, read as signed bytes (MRC2014), but neighbouring pixels agree as unsigned "
+            "ones only: convert it to mode 1 or 6, or put the true minimum and maximum into its header"
+        )
+        return _with_warning(images, doubt)
+    return images
+
+
+def read_header(path: str | os.PathLike[str]) -> tuple[MrcHeader, int]:
+    """Read the header of an MRC file alone.
+
+    Parameters
+    ----------
+    path : path-like
+        As of :func:`open_mrc`.
+
+    Returns
+    -------
+    header : MrcHeader
+    in_memory_bytes : int
+        Bytes that :func:`open_mrc` will hold in memory: those of the pixels where they cannot be mapped, else 0.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not MRC, or of an unsupported mode.
+    """
+    with _decompressed(Path(path)) as (stream, compression):
+        header = parse_header(stream.read(HEADER_BYTES), file=str(path))
+    return header, header.data_bytes + header.bytes_in_memory if compression else header.bytes_in_memory
 
 
 def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> MrcImages:
@@ -134,8 +207,8 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
     if 401 <= header.ispg <= 630 and 0 < header.mz < header.shape[0]:
         count = header.shape[0] // header.mz
         raise InputError(f"holds {count} volumes", file=path, field="ispg", remedy="split it into single volumes")
-    if header.ispg == 0 and header.shape[0] > 1:
-        images = _with_warning(images, "space group 0 says a stack of images; read as a volume")
+    if images.kind().kind == TILT_STACK and header.shape[0] > 1:
+        images = _with_warning(images, f"looks like a tilt stack ({images.kind().evidence}); read as a volume")
     require_finite(images.pixels, file=path, section="section")
     return Volume(
         density=np.asanyarray(images.pixels).astype(np.float32, copy=False),
@@ -154,47 +227,50 @@ def _with_warning(images: MrcImages, text: str) -> MrcImages:
     return replace(images, warnings=(*images.warnings, text))
 
 
-def _compression(path: Path) -> str:
-    """``"gzip"``, ``"bzip2"`` or empty, by the first bytes."""
-    with open(path, "rb") as stream:
-        magic = stream.read(3)
-    if magic[:2] == b"\x1f\x8b":
-        return "gzip"
-    return "bzip2" if magic == b"BZh" else ""
+@contextmanager
+def _decompressed(path: Path) -> Iterator[tuple[IO[bytes], str]]:
+    """The bytes of the file, decompressed if need be, and by what: ``"gzip"``, ``"bzip2"`` or empty."""
+    try:
+        with open_regular(path) as stream:
+            magic = stream.read(3)
+            stream.seek(0)
+            if magic[:2] == b"\x1f\x8b":
+                with gzip.GzipFile(fileobj=stream) as decompressed:
+                    yield cast(IO[bytes], decompressed), "gzip"
+            elif magic == b"BZh":
+                with bz2.BZ2File(stream) as decompressed_bz2:
+                    yield cast(IO[bytes], decompressed_bz2), "bzip2"
+            else:
+                yield stream, ""
+    except (EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(f"cannot be read ({error.strerror})", file=path) from error
+        raise InputError(f"the compressed file is damaged or cut off ({error})", file=path) from error
 
 
-def _open_decompressed(path: Path) -> IO[bytes]:
-    """The bytes of the file, decompressed if need be."""
-    compression = _compression(path)
-    if compression == "gzip":
-        import gzip
-
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    if compression == "bzip2":
-        import bz2
-
-        return cast(IO[bytes], bz2.open(path, "rb"))
-    return open(path, "rb")
+def _map(path: Path, stream: IO[bytes], header: MrcHeader) -> MrcImages:
+    extended = stream.read(min(header.data_offset - HEADER_BYTES, MOST_BYTES))
+    reconciled, warnings = _reconcile_with_size(header, require_regular(path), str(path))
+    if reconciled.data_offset == HEADER_BYTES:
+        extended = b""
+    values = np.memmap(path, dtype=header.dtype, mode="r", offset=reconciled.data_offset, shape=header.shape)
+    return MrcImages(values, reconciled, path, warnings, extended)
 
 
-def _map_images(path: Path, header: MrcHeader) -> MrcImages:
-    size = path.stat().st_size
-    header, warnings = _reconcile_with_size(header, size, str(path))
-    values = np.memmap(path, dtype=header.dtype, mode="r", offset=header.data_offset, shape=header.shape)
-    return MrcImages(values, header, path, warnings)
-
-
-def _load_compressed(path: Path, stream: IO[bytes], header: MrcHeader) -> MrcImages:
-    """Decompress block by block: memory follows what is there, not what the header promises."""
-    pixels = bytearray()
+def _load_compressed(path: Path, stream: IO[bytes], header: MrcHeader, compression: str) -> MrcImages:
+    """Decompress block by block: memory follows what is there, and ends with what the header promises."""
     wanted = header.data_offset - HEADER_BYTES + header.data_bytes
-    # One block beyond what is wanted tells a file that is too long.
-    while len(pixels) <= wanted and (block := stream.read(_BLOCK_BYTES)):
+    if compression == "gzip" and wanted > _MOST_DEFLATED * require_regular(path):
+        # No need to decompress it to know that it is too short.
+        raise _truncated(header, f"which {require_regular(path)} bytes of gzip cannot hold", str(path))
+    pixels = bytearray()
+    # One byte beyond what is wanted tells a file that is too long.
+    while len(pixels) <= wanted and (block := stream.read(min(_BLOCK_BYTES, wanted + 1 - len(pixels)))):
         pixels += block
-    header, warnings = _reconcile_with_size(header, HEADER_BYTES + len(pixels), str(path))
-    values = np.frombuffer(pixels, header.dtype, count=header.data_bytes // header.dtype.itemsize,
-                           offset=header.data_offset - HEADER_BYTES)  # fmt: skip
-    return MrcImages(values.reshape(header.shape), header, path, warnings)
+    reconciled, warnings = _reconcile_with_size(header, HEADER_BYTES + len(pixels), str(path))
+    start = reconciled.data_offset - HEADER_BYTES
+    values = np.frombuffer(pixels, header.dtype, count=header.data_bytes // header.dtype.itemsize, offset=start)
+    return MrcImages(values.reshape(header.shape), reconciled, path, warnings, bytes(pixels[: min(start, MOST_BYTES)]))
 
 
 def _reconcile_with_size(header: MrcHeader, size: int, file: str) -> tuple[MrcHeader, tuple[str, ...]]:
@@ -205,12 +281,17 @@ def _reconcile_with_size(header: MrcHeader, size: int, file: str) -> tuple[MrcHe
         text = f"no extended header where {nsymbt} bytes were announced"
         return replace(header, data_offset=HEADER_BYTES), (*header.warnings, text)
     if size < expected:
-        nz, ny, nx = header.shape
-        raise InputError(
-            f"truncated: {nx} x {ny} x {nz} pixels of mode {header.mode} need {expected} bytes, found {size}",
-            file=file,
-            remedy="copy or write the file again",
-        )
+        raise _truncated(header, f"found {size}", file)
     if size > expected:
         return header, (*header.warnings, f"{size - expected} bytes more than the header says; ignored")
     return header, header.warnings
+
+
+def _truncated(header: MrcHeader, found: str, file: str) -> InputError:
+    nz, ny, nx = header.shape
+    expected = header.data_offset + header.data_bytes
+    return InputError(
+        f"truncated: {nx} x {ny} x {nz} pixels of mode {header.mode} need {expected} bytes, {found}",
+        file=file,
+        remedy="copy or write the file again",
+    )

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from tomokit.data import TiltSeries
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import TiltGeometry
-from tomokit.io.angles import check_angles, find_angles, offset_angles, read_angles
+from tomokit.io.angle_sources import angles_of_stack
+from tomokit.io.angles import check_angles, offset_angles
 from tomokit.io.digest import file_digest
 from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
+from tomokit.io.pixel_size import NO_SIZE, pixel_size_of
 from tomokit.io.pixels import require_finite
 from tomokit.io.transforms import align_images, read_xf
 from tomokit.version import __version__
@@ -43,7 +45,8 @@ def load_series(
     stack : path-like
         MRC stack ``[tilt, y, x]``; aligned (tilt axis vertical through the centre), or raw with `xf`.
     angles : path-like, optional
-        ``.tlt``, ``.rawtlt`` or ``.mdoc`` of all views; default: the one beside the stack.
+        ``.tlt``, ``.rawtlt`` or ``.mdoc`` of all views; ``"header"`` for those of the extended header, or
+        ``"START:STOP:STEP"``. Default: the file beside the stack, or the header where there is none.
     mask : path-like, optional
         MRC of the shape of the aligned stack, or one image for all views: above 0.5 a pixel is used.
     xf : path-like, optional
@@ -78,21 +81,22 @@ def load_series(
     used = _used_views(n_views, exclude)
     warnings = list(images.warnings)
 
-    angle_file = Path(angles) if angles is not None else find_angles(stack)
-    tilt = read_angles(angle_file)
-    unsorted = check_angles(tilt, file=angle_file, stack=stack, n_views=n_views, exclude=exclude)
+    sourced = angles_of_stack(images, angles)
+    warnings += sourced.warnings
+    angle_file = sourced.file or sourced.name
+    unsorted = check_angles(sourced.tilt_deg, file=angle_file, stack=stack, n_views=n_views, exclude=exclude)
     if unsorted and not allow_unsorted:
         raise InputError("the angles are not sorted", file=angle_file, remedy="sort the stack and its angles")
     warnings += unsorted
     # Checked before the offset is added, so that messages show the angles as they stand in the file.
-    tilt = offset_angles(tilt[used], tilt_offset_deg)
+    tilt = offset_angles(sourced.tilt_deg[used], tilt_offset_deg)
 
     size, size_source = _pixel_size(images, pixel_size_angstrom, warnings)
     shape = images.pixels.shape[1:]
     if out_shape is not None and xf is None:
         raise OptionError("an output size needs transforms", field="out_shape", remedy="give --xf")
     final_shape = shape if out_shape is None else out_shape
-    weights = None if mask is None else _read_mask(Path(mask), images, (n_views, *final_shape), used)
+    weights = None if mask is None else _read_mask(Path(mask), images, (n_views, *final_shape), used, warnings)
     if xf is not None:
         values, inside = _align_used_views(images, Path(xf), used, out_shape)
         _require_views_on_field(inside, used, xf)
@@ -102,9 +106,14 @@ def load_series(
     if weights is not None:
         _require_used_pixels(weights, used, mask if mask is not None else xf)
 
-    inputs = {"stack": Path(stack), "angles": angle_file, "mask": mask, "xf": xf}
+    # Angles of the header are a part of the stack, and those of a range are settings.
+    from_file = sourced.file if sourced.file != images.path else None
+    inputs = {"stack": Path(stack), "angles": from_file, "mask": mask, "xf": xf}
     files = {role: Path(path) for role, path in inputs.items() if path is not None}
     provenance: dict[str, Any] = {role: path.name for role, path in files.items()}
+    provenance["angles"] = sourced.name
+    if sourced.acquisition_order is not None:
+        provenance["acquisition_order"] = [sourced.acquisition_order[view] for view in used]
     provenance |= {
         "tomokit": __version__,
         "pixel_size_source": size_source,
@@ -137,15 +146,22 @@ def _used_views(n_views: int, exclude: Sequence[int]) -> NDArray[np.intp]:
 def _pixel_size(images: MrcImages, requested: float | None, warnings: list[str]) -> tuple[float, str]:
     """Edge of a pixel in ångström, and where it comes from; a warning that no longer holds is taken back."""
     if requested is None:
-        return images.pixel_size_angstrom, "header" if images.header.pixel_size_known else "none"
+        found = pixel_size_of(images)
+        if found.source != "none":
+            warnings[:] = [text for text in warnings if NO_SIZE not in text]
+        if found.warning:
+            warnings.append(found.warning)
+        return found.angstrom, found.source
     if not (math.isfinite(requested) and requested > 0):
         raise OptionError(f"{requested} is not a positive number", field="pixel_size_angstrom")
     if not images.header.pixel_size_known:
-        warnings[:] = [text for text in warnings if "gives no pixel size" not in text]
+        warnings[:] = [text for text in warnings if NO_SIZE not in text]
     return float(requested), "option"
 
 
-def _read_mask(path: Path, images: MrcImages, expected: tuple[int, ...], used: NDArray[np.intp]) -> NDArray[np.float32]:
+def _read_mask(
+    path: Path, images: MrcImages, expected: tuple[int, ...], used: NDArray[np.intp], warnings: list[str]
+) -> NDArray[np.float32]:
     """Weights 0 or 1 of the views that are used."""
     mask = open_mrc(path).pixels
     if mask.shape not in (expected, (1, *expected[1:])):
@@ -156,9 +172,15 @@ def _read_mask(path: Path, images: MrcImages, expected: tuple[int, ...], used: N
             remedy="give the right --mask",
         )
     require_finite(mask, file=path, section="section")
+    # The lowest number of the type and the next, where a program has stored 0 and 1 with the type's offset.
+    lowest = int(np.iinfo(mask.dtype.str).min) if mask.dtype.kind == "i" else 0
+    threshold = 0.5
+    if lowest < 0 and int(mask.max()) == lowest + 1:
+        threshold += lowest
+        warnings.append(f"{path.name}: a mask of {lowest} and {lowest + 1}, read as 0 and 1")
     weights = np.empty((used.size, *expected[1:]), dtype=np.float32)
     for index, view in enumerate(used):
-        weights[index] = mask[view if mask.shape[0] > 1 else 0] > 0.5
+        weights[index] = mask[view if mask.shape[0] > 1 else 0] > threshold
     return weights
 
 
