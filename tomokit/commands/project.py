@@ -12,7 +12,7 @@ from tomokit.commands.output import AsJson, Overwrite, complain, show
 
 def project(
     volume: Annotated[Path, typer.Argument(metavar="VOLUME", help="An MRC volume.")],
-    angles: Annotated[Path, typer.Option(metavar="F", help="Tilt angles: .tlt, .rawtlt or .mdoc.")],
+    angles: Annotated[Path, typer.Option(metavar="F", help="Tilt angles: .tlt, .rawtlt, .mdoc, or START:STOP:STEP.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mrc", help="The tilt series.")],
     size: Annotated[
         int | None, typer.Option(metavar="X", min=1, help="Columns of the views; default: the volume's.")

@@ -90,6 +90,10 @@ def _summary_text(summary: dict[str, Any]) -> str:
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB",
         f"linearization {linearization['kind']}{', ' + linearization['reason'] if linearization['reason'] else ''}",
     ]
+    views = summary["views"]
+    if views["excluded"]:
+        numbers, from_1 = (", ".join(map(str, views[key])) for key in ("excluded", "excluded_from_1"))
+        lines.append(f"views left out: {numbers} (counted from 1: {from_1})")
     if summary["held_out"] is not None:
         held = summary["held_out"]
         lines.append(

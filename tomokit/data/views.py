@@ -1,11 +1,12 @@
 """The division of a series into views that are fitted, views that are only scored, and views left out.
 
 Every index is that of the stack as it lies on the disk, starting at 0, so that a view keeps its number whatever
-else is excluded.
+else is excluded. What a user writes may count from 1, as IMOD does.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tomokit.errors import OptionError
@@ -27,15 +28,19 @@ class ViewSelection:
     held_out: tuple[int, ...] = ()
 
 
-def parse_indices(text: str, n_views: int) -> frozenset[int]:
-    """Read the views that a text such as ``"0,3,7-9"`` names: single indices and closed ranges, from 0.
+def parse_indices(text: str, n_views: int, *, first: int = 0, field: str = "--exclude") -> frozenset[int]:
+    """Read the views that a text such as ``"0,3,7-9"`` names: single numbers and closed ranges.
 
     Parameters
     ----------
     text : str
-        Indices and ranges, separated by commas.
+        Numbers and ranges, separated by commas or blanks.
     n_views : int
         Views in the stack.
+    first : {0, 1}
+        The number of the first view.
+    field : str
+        The option that the text was given to, for messages.
 
     Returns
     -------
@@ -48,27 +53,60 @@ def parse_indices(text: str, n_views: int) -> frozenset[int]:
         If a part is neither a number nor a range, a range runs backwards, or there is no such view.
     """
     views: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        ends = (first, last if dash else first)
-        if not all(end.isascii() and end.isdigit() for end in ends):
-            raise OptionError(f"{part.strip()!r} is not a view", field="--exclude", remedy="write such as 0,3,7-9")
+    example = ",".join(str(number + first) for number in (0, 3)) + f",{7 + first}-{9 + first}"
+    for part in _parts(text):
+        begin, dash, end = (piece.strip() for piece in part.partition("-"))
+        ends = (begin, end if dash else begin)
+        if not all(number.isascii() and number.isdigit() for number in ends):
+            raise OptionError(f"{part.strip()[:40]!r} is not a view", field=field, remedy=f"write such as {example}")
         # Compared as numbers of limited length: an index of a thousand digits is out of range, not a crash.
-        start, stop = (int(end) if len(end) < 10 else n_views for end in ends)
+        start, stop = (int(number) - first if len(number) < 10 else n_views for number in ends)
         if start > stop:
-            raise OptionError(f"the range {part.strip()!r} runs backwards", field="--exclude")
-        if stop >= n_views:
+            raise OptionError(f"the range {part.strip()[:40]!r} runs backwards", field=field)
+        if start < 0 or stop >= n_views:
             raise OptionError(
-                f"there is no view {ends[1]} among {n_views}",
-                field="--exclude",
-                remedy=f"count from 0 to {n_views - 1}",
+                f"there is no view {ends[0 if start < 0 else 1][:40]} among {n_views}",
+                field=field,
+                remedy=f"count from {first} to {n_views - 1 + first}",
             )
         views.update(range(start, stop + 1))
     return frozenset(views)
 
 
+def excluded_views(n_views: int, exclude: str | None = None, exclude_from_1: str | None = None) -> frozenset[int]:
+    """Read which views a user leaves out by their numbers.
+
+    Parameters
+    ----------
+    n_views : int
+        Views in the stack.
+    exclude, exclude_from_1 : str, optional
+        Their numbers, from 0 or from 1, see :func:`parse_indices`; one of the two at most.
+
+    Returns
+    -------
+    frozenset of int
+        Indices from 0.
+
+    Raises
+    ------
+    OptionError
+        If both are given, or as :func:`parse_indices`.
+    """
+    if exclude is not None and exclude_from_1 is not None:
+        raise OptionError("does not go with --exclude", field="--exclude-from-1", remedy="give one of them")
+    if exclude_from_1 is not None:
+        return parse_indices(exclude_from_1, n_views, first=1, field="--exclude-from-1")
+    return frozenset() if exclude is None else parse_indices(exclude, n_views)
+
+
 def select_views(
-    n_views: int, *, exclude: str | None = None, half: str | None = None, hold_out: int | None = None
+    n_views: int,
+    *,
+    exclude: str | None = None,
+    exclude_from_1: str | None = None,
+    half: str | None = None,
+    hold_out: int | None = None,
 ) -> ViewSelection:
     """Divide the views of a stack into fitted, held-out and excluded ones.
 
@@ -76,8 +114,8 @@ def select_views(
     ----------
     n_views : int
         Views in the stack.
-    exclude : str, optional
-        Views to leave out, see :func:`parse_indices`.
+    exclude, exclude_from_1 : str, optional
+        Views to leave out, counted from 0 or from 1, see :func:`parse_indices`; one of the two at most.
     half : {"even", "odd"}, optional
         Keep only views of even or odd index.
     hold_out : int, optional
@@ -92,15 +130,14 @@ def select_views(
     OptionError
         If an option is malformed, or together they leave nothing to fit, or nothing to score although asked to.
     """
-    kept = set(range(n_views))
-    if exclude is not None:
-        kept -= parse_indices(exclude, n_views)
+    kept = set(range(n_views)) - excluded_views(n_views, exclude, exclude_from_1)
     if half is not None:
         if half not in ("even", "odd"):
             raise OptionError(f"{half!r} is no half", field="--half", remedy="choose even or odd")
         kept = {view for view in kept if view % 2 == (half == "odd")}
     if not kept:
-        asked = " and ".join(name for name, value in (("--exclude", exclude), ("--half", half)) if value is not None)
+        given = (("--exclude", exclude), ("--exclude-from-1", exclude_from_1), ("--half", half))
+        asked = " and ".join(name for name, value in given if value is not None)
         raise OptionError(f"no view of {n_views} is left", field=asked or "views", remedy="exclude fewer")
     held_out: set[int] = set()
     if hold_out is not None:
@@ -117,3 +154,8 @@ def select_views(
         if held_out == kept:
             raise OptionError("every view left would be held out", field="--hold-out", remedy="give another number")
     return ViewSelection(tuple(sorted(kept - held_out)), tuple(sorted(held_out)))
+
+
+def _parts(text: str) -> list[str]:
+    """Numbers and ranges: between commas, or between blanks that are not beside a hyphen; as they are if neither."""
+    return [part for piece in text.split(",") for part in re.split(r"(?<=[^\s-])\s+(?=[^\s-])", piece.strip())]

@@ -74,6 +74,7 @@ def reconstruct(
     offsets: str | None = None,
     bin: int | None = None,
     exclude: str | Sequence[int] | None = None,
+    exclude_from_1: str | Sequence[int] | None = None,
     half: str | None = None,
     hold_out: int | None = None,
     seed: int | None = None,
@@ -109,7 +110,8 @@ def reconstruct(
     preview : bool
         Whether the picture is written beside `output`.
     angles : path-like, optional
-        File of the tilt angles; default: the one beside the stack. A series in memory has its own.
+        File of the tilt angles, ``"START:STOP:STEP"``, or ``"header"`` for those of the extended header; default: the
+        file beside the stack, else the header. A series in memory has its own.
     allow_unsorted : bool
         Whether angles may be in order of acquisition.
     mask : ndarray or path-like, optional
@@ -131,6 +133,8 @@ def reconstruct(
         Average squares of so many pixels first; 1 by default.
     exclude : str or sequence of int, optional
         Views to leave out, from 0: ``[0, 3]`` or ``"0,3,7-9"``.
+    exclude_from_1 : str or sequence of int, optional
+        The same counted from 1; not with `exclude`.
     half : {"even", "odd"}, optional
         Keep only views of even or odd index.
     hold_out : int, optional
@@ -174,7 +178,7 @@ def reconstruct(
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
         "bin": bin, "half": half, "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads,
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
-        "exclude": exclude if exclude is None or isinstance(exclude, str) else ",".join(map(str, exclude)) or None,
+        "exclude": _as_list(exclude), "exclude_from_1": _as_list(exclude_from_1),
         "options": None if options is None else dict(options),
     }  # fmt: skip
     reader: Reader
@@ -269,6 +273,11 @@ def _as_mask(mask: NDArray[Any] | PathLike | None) -> NDArray[Any] | None:
         values = open_mrc(mask).pixels
         return values[0] if values.shape[0] == 1 else values
     return mask
+
+
+def _as_list(views: str | Sequence[int] | None) -> str | None:
+    """Numbers of views as a user writes them."""
+    return views if views is None or isinstance(views, str) else ",".join(map(str, views)) or None
 
 
 def _as_request_value(value: Any) -> Any:

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import OptionError
+from tomokit.io.angle_keyword import names_no_file
+from tomokit.io.regular import require_regular
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.options import build_options
 from tomokit.plugin.settings import merge, parse_settings, read_toml
@@ -103,17 +105,19 @@ def read_config(path: Path) -> dict[str, Any]:
     OptionError
         If it has a key that only the command line takes.
     """
+    require_regular(path)
     layer = read_toml(path)
     for key in ONLY_ON_COMMAND_LINE:
         if key in layer:
             raise OptionError(f"{key!r} is given on the command line only", field=str(path), remedy="remove it")
     for key in PATHS:
         # An empty path stays empty, to be refused as such, and does not become the folder.
-        if isinstance(layer.get(key), str) and layer[key]:
+        if isinstance(layer.get(key), str) and layer[key] and not (key == "angles" and names_no_file(layer[key])):
             layer[key] = str(path.resolve().parent / layer[key])
-    views = layer.get("exclude")
-    if isinstance(views, list) and all(isinstance(view, int) and not isinstance(view, bool) for view in views):
-        layer["exclude"] = ",".join(map(str, views)) if views else "none"
+    for key in ("exclude", "exclude_from_1"):
+        views = layer.get(key)
+        if isinstance(views, list) and all(isinstance(view, int) and not isinstance(view, bool) for view in views):
+            layer[key] = ",".join(map(str, views)) if views else "none"
     return layer
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import Any
 
+from tomokit.data.views import excluded_views
 from tomokit.pipeline.computation import Computed, compute
 from tomokit.pipeline.memory import peak_bytes
 from tomokit.pipeline.outputs import write_outputs
@@ -17,6 +18,8 @@ from tomokit.pipeline.signals import Stop
 from tomokit.version import __version__
 
 Summary = dict[str, Any]
+
+_MANY_VIEWS = 10**9
 
 
 def reconstruct(
@@ -108,7 +111,7 @@ def _summarize(request: ReconstructionRequest, computed: Computed, stop: Stop, s
         "shape": None if volume is None else list(volume.density.shape),
         "voxel_size_angstrom": float(voxel_size),
         "parameters": {**request.settings(), "options": dataclasses.asdict(computed.options)},
-        "views": computed.provenance["views"],
+        "views": {**computed.provenance["views"], **_summarize_excluded(request)},
         "linearization": prepared.linearization.to_json(),
         "epochs": computed.epochs,
         "loss": computed.loss,
@@ -126,6 +129,13 @@ def _summarize(request: ReconstructionRequest, computed: Computed, stop: Stop, s
         "warnings": computed.warnings,
         "version": __version__,
     }
+
+
+def _summarize_excluded(request: ReconstructionRequest) -> dict[str, list[int]]:
+    """Views that the user has left out by number, by both ways of counting."""
+    # They were held against the stack when the job was planned.
+    excluded = sorted(excluded_views(_MANY_VIEWS, request.exclude, request.exclude_from_1))
+    return {"excluded": excluded, "excluded_from_1": [view + 1 for view in excluded]}
 
 
 def _summarize_held_out(computed: Computed) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tomokit.data import Volume
 from tomokit.errors import InputError, OptionError, OutputError
+from tomokit.io.angle_keyword import names_no_file
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.record import previous_path
 
@@ -74,7 +75,8 @@ def input_paths(request: ReconstructionRequest) -> list[Path]:
     list of Path
         Stack, angles, mask and transforms, those that are given.
     """
-    return [path for path in (request.stack, request.angles, request.mask, request.xf) if path is not None]
+    angles = None if names_no_file(request.angles) else request.angles
+    return [path for path in (request.stack, angles, request.mask, request.xf) if path is not None]
 
 
 def _angles_beside(request: ReconstructionRequest) -> list[Path]:

@@ -113,7 +113,13 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
     if request.thickness is None:
         raise OptionError("is not given", field="--thickness", remedy="give the extent along z in pixels of the stack")
     n_views, n_y, n_x = stack_shape
-    views = select_views(n_views, exclude=request.exclude, half=request.half, hold_out=request.hold_out)
+    views = select_views(
+        n_views,
+        exclude=request.exclude,
+        exclude_from_1=request.exclude_from_1,
+        half=request.half,
+        hold_out=request.hold_out,
+    )
     if min(n_y, n_x) < request.bin:
         raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one")
     # Rounded up, so that the binned volume holds all of what was asked for.

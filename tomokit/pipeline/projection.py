@@ -41,8 +41,8 @@ def project(
     volume : Volume, ndarray or path-like
         Densities ``[z, y, x]``; a path is that of an MRC file.
     angles : TiltGeometry, array_like or path-like
-        Tilt angles in degrees, one for each view; a file of them (``.tlt``, ``.rawtlt``, ``.mdoc``); or a geometry,
-        which has the detector's size and each view's shift too.
+        Tilt angles in degrees, one for each view; a file of them (``.tlt``, ``.rawtlt``, ``.mdoc``) or a range
+        ``"START:STOP:STEP"``; or a geometry, which has the detector's size and each view's shift too.
     size : int, optional
         Columns of the views, in pixels of one voxel; default: the volume's. A geometry has its own.
     tilt_offset : float
@@ -126,17 +126,24 @@ def _project_values(values_zyx: NDArray[Any], geometry: TiltGeometry, backend: s
 
 
 def _angle_path(angles: Angles) -> Path | None:
-    return Path(angles) if isinstance(angles, (str, os.PathLike)) else None
+    """The file of the angles; None if they are in memory or a range."""
+    from tomokit.io.angle_keyword import range_angles
+
+    if not isinstance(angles, (str, os.PathLike)) or range_angles(angles) is not None:
+        return None
+    return Path(angles)
 
 
 def _read_tilt(angles: Angles, tilt_offset: float) -> NDArray[np.float64]:
     """Degrees, shape (n_views,), with the offset."""
+    from tomokit.io.angle_keyword import range_angles
     from tomokit.io.angles import offset_angles, read_angles
 
     if isinstance(angles, TiltGeometry):
         return offset_angles(angles.tilt_deg, tilt_offset)
     if isinstance(angles, (str, os.PathLike)):
-        return offset_angles(read_angles(angles), tilt_offset)
+        evenly = range_angles(angles)
+        return offset_angles(read_angles(angles) if evenly is None else evenly, tilt_offset)
     tilt = np.atleast_1d(np.asarray(angles, dtype=np.float64))
     if tilt.ndim != 1 or tilt.size == 0 or not np.isfinite(tilt).all():
         raise InputError("are not a list of finite numbers, one for each view", field="angles")

@@ -36,8 +36,8 @@ class ReconstructionRequest:
         Degrees added to every angle; ångström per pixel, None for the header's.
     linearization, percentiles, offsets : str, tuple of float or None, str
         How images become projections, by which percentiles they are scaled, and which views get an offset.
-    half, exclude, hold_out : str or None, str or None, int or None
-        Which views are kept, left out, and scored without being fitted.
+    half, exclude, exclude_from_1, hold_out : str or None, str or None, str or None, int or None
+        Which views are kept, left out (counted from 0, or from 1), and scored without being fitted.
     seed, threads : int
         Seed of every random choice; threads, None for all.
     state, state_epochs, state_seconds : Path or None, int or None, float or None
@@ -56,7 +56,9 @@ class ReconstructionRequest:
         None, "Extent of the tomogram along z, in pixels of the stack as given (before --bin).", minimum=1
     )
     angles: Path | None = option(
-        None, "File of the tilt angles in degrees; default: the .tlt, .rawtlt or .mdoc beside the stack."
+        None,
+        "File of the tilt angles in degrees, START:STOP:STEP, or `header` for those of the stack's extended header; "
+        "default: the .tlt, .rawtlt or .mdoc beside the stack, else the header.",
     )
     allow_unsorted: bool = option(
         False, "Take angles that neither rise nor fall throughout, for a stack in order of acquisition."
@@ -93,6 +95,9 @@ class ReconstructionRequest:
         None, "Keep only views of even or odd index, for two independent half tomograms.", choices=("even", "odd")
     )
     exclude: str | None = option(None, "Views to leave out, counted from 0 in the stack, such as 0,3,7-9.")
+    exclude_from_1: str | None = option(
+        None, "The same counted from 1, as IMOD's EXCLUDELIST and 3dmod do, such as 1,4,8-10; not with --exclude."
+    )
     hold_out: int | None = option(
         None, "Leave views with index % N == N // 2 out of the fit, and score how well they are predicted.", minimum=2
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import InputError, OptionError
+from tomokit.io.angle_keyword import names_no_file
 from tomokit.pipeline.driver import Summary, reconstruct
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.provenance import FILES, check_plugins
@@ -129,6 +130,8 @@ def _request_of_state(state: State, path: Path) -> ReconstructionRequest:
     # As it was chosen, not as it was asked for: another backend gives other bits.
     configuration["backend"] = state.provenance["backend"]
     for role in FILES:
+        if role == "angles" and names_no_file(configuration.get(role)):
+            continue
         configuration[role] = _find_input(job["files"].get(role), role, path)
     place = job["files"].get("output")
     if place is not None:

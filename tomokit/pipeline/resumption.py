@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tomokit.io.angle_keyword import names_no_file
 from tomokit.pipeline.provenance import FILES, check_inputs
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.record import State
@@ -53,7 +54,7 @@ def make_job(request: ReconstructionRequest) -> dict[str, Any]:
     files = {}
     for role in (*FILES, "output"):
         path = getattr(request, role)
-        if path is not None:
+        if path is not None and not (role == "angles" and names_no_file(path)):
             absolute = os.path.abspath(path)
             files[role] = {"from_here": os.path.relpath(absolute, folder), "absolute": absolute}
     kept = ("overwrite", "preview", "threads", "state_epochs", "state_seconds")
