@@ -14,12 +14,15 @@ from tomokit.data import TiltSeries, Volume
 from tomokit.errors import InputError
 from tomokit.io.output import new_file
 from tomokit.io.pixels import PixelStatistics, RunningStatistics
+from tomokit.io.volume_file import VolumeFile
 from tomokit.version import __version__
 
 _LABEL_CHARACTERS = 80
 
 
-def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> None:
+def write_volume(
+    path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False, made_in: VolumeFile | None = None
+) -> None:
     """Write a volume ``[z, y, x]`` as MRC: mode 2, ``ispg`` 1, voxel size, origin and labels.
 
     Parameters
@@ -30,6 +33,8 @@ def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
         Its provenance goes in short form into the labels.
     overwrite : bool
         Whether an existing file may be replaced.
+    made_in : VolumeFile, optional
+        A file beside `path` that holds the densities already: it gets its header and its name.
 
     Raises
     ------
@@ -40,7 +45,7 @@ def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
     labels = make_labels("volume [z, y, x]", volume.provenance)
     _write_sections(
         path, volume.density, volume.voxel_size_angstrom, volume.origin_angstrom, ispg=1, mz=nz, labels=labels,
-        overwrite=overwrite,
+        overwrite=overwrite, made_in=made_in,
     )  # fmt: skip
 
 
@@ -132,12 +137,18 @@ def _write_sections(
     mz: int,
     labels: list[str],
     overwrite: bool,
+    made_in: VolumeFile | None = None,
 ) -> None:
     if sections.ndim != 3 or sections.size == 0:
         raise InputError(f"an array of shape {sections.shape} is no stack of sections", file=path)
     if not (np.isfinite(pixel_size_angstrom) and pixel_size_angstrom > 0):
         raise InputError(f"pixel size {pixel_size_angstrom} is not positive", file=path)
     header = _make_header(sections.shape, pixel_size_angstrom, origin_angstrom, ispg=ispg, mz=mz, labels=labels)
+    if made_in is not None:
+        _set_statistics(header, made_in.statistics)
+        with new_file(path, overwrite) as temporary:
+            made_in.become(temporary, header.tobytes())
+        return
     statistics = RunningStatistics()
     with new_file(path, overwrite) as temporary, open(temporary, "wb") as stream:
         stream.write(header.tobytes())

@@ -73,6 +73,7 @@ def reconstruct(
     percentiles: tuple[float, float] | None = None,
     offsets: str | None = None,
     bin: int | None = None,
+    y: str | tuple[int, int] | None = None,
     exclude: str | Sequence[int] | None = None,
     exclude_from_1: str | Sequence[int] | None = None,
     half: str | None = None,
@@ -80,6 +81,7 @@ def reconstruct(
     seed: int | None = None,
     backend: str | None = None,
     threads: int | None = None,
+    slabs: int | None = None,
     state: PathLike | None = None,
     state_epochs: int | None = None,
     state_seconds: float | None = None,
@@ -131,6 +133,8 @@ def reconstruct(
         Additive intensity offset of each view: fitted, zero, or fitted where the specimen fills the field.
     bin : int, optional
         Average squares of so many pixels first; 1 by default.
+    y : str or tuple of int, optional
+        Reconstruct only rows A to B - 1 along the tilt axis, ``"A:B"`` or ``(A, B)``, before `bin`.
     exclude : str or sequence of int, optional
         Views to leave out, from 0: ``[0, 3]`` or ``"0,3,7-9"``.
     exclude_from_1 : str or sequence of int, optional
@@ -145,6 +149,9 @@ def reconstruct(
         Where to compute; by default a GPU if there is one that runs the method, else the CPU.
     threads : int, optional
         Threads of the CPU; default: all. Changes no bit.
+    slabs : int, optional
+        In how many slabs along the tilt axis the volume is reconstructed, one in memory at a time, by methods that can;
+        default: as many as memory asks for. The volume of more than one is a read-only memory map. Changes no bit.
     state : path-like, optional
         HDF5 file in which the run is saved as it goes on, for :func:`tomokit.resume`; for files only.
     state_epochs, state_seconds : int and float, optional
@@ -177,6 +184,7 @@ def reconstruct(
         "angles": angles, "allow_unsorted": allow_unsorted, "xf": xf, "tilt_offset": tilt_offset,
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
         "bin": bin, "half": half, "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads,
+        "slabs": slabs, "y": y if y is None or isinstance(y, str) else ":".join(map(str, y)),
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
         "exclude": _as_list(exclude), "exclude_from_1": _as_list(exclude_from_1),
         "options": None if options is None else dict(options),

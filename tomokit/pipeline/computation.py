@@ -5,20 +5,22 @@ Nothing is written here but the state of the run; :mod:`tomokit.pipeline.driver`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.data import Volume
-from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import TomokitError
 from tomokit.io.digest import file_digest
-from tomokit.methods.capabilities import EstimatesBytesOfData, ResolvesParameters
-from tomokit.methods.interface import Method, Run
+from tomokit.io.volume_file import VolumeFile
+from tomokit.methods.capabilities import ResolvesParameters
+from tomokit.methods.interface import Run
+from tomokit.methods.slabs import ReconstructsInSlabs, RunInSlabs, Slabs, crop_rows, slab_bounds
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints, History
+from tomokit.pipeline.fit_memory import choose_slabs, least_bytes_of_fit
 from tomokit.pipeline.fitting import fit
 from tomokit.pipeline.memory import check_disk, check_memory
 from tomokit.pipeline.outputs import check_outputs, input_paths
@@ -28,7 +30,9 @@ from tomokit.pipeline.provenance import Provenance, header_labels, make_provenan
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.resumption import Resumed, check_same_inputs, make_job
+from tomokit.pipeline.rows import check_rows_are_seen
 from tomokit.pipeline.signals import Stop
+from tomokit.pipeline.slabs import SlabFiles, can_use_slabs, check_slabs
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
 
@@ -66,6 +70,10 @@ class Computed:
         SHA-256 of each input by its role.
     warnings : list of str
         What the user should know.
+    slabs : int
+        In how many slabs along the tilt axis the volume was reconstructed.
+    made_in : VolumeFile or None
+        The file that holds the volume already, where it was reconstructed in slabs.
     """
 
     volume: Volume | None
@@ -80,6 +88,8 @@ class Computed:
     threads: int
     inputs: dict[str, str]
     warnings: list[str]
+    slabs: int = 1
+    made_in: VolumeFile | None = None
 
     @property
     def loss(self) -> float | None:
@@ -93,7 +103,12 @@ class Computed:
 
 
 def compute(
-    request: ReconstructionRequest, reader: Reader, progress: Progress, stop: Stop, resumed: Resumed | None = None
+    request: ReconstructionRequest,
+    reader: Reader,
+    progress: Progress,
+    stop: Stop,
+    files: SlabFiles,
+    resumed: Resumed | None = None,
 ) -> Computed:
     """Read and fit what `request` asks for.
 
@@ -107,6 +122,8 @@ def compute(
         Is told how the job goes.
     stop : Stop
         Ends the fit when it is requested; the state is saved, and there is no volume.
+    files : SlabFiles
+        Where a volume that is reconstructed in slabs lies.
     resumed : Resumed, optional
         What to go on from; the beginning if None.
 
@@ -128,12 +145,13 @@ def compute(
     # From here to the reading nothing but headers is looked at: what can be refused is refused within a second.
     plan = make_plan(request, reader.shape(request.stack))
     check_outputs(request, going_on=resumed is not None)
+    check_slabs(request.slabs, method, backend, plan.volume_shape.n_y)
     what = f"a volume of {_size_text(plan)} by {request.method}"
-    before = plan.bytes_before_fit(masked=request.mask is not None or request.xf is not None)
-    fit_bytes = _bytes_with_volume(method.estimate_bytes(plan.shape, options), plan.shape)
-    check_memory(_LIBRARIES_BYTES + before + fit_bytes, what)
+    masked = request.mask is not None or request.xf is not None
+    least_bytes = plan.bytes_of_problem(masked) + least_bytes_of_fit(request, plan, method, options, backend)
+    check_memory(_LIBRARIES_BYTES + max(plan.bytes_of_reading(masked), least_bytes), what)
     if request.output is not None:
-        check_disk(request.output, plan.shape.volume_bytes + _HEADER_BYTES)
+        check_disk(request.output, plan.volume_shape.volume_bytes + _HEADER_BYTES)
     threads = use_threads(request.threads)
 
     progress.stage(f"reading {request.stack.name}")
@@ -141,30 +159,55 @@ def compute(
     inputs = prepared.series.provenance.get("sha256") or {path.name: file_digest(path) for path in input_paths(request)}
     if resumed is not None:
         check_same_inputs(request, resumed, inputs)
+    check_rows_are_seen(prepared.problem, plan.views.fitted, plan.rows)
     # Angles, transform and noise are known only now, and with them how far the volume extends and how fine it is.
-    check_memory(_bytes_of_problem(prepared.problem, method, options), what)
+    prepared = _crop(prepared, plan, whole_problem=can_use_slabs(method, backend))
+    slabs = choose_slabs(request, plan, prepared.problem, method, options, backend, what)
     # Nothing is fitted yet, but what follows from the data and the options is known when a run has been set up.
-    run = method.start(prepared.problem, options)
+    run: Run
+    if slabs and isinstance(method, ReconstructsInSlabs):
+        run = method.start_in_slabs(prepared.problem, options, Slabs(slab_bounds(plan.rows, slabs), files.make_store))
+    else:
+        run = method.start(prepared.problem, options)
     used = plugins_used(registry, request, options, reader)
     resolved_parameters = run.resolved_parameters() if isinstance(run, ResolvesParameters) else {}
     provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, resolved_parameters)
     warnings = [*told, *prepared.warnings, *(() if resumed is None else resumed.warnings)]
-    checkpoints = _make_checkpoints(request, provenance, prepared, resumed, _Warner(warnings, progress))
+    checkpoints = _make_checkpoints(request, provenance, plan, prepared, resumed, _Warner(warnings, progress))
     history = _begin_or_restore(run, resumed, checkpoints)
-    progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, volume of {_size_text(plan)}")
+    progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, {_volume_text(plan, slabs)}")
     try:
         stopped = fit(run, prepared.held_out, history, checkpoints, stop, progress)
     except TomokitError:
         checkpoints.discard_beginning()
         raise
-    epochs, offsets, volume = run.epoch, None, None
+    epochs, offsets, volume, made_in = run.epoch, None, None, None
     if not stopped:
-        offsets, values = run.offsets(), run.volume()
-        # The run's arrays are not needed any more, and memory may be short.
-        del run
-        volume = _make_volume(values, prepared, provenance)
+        offsets = run.offsets()
+        if slabs:
+            made_in = files.make_volume(cast(RunInSlabs, run), _units_scale(prepared))
+            density = made_in.mapped()
+        else:
+            values = run.volume()
+            # The run's arrays are not needed any more, and memory may be short.
+            del run
+            density = _in_units_of_output(values, prepared)
+        volume = _make_volume(density, plan, prepared, provenance)
     return Computed(
-        volume, offsets, prepared, history, provenance, checkpoints, epochs, options, backend, threads, inputs, warnings
+        volume, offsets, prepared, history, provenance, checkpoints, epochs, options, backend, threads, inputs,
+        warnings, max(slabs, 1), made_in,
+    )  # fmt: skip
+
+
+def _crop(prepared: Prepared, plan: Plan, whole_problem: bool) -> Prepared:
+    """Only the rows that are reconstructed; of the problem too, unless the method is to see whole views."""
+    problem, held_out = prepared.problem, prepared.held_out
+    if plan.rows == (0, plan.shape.n_y):
+        return prepared
+    return replace(
+        prepared,
+        problem=problem if whole_problem else crop_rows(problem, plan.rows),
+        held_out=None if held_out is None else held_out.crop(*plan.rows),
     )
 
 
@@ -182,13 +225,15 @@ class _Warner:
 def _make_checkpoints(
     request: ReconstructionRequest,
     provenance: Provenance,
+    plan: Plan,
     prepared: Prepared,
     resumed: Resumed | None,
     warn: _Warner,
 ) -> Checkpoints:
     problem, series = prepared.problem, prepared.series
     lattice = {
-        "shape_xzy": [problem.geometry.n_u, problem.thickness_px, problem.geometry.n_v],
+        "shape_xzy": [problem.geometry.n_u, problem.thickness_px, plan.volume_shape.n_y],
+        "first_row": plan.rows[0],
         "voxel_size_angstrom": float(series.pixel_size_angstrom),
         "voxel_size_is_known": _size_is_known(prepared),
         "units_scale": float(_units_scale(prepared)),
@@ -221,13 +266,19 @@ def _begin_or_restore(run: Run, resumed: Resumed | None, checkpoints: Checkpoint
     return list(resumed.state.history)
 
 
-def _make_volume(values_xzy: NDArray[np.float32], prepared: Prepared, provenance: Provenance) -> Volume:
-    """The volume ``[z, y, x]`` in the units of the output, from a run's densities ``[x, z, y]``."""
+def _in_units_of_output(values_xzy: NDArray[np.float32], prepared: Prepared) -> NDArray[np.float32]:
+    """The density ``[z, y, x]`` in the units of the output, from a run's densities ``[x, z, y]``."""
     # They may be read-only or a view of what the run keeps: only then a copy is made to be scaled.
     own = values_xzy.flags.writeable and values_xzy.flags.owndata
     scaled = np.multiply(values_xzy, _units_scale(prepared), out=values_xzy if own else None)
-    values = np.ascontiguousarray(scaled.transpose(1, 2, 0))
-    return Volume(values, prepared.series.pixel_size_angstrom, provenance=header_labels(provenance))
+    return np.ascontiguousarray(scaled.transpose(1, 2, 0))
+
+
+def _make_volume(density: NDArray[np.float32], plan: Plan, prepared: Prepared, provenance: Provenance) -> Volume:
+    """The volume with its size, its place in that of all rows, and what its header tells."""
+    voxel_size = prepared.series.pixel_size_angstrom
+    origin = (0.0, plan.rows[0] * voxel_size, 0.0)
+    return Volume(density, voxel_size, origin, header_labels(provenance))
 
 
 def _units_scale(prepared: Prepared) -> np.float32:
@@ -239,23 +290,10 @@ def _size_is_known(prepared: Prepared) -> bool:
     return bool(prepared.series.provenance.get("pixel_size_source") != "none")
 
 
-def _bytes_with_volume(fit_bytes: int, shape: ProblemShape) -> int:
-    """Peak bytes of fitting or of making the volume, whichever takes more, beyond the problem.
-
-    When the fit is done the run gives a copy of its volume; the transposed one is made when the run is gone.
-    """
-    return max(fit_bytes + shape.volume_bytes, 2 * shape.volume_bytes)
-
-
-def _bytes_of_problem(problem: Problem, method: Method, options: Any) -> int:
-    """The same of a problem that has been read; of its sizes alone if the method asks for no more."""
-    shape = ProblemShape.of(problem)
-    if isinstance(method, EstimatesBytesOfData):
-        fit_bytes = method.estimate_bytes_of(problem, options)
-    else:
-        fit_bytes = method.estimate_bytes(shape, options)
-    return _bytes_with_volume(fit_bytes, shape)
-
-
 def _size_text(plan: Plan) -> str:
-    return f"{plan.shape.n_u} x {plan.shape.n_y} x {plan.shape.thickness_px} voxels"
+    shape = plan.volume_shape
+    return f"{shape.n_u} x {shape.n_y} x {shape.thickness_px} voxels"
+
+
+def _volume_text(plan: Plan, slabs: int) -> str:
+    return f"volume of {_size_text(plan)}" + (f" in {slabs} slabs" if slabs > 1 else "")

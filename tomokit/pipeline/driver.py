@@ -15,6 +15,7 @@ from tomokit.pipeline.readers import Reader, find_reader
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.resumption import Resumed
 from tomokit.pipeline.signals import Stop
+from tomokit.pipeline.slabs import SlabFiles
 from tomokit.version import __version__
 
 Summary = dict[str, Any]
@@ -90,11 +91,12 @@ def run_job(
     """
     progress, stop = progress or Silent(), stop or Stop()
     began = time.perf_counter()
-    computed = compute(request, reader, progress, stop, resumed)
-    if computed.volume is not None and request.output is not None:
-        progress.stage(f"writing {request.output.name}")
-        record = {**computed.provenance, "epochs": computed.epochs, "loss": computed.loss}
-        write_outputs(request, computed.volume, record, computed.size_is_known)
+    with SlabFiles(request.output) as files:
+        computed = compute(request, reader, progress, stop, files, resumed)
+        if computed.volume is not None and request.output is not None:
+            progress.stage(f"writing {request.output.name}")
+            record = {**computed.provenance, "epochs": computed.epochs, "loss": computed.loss}
+            write_outputs(request, computed.volume, record, computed.size_is_known, computed.made_in)
     return computed, _summarize(request, computed, stop, time.perf_counter() - began)
 
 
@@ -120,6 +122,7 @@ def _summarize(request: ReconstructionRequest, computed: Computed, stop: Stop, s
         "seconds": seconds,
         "peak_memory_bytes": peak_bytes(),
         "threads": computed.threads,
+        "slabs": computed.slabs,
         "seed": request.seed,
         "state": None if request.state is None else str(request.state),
         "checkpoints": {"written": checkpoints.written, "failed": checkpoints.failed, "seconds": checkpoints.cost_s},

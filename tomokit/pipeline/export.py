@@ -114,7 +114,8 @@ def export(
     start = [low + (step - 1) / 2 for low, _ in bounds]
     values = density.sample((start[2], start[0], start[1]), step, (count[2], count[0], count[1]))
     values = np.ascontiguousarray(values.transpose(1, 2, 0))
-    origin = (start[2] * voxel, start[1] * voxel, start[0] * voxel)
+    # Rows of a tomogram that is a part of a larger one lie where they do in the larger one.
+    origin = (start[2] * voxel, (start[1] + density.first_row) * voxel, start[0] * voxel)
     provenance = {
         **state.provenance,
         "epochs": state.epoch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,25 @@ class HeldOut:
     projections: Stack
     mask: Stack | None
     geometry: TiltGeometry
+
+    def crop(self, first: int, stop: int) -> HeldOut:
+        """Cut the views down to some rows of the detector.
+
+        Parameters
+        ----------
+        first, stop : int
+            First row, and the one after the last.
+
+        Returns
+        -------
+        HeldOut
+        """
+        return replace(
+            self,
+            projections=self.projections[:, :, first:stop],
+            mask=None if self.mask is None else self.mask[:, :, first:stop],
+            geometry=replace(self.geometry, n_v=stop - first),
+        )
 
     def score(self, run: Run) -> dict[str, float]:
         """Score how well a run predicts these views.

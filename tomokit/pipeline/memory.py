@@ -12,11 +12,16 @@ from tomokit.pipeline.control_groups import control_group_bytes, first_number, r
 _UNLIMITED = 1 << 60
 
 
-def available_bytes() -> int:
+def available_bytes(mapped_bytes: int = 0) -> int:
     """Find how many bytes this process may still allocate.
 
     The least of what the machine has available (``MemAvailable``), what this process's control group and those above it
     leave, and what the limit of the address space leaves. A bound that cannot be read does not count.
+
+    Parameters
+    ----------
+    mapped_bytes : int
+        Bytes of files that will be mapped: they count against the limit of the address space alone.
 
     Returns
     -------
@@ -27,11 +32,16 @@ def available_bytes() -> int:
     if soft != resource.RLIM_INFINITY:
         # What the process has mapped already, in pages, counts against the limit.
         pages = first_number(Path("/proc/self/statm"))
-        bounds.append(max(0, soft - (pages or 0) * resource.getpagesize()))
+        bounds.append(max(0, soft - (pages or 0) * resource.getpagesize() - mapped_bytes))
     return min(bound for bound in bounds if bound is not None)
 
 
-def check_memory(needed_bytes: int, what: str, remedy: str = "give a smaller --thickness or a larger --bin") -> None:
+def check_memory(
+    needed_bytes: int,
+    what: str,
+    remedy: str = "give a smaller --thickness or a larger --bin",
+    mapped_bytes: int = 0,
+) -> None:
     """Refuse a job that does not fit in memory.
 
     Parameters
@@ -42,13 +52,15 @@ def check_memory(needed_bytes: int, what: str, remedy: str = "give a smaller --t
         What it is, for the message.
     remedy : str
         What the user can do about it.
+    mapped_bytes : int
+        As of :func:`available_bytes`.
 
     Raises
     ------
     ResourceError
         With the estimate and what there is.
     """
-    available = available_bytes()
+    available = available_bytes(mapped_bytes)
     if needed_bytes > available:
         raise ResourceError(
             f"{what} needs about {readable(needed_bytes)} of memory, {readable(available)} is available",

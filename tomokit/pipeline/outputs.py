@@ -11,6 +11,7 @@ from typing import Any
 from tomokit.data import Volume
 from tomokit.errors import InputError, OptionError, OutputError
 from tomokit.io.angle_keyword import names_no_file
+from tomokit.io.volume_file import VolumeFile
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.record import previous_path
 
@@ -92,7 +93,11 @@ def _angles_beside(request: ReconstructionRequest) -> list[Path]:
 
 
 def write_outputs(
-    request: ReconstructionRequest, volume: Volume, provenance: dict[str, Any], size_is_known: bool = True
+    request: ReconstructionRequest,
+    volume: Volume,
+    provenance: dict[str, Any],
+    size_is_known: bool = True,
+    made_in: VolumeFile | None = None,
 ) -> None:
     """Write the volume, its provenance, and its preview if one is wanted; if one fails, none is left.
 
@@ -109,6 +114,8 @@ def write_outputs(
         What the result depends on (see :func:`tomokit.pipeline.provenance.make_provenance`).
     size_is_known : bool
         Whether the voxel's edge was given, by the stack or the user, and not assumed; the preview says so.
+    made_in : VolumeFile, optional
+        The file beside the output that holds the densities already.
 
     Raises
     ------
@@ -135,4 +142,4 @@ def write_outputs(
                 drawn, volume.density, voxel_size_angstrom=known, title=output.name, overwrite=True, description=text
             )
             os.replace(drawn, temporary)
-        write_volume(output, volume, overwrite=request.overwrite)
+        write_volume(output, volume, overwrite=request.overwrite, made_in=made_in)

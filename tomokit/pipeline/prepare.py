@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from tomokit.errors import InputError, OptionError
 from tomokit.pipeline.held_out import HeldOut
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.rows import binned_rows
 
 Stack = NDArray[np.float32]
 
@@ -33,20 +35,28 @@ class Plan:
     views : ViewSelection
         Which views are fitted and scored.
     shape : ProblemShape
-        Sizes of the problem, after binning.
+        Sizes of the problem, after binning, with all rows of the detector.
+    rows : (int, int)
+        Rows along the tilt axis that are reconstructed, after binning: the first, and the one after the last.
     """
 
     stack_shape: tuple[int, int, int]
     views: ViewSelection
     shape: ProblemShape
+    rows: tuple[int, int]
+
+    @property
+    def volume_shape(self) -> ProblemShape:
+        """Sizes of the problem with only the rows that are reconstructed."""
+        return replace(self.shape, n_y=self.rows[1] - self.rows[0])
 
     @property
     def used(self) -> list[int]:
         """Indices of the views that are read, fitted or scored, ascending."""
         return sorted((*self.views.fitted, *self.views.held_out))
 
-    def bytes_before_fit(self, masked: bool) -> int:
-        """Estimate the bytes that reading and linearizing take at their peak, and that the fit finds taken.
+    def bytes_of_reading(self, masked: bool) -> int:
+        """Estimate the bytes that reading and linearizing take at their peak.
 
         Parameters
         ----------
@@ -62,8 +72,37 @@ class Plan:
         # The views as they are read, 4 bytes a pixel, then the binned ones and the projections that are made of them,
         # each with its mask.
         whole = 4 * used * n_y * n_x * (2 if masked else 1)
-        problem = 4 * used * self.shape.n_u * self.shape.n_y * (2 if masked else 1)
-        return whole + 2 * problem
+        return whole + 2 * self.bytes_of_problem(masked)
+
+    def bytes_of_problem(self, masked: bool) -> int:
+        """Tell the bytes that the fit finds taken: projections of all views, and their mask.
+
+        Parameters
+        ----------
+        masked : bool
+            Whether there will be a mask.
+
+        Returns
+        -------
+        int
+        """
+        return 4 * len(self.used) * self.shape.n_u * self.shape.n_y * (2 if masked else 1)
+
+
+@dataclass(frozen=True)
+class SeriesFacts:
+    """What is told of a series whose images are not needed any more.
+
+    Attributes
+    ----------
+    pixel_size_angstrom : float
+        Edge of a pixel after binning.
+    provenance : dict
+        What was done to the images, JSON-serializable.
+    """
+
+    pixel_size_angstrom: float
+    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,8 +117,8 @@ class Prepared:
         What it is scored on.
     linearization : Linearization
         How images became projections.
-    series : TiltSeries
-        The views that are used, after binning.
+    series : SeriesFacts
+        Where the views came from. The images are gone, since memory may be short.
     warnings : list of str
         What the user should know.
     """
@@ -87,7 +126,7 @@ class Prepared:
     problem: Problem
     held_out: HeldOut | None
     linearization: Linearization
-    series: TiltSeries
+    series: SeriesFacts
     warnings: list[str] = field(default_factory=list)
 
 
@@ -127,7 +166,7 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
     # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed.
     fit_offsets = request.offsets != "zero" and request.linearization != "linear"
     shape = ProblemShape(len(views.fitted), n_x // request.bin, n_y // request.bin, thickness, fit_offsets=fit_offsets)
-    return Plan(stack_shape, views, shape)
+    return Plan(stack_shape, views, shape, binned_rows(request.y, n_y, request.bin))
 
 
 def fits_offsets(request: ReconstructionRequest, kind: str) -> bool:
@@ -214,9 +253,9 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     if held.size:
         projections, mask = _linearize_views(series, held, linearization), _transpose_mask(series.mask, held)
         held_out = HeldOut(plan.views.held_out, projections, mask, series.geometry.select(held))
-    return Prepared(
-        problem, held_out, linearization, series, _collect_warnings(linearization, series, chosen.geometry.tilt_deg)
-    )
+    warnings = _collect_warnings(linearization, series, chosen.geometry.tilt_deg)
+    facts = SeriesFacts(series.pixel_size_angstrom, series.provenance)
+    return Prepared(problem, held_out, linearization, facts, warnings)
 
 
 def _linearize_views(series: TiltSeries, views: NDArray[np.int_], linearization: Linearization) -> Stack:

@@ -15,7 +15,7 @@ from tomokit.plugin.registry import KINDS_WITH_OPTIONS, Registry
 from tomokit.version import __version__
 
 FILES = ("stack", "angles", "mask", "xf")
-OF_THE_PLACE = ("state", "state_epochs", "state_seconds", "threads", "backend")
+OF_THE_PLACE = ("state", "state_epochs", "state_seconds", "threads", "slabs", "backend")
 """Settings that change no bit of the result, and the backend, which is recorded as it was chosen."""
 
 Provenance = dict[str, Any]

@@ -30,6 +30,10 @@ class ReconstructionRequest:
         Extent along z in pixels of the stack as given, and the edge of the squares of pixels that are averaged first.
     angles, mask, xf : Path or None
         Files beside the stack: tilt angles, mask, transforms.
+    y : str or None
+        Rows along the tilt axis that are reconstructed, ``A:B``, before binning; None for all.
+    slabs : int or None
+        In how many slabs along the tilt axis the volume is reconstructed; None for as many as memory asks for.
     allow_unsorted : bool
         Whether angles may be in order of acquisition.
     tilt_offset, pixel_size : float
@@ -88,6 +92,10 @@ class ReconstructionRequest:
         "Additive intensity offset of each view: fitted, zero, or fitted where the specimen fills the field (auto).",
         choices=("auto", "fit", "zero"),
     )
+    y: str | None = option(
+        None,
+        "Reconstruct only rows A to B - 1 along the tilt axis, A:B, from 0 in the stack as given (before --bin).",
+    )
     bin: int = option(
         1, "Average squares of N x N pixels first; the tomogram's voxels are as large.", minimum=1, maximum=64
     )
@@ -117,6 +125,12 @@ class ReconstructionRequest:
     )
     threads: int | None = option(
         None, "Threads of the CPU to use; default: all. Changes no bit of the tomogram.", minimum=1
+    )
+    slabs: int | None = option(
+        None,
+        "Reconstruct the volume in N slabs along the tilt axis, one in memory at a time; default: as many as memory "
+        "asks for, where the method can. Changes no bit of the tomogram.",
+        minimum=1,
     )
     preview: bool = option(True, "Write a picture of the central slices beside the tomogram.")
     options: dict[str, Any] = field(default_factory=dict)

@@ -51,6 +51,8 @@ class StoredDensity:
     ----------
     shape_xzy : tuple of int
         Voxels of the tomogram along x, z, y.
+    first_row : int
+        Row of all that the detector sees, along y, with which the tomogram begins; not 0 where it is a part of it.
     voxel_size_angstrom : float
         Edge of the tomogram's voxels in angstrom.
     voxel_size_is_known : bool
@@ -69,6 +71,8 @@ class StoredDensity:
         if not state.arrays:
             raise InputError("nothing is fitted yet", field="state", remedy="resume it first")
         self.shape_xzy: tuple[int, int, int] = tuple(recipe["shape_xzy"])
+        # States of before there were parts of a volume do not have it.
+        self.first_row = int(recipe.get("first_row", 0))
         self.voxel_size_angstrom = float(recipe["voxel_size_angstrom"])
         self.voxel_size_is_known = bool(recipe["voxel_size_is_known"])
         self.units = str(recipe["units"])

@@ -1,0 +1,156 @@
+"""Volumes that are reconstructed in slabs along the tilt axis: which may be, and the files that hold the density."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import OptionError
+from tomokit.io.volume_file import VolumeFile
+from tomokit.methods.interface import Method
+from tomokit.methods.slabs import ReconstructsInSlabs, Rows, RunInSlabs
+
+
+def can_use_slabs(method: Method, backend: str) -> bool:
+    """Tell whether a method reconstructs in slabs on a backend.
+
+    Parameters
+    ----------
+    method : Method
+    backend : {"cpu", "cuda", "reference"}
+        The reference computes in double precision, which the files do not hold.
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(method, ReconstructsInSlabs) and backend != "reference"
+
+
+def check_slabs(asked: int | None, method: Method, backend: str, rows: int) -> None:
+    """Refuse a number of slabs that makes no sense.
+
+    Parameters
+    ----------
+    asked : int or None
+        What the user asked for.
+    method : Method
+    backend : {"cpu", "cuda", "reference"}
+    rows : int
+        Rows of the volume.
+
+    Raises
+    ------
+    OptionError
+        If the method takes the volume as a whole, or there are fewer rows than slabs.
+    """
+    if asked is None or asked == 1:
+        return
+    if not isinstance(method, ReconstructsInSlabs):
+        raise OptionError(
+            f"method {method.name} takes the volume as a whole", field="--slabs", remedy="leave it out, or use wbp"
+        )
+    if not can_use_slabs(method, backend):
+        raise OptionError(f"not on backend {backend}", field="--slabs", remedy="leave it out")
+    if asked > rows:
+        raise OptionError(f"{asked} slabs of {rows} rows", field="--slabs", remedy=f"give at most {rows}")
+
+
+class SlabFiles:
+    """The files of a volume in slabs; those that have not become a tomogram are removed at the end.
+
+    Parameters
+    ----------
+    output : Path or None
+        The tomogram, beside which they lie; None: in the folder for temporary files.
+    """
+
+    def __init__(self, output: Path | None) -> None:
+        self._target = Path(tempfile.gettempdir()) / "tomokit-volume" if output is None else output
+        self._files: list[VolumeFile] = []
+
+    def __enter__(self) -> SlabFiles:
+        """The files themselves."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Remove what is left."""
+        for file in self._files:
+            file.discard()
+
+    def make_store(self, n_x: int, n_z: int, bounds: Sequence[Rows]) -> SlabsInFile:
+        """Make the store of a run (see :class:`tomokit.methods.slabs.Slabs`).
+
+        Parameters
+        ----------
+        n_x, n_z : int
+            Voxels across the tilt axis, margins included, and along the beam.
+        bounds : sequence of (int, int)
+            Rows of each slab.
+
+        Returns
+        -------
+        SlabsInFile
+        """
+        return SlabsInFile(self._new_file((n_z, bounds[-1][1], n_x)), bounds)
+
+    def make_volume(self, run: RunInSlabs, units_scale: np.float32) -> VolumeFile:
+        """Bring a finished run's density into the units of the output, without its margin.
+
+        Parameters
+        ----------
+        run : RunInSlabs
+            Its store was made here. Nothing can be read from it afterwards.
+        units_scale : float32
+            What the run's densities are multiplied by.
+
+        Returns
+        -------
+        VolumeFile
+            All voxels ``[z, y, x]``, with their statistics.
+
+        Raises
+        ------
+        TypeError
+            If the run's store was made elsewhere.
+        """
+        store = run.store
+        if not isinstance(store, SlabsInFile):
+            raise TypeError("the run's store was made elsewhere")
+        n_z, n_y, n_x = store.file.shape_zyx
+        # Without a margin the file is the volume itself, and each section is written over itself.
+        volume = self._new_file((n_z, n_y, n_x - 2 * run.margin_px)) if run.margin_px else store.file
+        volume.fill(store.file, run.margin_px, (run.density_scale, units_scale))
+        return volume
+
+    def _new_file(self, shape_zyx: tuple[int, int, int]) -> VolumeFile:
+        file = VolumeFile(self._target, shape_zyx)
+        self._files.append(file)
+        return file
+
+
+class SlabsInFile:
+    """The store of a run, in a file (see :class:`tomokit.methods.slabs.SlabStore`).
+
+    Parameters
+    ----------
+    file : VolumeFile
+    bounds : sequence of (int, int)
+        Rows of each slab.
+    """
+
+    def __init__(self, file: VolumeFile, bounds: Sequence[Rows]) -> None:
+        self.file, self._bounds = file, bounds
+
+    def read(self, slab: int) -> NDArray[np.float32]:
+        """Read one slab (see :class:`tomokit.methods.slabs.SlabStore`)."""
+        return self.file.read_rows(*self._bounds[slab])
+
+    def write(self, slab: int, density: NDArray[np.float32]) -> None:
+        """Write one slab (see :class:`tomokit.methods.slabs.SlabStore`)."""
+        self.file.write_rows(self._bounds[slab][0], density)
