@@ -64,6 +64,12 @@ def pinned(session: nox.Session) -> None:
 
 
 @nox.session
+def packages(session: nox.Session) -> None:
+    """Wheel and sdist, installed and used on each supported Python that is found; needs the network, and minutes."""
+    session.run(sys.executable, "tests/packaging/build_and_install.py", *session.posargs)
+
+
+@nox.session
 def sanitize(session: nox.Session) -> None:
     """The CUDA kernels on the CPU under AddressSanitizer and UndefinedBehaviorSanitizer."""
     runtime = session.run("g++", "-print-file-name=libasan.so", external=True, silent=True)

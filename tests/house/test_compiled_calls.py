@@ -21,7 +21,7 @@ def compiled() -> dict[str, tuple[str, ast.FunctionDef]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 for decorator in map(ast.unparse, node.decorator_list):
-                    if "njit" in decorator:
+                    if "njit" in decorator or decorator.startswith("compiled("):
                         found[node.name] = (decorator, node)
     return found
 

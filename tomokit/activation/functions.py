@@ -19,10 +19,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.activation.exponential import exp_of, log_of_one_plus
+from tomokit.kernels.decorator import compiled
 
 SQUAREPLUS, SOFTPLUS, IDENTITY = 0, 1, 2
 KINDS = {"squareplus": SQUAREPLUS, "softplus": SOFTPLUS, "identity": IDENTITY}
@@ -30,7 +31,7 @@ DEFAULT_PARAMETER = {"squareplus": math.log(2.0) ** 2, "softplus": 2.0, "identit
 """``b`` of the squareplus and ``beta`` of the softplus; the identity has none."""
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract", "nsz"})
 def activate_block(kind: int, parameter: float, values: NDArray[np.floating], density: NDArray[np.floating]) -> None:
     """Densities of a block of stored values, ``density = s(values)``.
 
@@ -66,7 +67,7 @@ def activate_block(kind: int, parameter: float, values: NDArray[np.floating], de
             density[i] = values[i]
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def activate_leaves(kind: int, parameter: float, values: NDArray[np.floating], density: NDArray[np.floating]) -> None:
     """Densities of all leaves, each by :func:`activate_block` for itself, as a step of the fit has it.
 
@@ -86,7 +87,7 @@ def activate_leaves(kind: int, parameter: float, values: NDArray[np.floating], d
         activate_block(kind, parameter, values[leaf].reshape(-1), density[leaf].reshape(-1))
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract", "nsz"})
 def chain_block(kind: int, parameter: float, values: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
     """Chain rule: turn a gradient by densities into one by stored values, ``gradient *= s'(values)``.
 
@@ -118,7 +119,7 @@ def chain_block(kind: int, parameter: float, values: NDArray[np.floating], gradi
             gradient[i] *= (one if x >= 0 else small) / (one + small)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+@compiled(fastmath={"contract", "nsz"})
 def invert_block(
     kind: int, parameter: float, density: NDArray[np.floating], values: NDArray[np.floating], floor: float
 ) -> None:

@@ -16,11 +16,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tomokit.commands import compare, export, inspect, plugins, project, reconstruct, resume, simulate
+from tomokit.commands import compare, export, inspect, plugins, project, reconstruct, resume, simulate, warm_up
 from tomokit.commands.interrupts import heeded_interrupts
 from tomokit.commands.output import complain
 from tomokit.errors import OptionError, PluginError, TomokitError
 from tomokit.io.durable import NO_ROOM
+from tomokit.kernels.notice import listen
 from tomokit.version import __version__
 
 _INTERRUPTED = 130
@@ -74,6 +75,7 @@ app.command("resume")(resume.resume)
 app.command("export")(export.export)
 app.command("project")(project.project)
 app.command("compare")(compare.compare)
+app.command("warm-up")(warm_up.warm_up)
 app.add_typer(plugins.app, name="plugins")
 
 
@@ -103,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments : sequence of str, optional
         Words after the program's name; by default those of the process.
     """
+    listen(complain)
     with heeded_interrupts() as interrupted:
         status = run(sys.argv[1:] if arguments is None else list(arguments), interrupted)
     sys.exit(status)

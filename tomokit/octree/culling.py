@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
+from tomokit.kernels.decorator import compiled
 from tomokit.octree.forest import Forest
 
 
@@ -102,7 +103,7 @@ def _count_unmasked(table: NDArray[np.int64], first: NDArray[np.int64], stop: ND
     return table[u1, v1] - table[u0, v1] - table[u1, v0] + table[u0, v0]
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def _summed_area(mask: NDArray[np.floating]) -> NDArray[np.int64]:
     """Number of unmasked pixels in ``[0, u) x [0, y)``, shape (n_u + 1, n_y + 1)."""
     n_u, n_y = mask.shape

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
+from tomokit.kernels.decorator import compiled
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import cell_keys
 
@@ -154,7 +155,7 @@ class IndicatorHistory:
         return cls(dict(zip(keys.tolist(), contributions.tolist(), strict=True)))
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def _indicators_of_leaves(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Two passes a leaf, because a variance from sums of squares loses its digits where the mean is large."""
     leaves, size = values.shape

@@ -16,10 +16,11 @@ mass, which leaves densities non-negative (0.123, 0.116, 0.050, 0.008).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
+from tomokit.kernels.decorator import compiled
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import CHILDREN, cell_keys, find_owner
 
@@ -197,7 +198,7 @@ def _block_mass(block: NDArray[np.float64]) -> float:
     return float(inner)
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def _interpolate_leaves(
     values: NDArray[np.floating],
     source: NDArray[np.int64],
@@ -212,7 +213,11 @@ def _interpolate_leaves(
     for item in prange(source.size):
         block, into = values[source[item]], out[target[item]]
         if scale[item] == 1.0:
-            into[:] = block
+            # A loop, since the check of shapes in an assignment of arrays takes longer to compile than all the rest.
+            for i in range(n):
+                for k in range(n):
+                    for j in range(n):
+                        into[i, k, j] = block[i, k, j]
             continue
         for i in range(n):
             x = offset[item, 0] + scale[item] * i

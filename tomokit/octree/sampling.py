@@ -11,10 +11,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
+from tomokit.kernels.decorator import compiled
 from tomokit.octree.forest import Forest
 from tomokit.octree.lattice import OCTANTS, lattice_boxes
 from tomokit.octree.lookup import find
@@ -182,7 +183,7 @@ def locate(forest: Forest, points: ArrayLike) -> NDArray[np.int64]:
     return np.where((owner < 0) & (touched < forest.n_leaves), touched, owner)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract"})
 def _fill_box(
     block: NDArray[np.floating],
     first: NDArray[np.int64],
@@ -227,7 +228,7 @@ def _fill_box(
                 line[j] = row[below] + part[j] * (row[below + 1] - row[below])
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def _fill_leaves(
     values: NDArray[np.floating],
     first: NDArray[np.int64],
@@ -241,7 +242,7 @@ def _fill_leaves(
         _fill_box(values[leaf], first[leaf], stop[leaf], base[leaf], rate[leaf], out)
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def _fill_upper_faces(
     values: NDArray[np.floating],
     leaves: NDArray[np.int64],

@@ -16,15 +16,16 @@ These are PyTorch's formulas (``torch.optim``), without weight decay; its RMSpro
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 from tomokit.optimizers.codes import RMSPROP, SGD
 
 # Kinds, also in tomokit.optimizers.rules and optimizer.cuh.
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract", "nsz"})
 def optimizer_block(
     kind: int, hyper: NDArray[np.float64], count: int, values: NDArray[np.floating], gradient: NDArray[np.floating],
     first: NDArray[np.floating], second: NDArray[np.floating],
@@ -82,7 +83,7 @@ def optimizer_block(
             values[i] -= lr * momentum * (one / (np.sqrt(square * unbias) + eps))
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def optimizer_step(
     kind: int, hyper: NDArray[np.float64], count: int, values: NDArray[np.floating], gradient: NDArray[np.floating],
     first: NDArray[np.floating], second: NDArray[np.floating],

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 
-@numba.njit(nogil=True, cache=True, forceinline=True)
+
+@compiled(inlined=True, nogil=True)
 def _circle_integral(t: float) -> float:
     """Integral of ``sqrt(1 - s^2)`` from 0 to t, for t clamped to -1..1."""
     # Pixels at either end of a chord extend beyond it, where there is nothing more to integrate.
@@ -21,7 +22,7 @@ def _circle_integral(t: float) -> float:
     return 0.5 * (t * math.sqrt(1.0 - t * t) + math.asin(t))
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def project_view(
     image: NDArray[np.float64],
     centre_uv: NDArray[np.float64],
@@ -81,7 +82,7 @@ def project_view(
                     below = above
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def fill_plane(
     plane: NDArray[np.float64],
     z: int,

@@ -16,14 +16,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tomokit.kernels.decorator import compiled
 
 MAX_TAPS = 3
 """Most pixels that one voxel meets: its footprint and the pixel are ``c + s + 1 <= 2.42`` wide together."""
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def box_profile(theta: float) -> tuple[float, float, float, float, float]:
     """Constants of the trapezoid that a voxel is seen as under a tilt.
 
@@ -45,7 +46,7 @@ def box_profile(theta: float) -> tuple[float, float, float, float, float]:
     return (1.0 + c + s) / 2.0, abs(c - s) / 2.0, ramp, curve, 1.0 / max(c, s)
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy", forceinline=True)
+@compiled(inlined=True, fastmath={"contract"})
 def _footprint_integral(
     d: np.float32, half_top: np.float32, ramp: np.float32, curve: np.float32, height: np.float32
 ) -> np.float32:
@@ -56,7 +57,7 @@ def _footprint_integral(
     return g if d >= 0 else -g
 
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy", forceinline=True)
+@compiled(inlined=True, fastmath={"contract"})
 def box_row_weights(
     start: float,
     step: float,

@@ -184,8 +184,10 @@ class LeafProjector:
             raise InputError(f"values of shape {rho.shape}, expected {self.forest.values_shape}")
         t = self._view_indices(views)
         g = self.geometry
+        # Taken, not indexed, so that they are contiguous whatever the views: for another layout all would be compiled
+        # once more.
         # Each group's buffer is as wide as its own shadow: one buffer holds them all, end to end.
-        low, high = self._low[:, t], self._high[:, t]
+        low, high = np.take(self._low, t, axis=1), np.take(self._high, t, axis=1)
         floats = np.maximum(high - low, 0) * self.forest.n
         offset = (np.cumsum(floats.ravel()) - floats.ravel()).reshape(floats.shape)
         buffer = np.empty(int(floats.sum()), np.float32)
@@ -195,8 +197,8 @@ class LeafProjector:
             centre(g.n_u), self.half_width[t], self.taps[t], self.tables[t], low, high, offset, buffer
         )  # fmt: skip
         expand_rows(
-            stack, self.slabs.slab, self.slabs.groups_of, low, high, offset, buffer, self.rows.of_slab[:, t],
-            self.rows.vertex[t], self.rows.weight[t], self.forest.n
+            stack, self.slabs.slab, self.slabs.groups_of, low, high, offset, buffer,
+            np.take(self.rows.of_slab, t, axis=1), self.rows.vertex[t], self.rows.weight[t], self.forest.n
         )  # fmt: skip
         return stack
 
@@ -222,8 +224,8 @@ class LeafProjector:
         shape = (len(self.slabs.slab), t.size, g.n_u + 2 * self.pad, self.forest.n)
         contracted = np.zeros(shape, np.float32)
         contract_rows(
-            stack, self.slabs.slab, contracted, self.pad, self.rows.of_slab[:, t], self.rows.vertex[t],
-            self.rows.weight[t]
+            stack, self.slabs.slab, contracted, self.pad, np.take(self.rows.of_slab, t, axis=1),
+            self.rows.vertex[t], self.rows.weight[t]
         )  # fmt: skip
         return contracted
 

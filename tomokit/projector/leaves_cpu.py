@@ -14,13 +14,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 from tomokit.projector.vertex_footprint import KNOTS
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract"})
 def _scatter_row(
     target: NDArray[np.float32],
     target_start: int,
@@ -63,7 +64,7 @@ def _scatter_row(
             target[r0 + j] += w0 * source[s + j]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract"})
 def _gather_rows(
     target: NDArray[np.float32],
     target_start: int,
@@ -99,7 +100,7 @@ def _gather_rows(
             target[d + j] += w0 * source[r0 + j]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract"})
 def _interpolate_weights(table: NDArray[np.float32], fraction: float, taps: int, w: NDArray[np.float32]) -> None:
     """Weights of one vertex column, between the two rows of its table that are next to `fraction`, in pixels."""
     scaled = fraction * KNOTS
@@ -110,13 +111,13 @@ def _interpolate_weights(table: NDArray[np.float32], fraction: float, taps: int,
         w[tap] = table[row, tap] + part * (table[row + 1, tap] - table[row, tap])
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _side_of_vertex(i: int, n: int) -> int:
     """Where a vertex lies along an axis of its leaf: 0 on the lower face, 1 inside, 2 on the upper face."""
     return 0 if i == 0 else (2 if i == n - 1 else 1)
 
 
-@njit(cache=True, error_model="numpy", parallel=True, fastmath={"contract"})
+@compiled(parallel=True, fastmath={"contract"})
 def project_groups(
     rho: NDArray[np.float32],
     group: NDArray[np.int64],
@@ -196,7 +197,7 @@ def project_groups(
                         _scatter_row(buffer, start + (u - first) * n, flat, ((leaf * n + i) * n + k) * n, n, w, n_taps)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract"})
 def gather_leaf(
     gradient: NDArray[np.float32],
     leaf: int,
@@ -252,7 +253,7 @@ def gather_leaf(
                 _gather_rows(gradient, (i * n + k) * n, flat, (t * width + u) * n, n, w, n_taps)
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def gather_leaves(
     gradient: NDArray[np.float32],
     slab_of: NDArray[np.int64],
@@ -290,7 +291,7 @@ def gather_leaves(
         )  # fmt: skip
 
 
-@njit(cache=True, error_model="numpy", parallel=True, fastmath={"contract"})
+@compiled(parallel=True, fastmath={"contract"})
 def expand_rows(
     stack: NDArray[np.float32],
     slab: NDArray[np.int64],
@@ -358,7 +359,7 @@ def expand_rows(
                     row[v] += total
 
 
-@njit(cache=True, error_model="numpy", parallel=True, fastmath={"contract"})
+@compiled(parallel=True, fastmath={"contract"})
 def contract_rows(
     stack: NDArray[np.float32],
     slab: NDArray[np.int64],

@@ -9,11 +9,12 @@ multiply-adds and the loop is bound by arithmetic, not by stores.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 
-@njit(cache=True, fastmath={"contract"}, error_model="numpy", forceinline=True)
+
+@compiled(inlined=True, fastmath={"contract"})
 def add_weighted_rows(
     dst: NDArray[np.float32],
     src: NDArray[np.float32],

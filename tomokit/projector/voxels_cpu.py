@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 from tomokit.projector.footprint import MAX_TAPS, box_profile, box_row_weights
 from tomokit.projector.rows import add_weighted_rows
 
@@ -28,7 +29,7 @@ _WIDTH = TILE_X + TILE_Z + 8  # detector columns that a tile can meet
 _DEPTH = 4 * TILE_X
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _lists_by_pixel(
     x0: int,
     x1: int,
@@ -75,7 +76,7 @@ def _lists_by_pixel(
     return u_base
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def forward(
     volume: NDArray[np.float32],
     theta: NDArray[np.float64],
@@ -128,7 +129,7 @@ def forward(
                             )
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _lists_by_voxel(
     x0: int,
     x1: int,
@@ -169,7 +170,7 @@ def _lists_by_voxel(
             count[slot] = n
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def adjoint(
     stack: NDArray[np.float32], theta: NDArray[np.float64], du: NDArray[np.float64], volume: NDArray[np.float32]
 ) -> None:

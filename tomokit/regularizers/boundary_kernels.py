@@ -12,11 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+
+@compiled(inlined=True)
 def copy_sides(block: NDArray[np.floating], sides: NDArray[np.floating]) -> None:
     """Copy the vertices on the six sides of one leaf.
 
@@ -40,7 +42,7 @@ def copy_sides(block: NDArray[np.floating], sides: NDArray[np.floating]) -> None
             sides[5, i, j] = block[i, j, last]
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def add_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
     """Add the gradient by a leaf's six sides to the gradient by its vertices; edges and corners get several.
 
@@ -62,7 +64,7 @@ def add_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> No
             gradient[i, j, last] += sides[5, i, j]
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def copy_all_sides(values: NDArray[np.floating], sides: NDArray[np.floating]) -> None:
     """Copy the six sides of every leaf, as :func:`copy_sides` does for one.
 
@@ -76,7 +78,7 @@ def copy_all_sides(values: NDArray[np.floating], sides: NDArray[np.floating]) ->
         copy_sides(values[leaf], sides[leaf])
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def add_all_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
     """Add the gradient by the sides of every leaf to that by its vertices, as :func:`add_sides` does for one.
 
@@ -91,7 +93,7 @@ def add_all_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -
         add_sides(sides[leaf], gradient[leaf])
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract", "reassoc", "nsz"})
 def _compare_equals(
     own: NDArray[Any], opposite: NDArray[Any], step: np.floating, side_gradient: NDArray[Any]
 ) -> np.floating:  # fmt: skip
@@ -107,7 +109,7 @@ def _compare_equals(
     return total
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _compare_jump(
     fine: NDArray[Any], coarse: NDArray[Any], offset: NDArray[np.float64], scale: float, step: np.floating,
     by_fine: bool, side_gradient: NDArray[Any],
@@ -143,7 +145,7 @@ def _compare_jump(
     return total
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def compare_sides(
     sides: NDArray[np.floating], start: NDArray[np.int64], face: NDArray[np.int64], axis: NDArray[np.int32],
     below: NDArray[np.int32], fine: NDArray[np.int32], coarse: NDArray[np.int32], offset: NDArray[np.float64],

@@ -21,9 +21,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 from tomokit.regularizers.cross_node_scalars import (
     FINE,
     HUGE,
@@ -44,7 +44,7 @@ _LANES = 16
 _FLAGS = {"contract", "reassoc", "nsz"}
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def all_finite(values: NDArray[np.floating]) -> bool:
     """Tell whether no value is infinite or not a number: the place of such a value on a grid could not be found.
 
@@ -63,7 +63,7 @@ def all_finite(values: NDArray[np.floating]) -> bool:
     return total == 0
 
 
-@njit(cache=True, error_model="numpy", fastmath={"nnan", "nsz"}, forceinline=True)
+@compiled(inlined=True, fastmath={"nnan", "nsz"})
 def grid_of(values: NDArray[np.floating], nodes: int) -> tuple[float, float]:
     """Lay a grid of evenly spaced nodes over the range of some values.
 
@@ -97,7 +97,7 @@ def grid_of(values: NDArray[np.floating], nodes: int) -> tuple[float, float]:
     return lowest, max(width / (nodes - 1), 1e-9 * abs(lowest), 1e-30)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def _fine_places(
     values: NDArray[Any], low: Real, inverse: Real, last: np.int32, cell: NDArray[np.int32], packed: NDArray[np.int32]
 ) -> None:
@@ -113,7 +113,7 @@ def _fine_places(
         packed[i] = np.int32(place - k * np.int32(PLACES))
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def count(values: NDArray[np.floating], low: float, spacing: float, cells: NDArray[np.int64]) -> None:
     """Count values in fine cells, and sum up their places inside the cells.
 
@@ -144,7 +144,7 @@ def count(values: NDArray[np.floating], low: float, spacing: float, cells: NDArr
     cells += second_cells
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _deposit_at(at: float, weight: float, counts: NDArray[np.float64]) -> None:
     """Deposit `weight` at the place `at`, in nodes, on the nodes on either side."""
     # The last node begins no interval; a value on it is at t = 1 of the interval before.
@@ -156,7 +156,7 @@ def _deposit_at(at: float, weight: float, counts: NDArray[np.float64]) -> None:
     counts[k + 1, 1] += weight * h11
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _unpack_cell(cell: int, packed: int, top: float) -> tuple[float, float, float]:
     """Half the number in a fine cell, and the two places, in nodes, that stand for it (:func:`pair_of`)."""
     number = packed // _ONE
@@ -164,7 +164,7 @@ def _unpack_cell(cell: int, packed: int, top: float) -> tuple[float, float, floa
     return pair_of(np.float64(cell), np.float64(number), np.float64(places), np.float64(top), np.float64)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def deposit(cells: NDArray[np.int64], counts: NDArray[np.float64]) -> None:
     """Deposit all values of a leaf on the nodes, from their counts in fine cells.
 
@@ -183,7 +183,7 @@ def deposit(cells: NDArray[np.int64], counts: NDArray[np.float64]) -> None:
             _deposit_at(upper, weight, counts)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _cubic_at(cubic: NDArray[np.float64], at: float) -> float:
     """The function that `cubic` has the coefficients of, at the place `at` in nodes."""
     k = min(int(at), cubic.shape[0] - 2)
@@ -191,7 +191,7 @@ def _cubic_at(cubic: NDArray[np.float64], at: float) -> float:
     return cubic[k, 0] + t * (cubic[k, 1] + t * (cubic[k, 2] + t * cubic[k, 3]))
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def deposit_signs(cells: NDArray[np.int64], cubic: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
     """Deposit all values of a leaf on the nodes, each weighted with the sign of the error e there.
 
@@ -223,7 +223,7 @@ def deposit_signs(cells: NDArray[np.int64], cubic: NDArray[np.float64], counts: 
     return total
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def to_cubic(
     f: NDArray[np.float64], slope: NDArray[np.float64], factor: float, cubic: NDArray[np.floating]
 ) -> None:  # fmt: skip
@@ -248,7 +248,7 @@ def to_cubic(
     cubic[last] = 0
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def _places_on_grid(
     values: NDArray[Any], low: Real, inverse: Real, last: np.int32, node: NDArray[np.int32], t: NDArray[Any]
 ) -> None:
@@ -263,7 +263,7 @@ def _places_on_grid(
         t[i] = min(at - real(k), one)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def add_slopes(
     values: NDArray[np.floating], low: Real, inverse: Real, table: NDArray[np.floating], scale: Real,
     gradient: NDArray[np.floating],

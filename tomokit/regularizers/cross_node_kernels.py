@@ -12,9 +12,10 @@ Nothing is written by two threads, so results do not depend on the number of thr
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 from tomokit.regularizers.codes import GAUSSIAN
 from tomokit.regularizers.cross_node_grid import (
     add_slopes,
@@ -28,7 +29,7 @@ from tomokit.regularizers.cross_node_grid import (
 from tomokit.regularizers.cross_node_tables import answer_table, partner_gradient_table
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def count_leaves(
     values: NDArray[np.floating], leaves: NDArray[np.int64], grid: NDArray[np.float64], cells: NDArray[np.int64],
     counts: NDArray[np.float64],
@@ -63,7 +64,7 @@ def count_leaves(
     return bool(finite.all())
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def tabulate_pairs(
     size: int, partner: NDArray[np.int64], grid: NDArray[np.float64], cells: NDArray[np.int64],
     counts: NDArray[np.float64], kernel: int, spread: float, workers: int, table: NDArray[np.floating],
@@ -108,17 +109,22 @@ def tabulate_pairs(
                 g[k] = f[k] - (low_a + spacing_a * k)
                 g_slope[k] = slope[k] - spacing_a
             to_cubic(g, g_slope, 1.0, cubic)
-            table[i, :, :4] = cubic
+            # Loops, since the check of shapes in an assignment of arrays takes long to compile.
+            for k in range(nodes):
+                for power in range(4):
+                    table[i, k, power] = cubic[k, power]
             out[i] = deposit_signs(cells[i], cubic, signs) / size
             partner_gradient_table(
                 low_a, spacing_a, low_b, spacing_b, signs, kernel, temperature, f, slope, weight, g, g_slope
             )
             to_cubic(g, g_slope, 1.0 / size, cubic)
             # `partner` is a permutation, so that no other pair writes into row j.
-            table[j, :, 4:] = cubic
+            for k in range(nodes):
+                for power in range(4):
+                    table[j, k, 4 + power] = cubic[k, power]
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def cross_node_leaf(
     block: NDArray[np.floating], gradient: NDArray[np.floating], low: float, spacing: float,
     table: NDArray[np.floating], scale: float,
@@ -141,7 +147,7 @@ def cross_node_leaf(
     add_slopes(block.reshape(-1), real(low), real(1.0 / spacing), table, real(scale), gradient.reshape(-1))
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def add_leaves(
     values: NDArray[np.floating], leaves: NDArray[np.int64], grid: NDArray[np.float64], table: NDArray[np.floating],
     scale: float, gradient: NDArray[np.floating],

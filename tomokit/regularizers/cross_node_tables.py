@@ -26,10 +26,10 @@ one spacing.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from tomokit.activation.exponential import exp_of
+from tomokit.kernels.decorator import compiled
 from tomokit.regularizers.codes import DOT
 from tomokit.regularizers.cross_node_scalars import STEEPEST, partner_gradient_terms
 
@@ -37,7 +37,7 @@ from tomokit.regularizers.cross_node_scalars import STEEPEST, partner_gradient_t
 _FLAGS = {"contract", "reassoc", "nsz", "nnan"}
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _nearest_occupied(counts: NDArray[np.float64], below: NDArray[np.int64], above: NDArray[np.int64]) -> None:
     """For each node the nearest one that holds values, downwards and upwards; the ends always hold some."""
     last = counts.shape[0] - 1
@@ -47,7 +47,7 @@ def _nearest_occupied(counts: NDArray[np.float64], below: NDArray[np.int64], abo
         above[m] = m if counts[m, 0] > 0 else (above[m + 1] if m < last else below[last])
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def _attention_weights(
     a: float, kernel: int, temperature: float, low: float, spacing: float, below: NDArray[np.int64],
     above: NDArray[np.int64], w: NDArray[np.float64],
@@ -74,7 +74,7 @@ def _attention_weights(
         w[m] = exp_of(min(half * gap * gap - top, 0.0), np.float64)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def answer_table(
     low_a: float, spacing_a: float, low_b: float, spacing_b: float, counts: NDArray[np.float64], kernel: int,
     temperature: float, f: NDArray[np.float64], slope: NDArray[np.float64], weight: NDArray[np.float64],
@@ -125,7 +125,7 @@ def answer_table(
     _hold_monotone(f, slope)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _hold_monotone(f: NDArray[np.float64], slope: NDArray[np.float64]) -> None:
     """Limit slopes to three times the rise on either side (Fritsch and Carlson, SIAM J. Numer. Anal. 17, 238, 1980).
 
@@ -139,7 +139,7 @@ def _hold_monotone(f: NDArray[np.float64], slope: NDArray[np.float64]) -> None:
             slope[k] = min(slope[k], 3.0 * max(f[k + 1] - f[k], 0.0))
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def partner_gradient_table(
     low_a: float, spacing_a: float, low_b: float, spacing_b: float, signs: NDArray[np.float64], kernel: int,
     temperature: float, f: NDArray[np.float64], slope: NDArray[np.float64], weight: NDArray[np.float64],

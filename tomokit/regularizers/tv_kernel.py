@@ -21,9 +21,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 from tomokit.regularizers.codes import CONCAVE, HUBER, ISOTROPIC
 
 # Stands for a delta or a norm of zero; its inverse is still finite in single precision.
@@ -33,7 +34,7 @@ _TINY = 1e-30
 _FLAGS = {"contract", "reassoc", "nsz"}
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def tv_leaf(
     block: NDArray[np.floating], gradient: NDArray[np.floating], scale: float, variant: int, delta: float, stencil: int
 ) -> float:
@@ -61,14 +62,13 @@ def tv_leaf(
     float
         Mean over the ``n^2 (n - 1)`` differences of an axis, summed over the axes; sums in double precision.
     """
-    if variant == ISOTROPIC:
-        return _penalize_lengths(block, gradient, scale, 0.0, stencil)
-    if variant == CONCAVE:
-        return _penalize_lengths(block, gradient, scale, 1.0 / delta, stencil)
+    if variant in (ISOTROPIC, CONCAVE):
+        # One call for both: what is inlined twice is compiled twice.
+        return _penalize_lengths(block, gradient, scale, 0.0 if variant == ISOTROPIC else 1.0 / delta, stencil)
     return _penalize_differences(block, gradient, scale, delta if variant == HUBER else _TINY)
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def _mask_without_column(column: int, n: int, like: NDArray[Any]) -> NDArray[Any]:
     """1 at all vertices of a flat plane but 0 where y is `column`: those have no other vertex beyond along y."""
     mask = np.ones(n * n, like.dtype)
@@ -76,7 +76,7 @@ def _mask_without_column(column: int, n: int, like: NDArray[Any]) -> NDArray[Any
     return mask
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def _penalize_differences(block: NDArray[Any], gradient: NDArray[Any], scale: float, delta: float) -> float:
     """Penalize each difference by itself: Huber's penalty, and by a tiny `delta` the anisotropic one."""
     n = block.shape[0]
@@ -126,7 +126,7 @@ def _penalize_differences(block: NDArray[Any], gradient: NDArray[Any], scale: fl
     return total * mean_weight
 
 
-@njit(cache=True, error_model="numpy", fastmath=_FLAGS, forceinline=True)
+@compiled(inlined=True, fastmath=_FLAGS)
 def _penalize_lengths(
     block: NDArray[Any], gradient: NDArray[Any], scale: float, inverse_delta: float, stencil: int
 ) -> float:
@@ -176,17 +176,25 @@ def _penalize_lengths(
             dz[i] = per * b
             dy[i] = per * c
         # As the far end of those along z and y: slopes go to where the other vertex is, and are then added.
-        along_z[first_z + to_z : stop_z + to_z] = dz[first_z:stop_z]
-        along_y[first_y + to_y : stop_y + to_y] = dy[first_y:stop_y]
+        for i in range(first_z, stop_z):
+            along_z[i + to_z] = dz[i]
+        for i in range(first_y, stop_y):
+            along_y[i + to_y] = dy[i]
         for i in range(plane):
             out[i] += along_z[i] + along_y[i]
-        dz[:first_z], dz[stop_z:] = zero, zero
-        dy[:first_y], dy[stop_y:] = zero, zero
+        for i in range(first_z):
+            dz[i] = zero
+        for i in range(stop_z, plane):
+            dz[i] = zero
+        for i in range(first_y):
+            dy[i] = zero
+        for i in range(stop_y, plane):
+            dy[i] = zero
         total += plane_sum
     return total * mean_weight
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def tv_leaves(
     values: NDArray[np.floating], gradient: NDArray[np.floating], scale: NDArray[np.float64], variant: int,
     delta: float, stencil: int, out: NDArray[np.float64],

@@ -11,10 +11,11 @@ Nothing that a leaf reads is written by another: sides and tables are made befor
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.activation.functions import activate_block, chain_block
+from tomokit.kernels.decorator import compiled
 from tomokit.methods.octree.step_arrays import LeafArrays, PenaltyArrays, ResidualArrays, StepRules
 from tomokit.optimizers.kernel import optimizer_block
 from tomokit.projector.leaves_cpu import gather_leaf
@@ -23,7 +24,7 @@ from tomokit.regularizers.cross_node_kernels import cross_node_leaf
 from tomokit.regularizers.tv_kernel import tv_leaf
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def update_leaves(
     leaves: LeafArrays,
     residual: ResidualArrays,
@@ -67,17 +68,20 @@ def update_leaves(
         if side_gradient.shape[0] > 0:
             add_sides(side_gradient[leaf], gradient)
         row = table_row[leaf] if table_row.size > 0 else -1
-        if row >= 0 and not table_is_raw:
-            cross_node_leaf(density[leaf], gradient, grid[row, 0], grid[row, 1], table[row], table_scale)
-        if by_density.shape[0] > 0:
-            flat += by_density[leaf].reshape(-1)
-        # The chain rule makes it one by raw value, to which the others are added.
         raw = values[leaf].reshape(-1)
-        chain_block(activation, parameter, raw, flat)
-        if row >= 0 and table_is_raw:
-            cross_node_leaf(values[leaf], gradient, grid[row, 0], grid[row, 1], table[row], table_scale)
-        if by_value.shape[0] > 0:
-            flat += by_value[leaf].reshape(-1)
+        # Twice the same, in a loop since code that stands twice is compiled twice: first what is by density.
+        for by_raw in (False, True):
+            if by_raw:
+                # The chain rule makes the gradient one by raw value, to which the others are added.
+                chain_block(activation, parameter, raw, flat)
+            if row >= 0 and table_is_raw == by_raw:
+                block_of_table = values[leaf] if by_raw else density[leaf]
+                cross_node_leaf(block_of_table, gradient, grid[row, 0], grid[row, 1], table[row], table_scale)
+            others = by_value if by_raw else by_density
+            if others.shape[0] > 0:
+                other = others[leaf].reshape(-1)
+                for i in range(flat.size):
+                    flat[i] += other[i]
         begin, end = leaf * block, (leaf + 1) * block
         # An array of size 0, which the rule does not have, stays one.
         optimizer_block(

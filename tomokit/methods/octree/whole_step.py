@@ -7,10 +7,11 @@ one more array of the field's size and several passes over memory.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.activation.functions import activate_leaves, chain_block
+from tomokit.kernels.decorator import compiled
 from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.methods.octree.penalties import PenaltyGradients
 from tomokit.projector.leaves import LeafProjector
@@ -70,7 +71,7 @@ def step_whole(
         copy_all_sides(leaves.density, leaves.sides)
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def _chain_leaves(kind: int, parameter: float, values: NDArray[np.float32], gradient: NDArray[np.float32]) -> None:
     """The gradient by density of every leaf times ``s'(v)``, in place."""
     for leaf in prange(values.shape[0]):

@@ -9,11 +9,13 @@ between calls, so that a few iterations suffice inside an outer loop.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 
-@njit(cache=True, parallel=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
+
+@compiled(parallel=True, fastmath={"contract", "nnan", "nsz"})
 def add_divergence(
     g: NDArray[np.floating],
     q: NDArray[np.floating],
@@ -59,7 +61,7 @@ def add_divergence(
                 out[x, z, y] = max(value, zero) if nonnegative else value
 
 
-@njit(cache=True, parallel=True, error_model="numpy", fastmath={"contract", "nnan", "nsz"})
+@compiled(parallel=True, fastmath={"contract", "nnan", "nsz"})
 def dual_step(d: NDArray[np.floating], q: NDArray[np.floating], rate: np.floating) -> None:
     """``q <- project(q + rate grad d)`` onto ``|q| <= 1``, in place.
 
@@ -95,7 +97,7 @@ def dual_step(d: NDArray[np.floating], q: NDArray[np.floating], rate: np.floatin
                 q_y[y] = c * shrink
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def total_variation(d: NDArray[np.floating]) -> float:
     """Sum over voxels of the length of the forward difference; float64 sums in a fixed order.
 

@@ -6,12 +6,14 @@ in the arrays' type, because a float64 among them would make the arithmetic doub
 
 from __future__ import annotations
 
-from numba import njit, prange
+from numba import prange
 from numpy import floating
 from numpy.typing import NDArray
 
+from tomokit.kernels.decorator import compiled
 
-@njit(cache=True, parallel=True, error_model="numpy")
+
+@compiled(parallel=True)
 def step(
     density: NDArray[floating],
     direction: NDArray[floating],
@@ -41,7 +43,7 @@ def step(
                 d[y] = max(value, zero) if nonnegative else value
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def add_scaled(density: NDArray[floating], direction: NDArray[floating], factor: floating, nonnegative: bool) -> None:
     """``density += factor * direction``, then clipped at zero if asked; in place.
 
@@ -65,7 +67,7 @@ def add_scaled(density: NDArray[floating], direction: NDArray[floating], factor:
                 d[y] = max(value, zero) if nonnegative else value
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def step_nonnegativity_dual(
     density: NDArray[floating], dual: NDArray[floating], rate: floating, total: NDArray[floating]
 ) -> None:
@@ -92,7 +94,7 @@ def step_nonnegativity_dual(
                 t[y] += value
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
+@compiled(parallel=True)
 def extrapolate(density: NDArray[floating], step_down: NDArray[floating], ahead: NDArray[floating]) -> None:
     """``density -= step_down``, and ``ahead = density - step_down`` of the new density; in place.
 

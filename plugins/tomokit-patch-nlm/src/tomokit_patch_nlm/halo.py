@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tomokit.octree import Forest
+from tomokit.plugin.compiled import compiled
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def find_owners(forest: Forest) -> Owners:
     return Owners(owner, cube, cubes)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _locate_lattice(
     cube: NDArray[np.int64],
     cubes: int,
@@ -86,7 +87,7 @@ def _owner_at(owner: NDArray[np.int32], x: int, z: int, y: int) -> int:
     return owner[x, z, y] if inside else -1
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def take(
     values: NDArray[np.floating],
     owner: NDArray[np.int32],
@@ -150,7 +151,7 @@ def take(
                 block[x, z, y] = total
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def _tap(position: int, upper: int, cubes: int, n: int) -> tuple[int, float]:
     """The vertex below a position inside a leaf, or the one above, and its linear weight."""
     below = min(position // cubes, n - 2)
@@ -158,7 +159,7 @@ def _tap(position: int, upper: int, cubes: int, n: int) -> tuple[int, float]:
     return below + upper, (upper_weight if upper else 1 - upper_weight)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@compiled(inlined=True)
 def hand_back(
     slope: NDArray[np.floating],
     owner: NDArray[np.int32],

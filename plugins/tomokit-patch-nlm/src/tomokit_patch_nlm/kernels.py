@@ -16,15 +16,16 @@ Sums over patches are separable. A pair of patches that reaches a place where th
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tomokit.plugin.compiled import compiled
 from tomokit_patch_nlm.halo import hand_back, take
 
 _PATCH = 27.0  # vertices of a patch
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract", "nsz"})
 def _sum_patches(
     padded: NDArray[np.floating], rows: NDArray[np.floating], planes: NDArray[np.floating], out: NDArray[np.floating]
 ) -> None:
@@ -47,7 +48,7 @@ def _sum_patches(
                 total[y] = (a[y] + b[y]) + c[y]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "nsz"}, forceinline=True)
+@compiled(inlined=True, fastmath={"contract", "nsz"})
 def _add_leaf_penalty(
     block: NDArray[np.floating],
     missing: NDArray[np.uint8],
@@ -144,7 +145,7 @@ def _add_leaf_penalty(
     return value
 
 
-@njit(cache=True, error_model="numpy", parallel=True)
+@compiled(parallel=True)
 def _add_batch_penalties(
     values: NDArray[np.floating],
     owner: NDArray[np.int32],
@@ -167,7 +168,7 @@ def _add_batch_penalties(
         sums[i] = _add_leaf_penalty(block, missing, offsets, bandwidth, factor, slopes[i])
 
 
-@njit(cache=True, error_model="numpy")
+@compiled()
 def patches(
     values: NDArray[np.floating],
     owner: NDArray[np.int32],

@@ -1,0 +1,99 @@
+"""Machine code kept between processes: used again while it fits its sources, never when it does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tomokit.kernels.notice import COMPILING
+from tomokit.kernels.sources import source_digest
+
+CALLEE = """
+from tomokit.kernels.decorator import compiled
+from sample.codes import FACTOR
+
+@compiled(inlined=True)
+def scaled(value):
+    return FACTOR * value
+"""
+CALLER = """
+from tomokit.kernels.decorator import compiled
+from sample.callee import scaled
+
+@compiled()
+def total(values):
+    result = 0.0
+    for value in values:
+        result += scaled(value)
+    return result
+"""
+RUN = """
+import numpy as np
+from tomokit.kernels.notice import listen
+listen(print)
+from sample.caller import total
+print(total(np.ones(3)))
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    folder = tmp_path / "sample"
+    folder.mkdir()
+    for name, text in (("__init__", ""), ("codes", "FACTOR = 2.0\n"), ("callee", CALLEE), ("caller", CALLER)):
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+def run(package: Path, **variables: str) -> list[str]:
+    """Lines of a process that says what it compiles, and calls the sample's function."""
+    path = os.pathsep.join([str(package.parent), *(path for path in sys.path if path)])
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(package.parent / "kept"), "PYTHONPATH": path}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", **variables}
+    done = subprocess.run([sys.executable, "-c", RUN], env=environment, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+def test_machine_code_is_kept_and_follows_its_sources(package: Path) -> None:
+    assert run(package) == [COMPILING, "6.0"]
+    assert run(package) == ["6.0"]
+    # Neither a callee in another file nor a constant in a third is what Numba's own cache looks at.
+    (package / "codes.py").write_text("FACTOR = 3.0\n")
+    assert run(package) == [COMPILING, "9.0"]
+    (package / "callee.py").write_text(CALLEE.replace("FACTOR * value", "FACTOR + value"))
+    assert run(package) == [COMPILING, "12.0"]
+    # That of the former sources is still there.
+    (package / "callee.py").write_text(CALLEE)
+    assert run(package) == ["9.0"]
+
+
+def test_damaged_machine_code_is_compiled_anew(package: Path) -> None:
+    run(package)
+    kept = list((package.parent / "kept" / "tomokit").iterdir())
+    assert len(kept) == 2
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:100])
+    assert run(package) == [COMPILING, "6.0"]
+    assert run(package) == ["6.0"]
+
+
+def test_without_a_place_for_it_machine_code_is_made_for_each_run(package: Path) -> None:
+    (package.parent / "kept").write_text("a file where a folder is needed")
+    for _ in range(2):
+        told, result = run(package, TMPDIR=str(package.parent))[-3:-1], run(package)[-1]
+        assert any("machine code cannot be kept" in line and "NUMBA_CACHE_DIR" in line for line in told)
+        assert result == "6.0"
+    assert not list(package.parent.glob("tomokit-kernels-*"))
+
+
+def test_the_digest_is_of_the_text_of_all_imports(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(package.parent)
+    digest = source_digest("tomokit.regularizers.tv_kernel")
+    assert digest is not None
+    assert len(digest) == 64
+    assert digest == source_digest("tomokit.regularizers.tv_kernel") != source_digest("tomokit.projector.rows")
+    assert source_digest("sample.no_such_module") is None

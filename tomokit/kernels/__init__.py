@@ -1,0 +1,1 @@
+"""Numba functions of the CPU: how they are compiled, and where their machine code is kept between processes."""
