@@ -107,7 +107,7 @@ def run_trial(method: str, preset: str) -> None:
     series, _ = simulate_series((12, 24, 24), range(-60, 61, 12), noise=0.1)
     options: dict[str, Any] = {}
     if method == "octree":
-        options = {"epochs": 4, "n": 6, "max_leaves": 30, "structure_epochs": [2]}
+        options = {"epochs": 4, "n": 6, "max_leaves": 90, "leaf_px": 8, "finer": 1, "structure_epochs": [2]}
         options |= {"coarse_epochs": 2} if preset else {}
     for offsets in ("zero", "fit"):
         reconstruct(
