@@ -127,7 +127,7 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[MrcHeader, int]:
-    """Read the header of an MRC file alone.
+    """Read the header of an MRC file alone, and hold it against the file's length unless that is compressed.
 
     Parameters
     ----------
@@ -143,11 +143,16 @@ def read_header(path: str | os.PathLike[str]) -> tuple[MrcHeader, int]:
     Raises
     ------
     InputError
-        If the file is missing, not MRC, or of an unsupported mode.
+        If the file is missing, not MRC, of an unsupported mode, or too short.
     """
-    with _decompressed(Path(path)) as (stream, compression):
+    path = Path(path)
+    with _decompressed(path) as (stream, compression):
         header = parse_header(stream.read(HEADER_BYTES), file=str(path))
-    return header, header.data_bytes + header.bytes_in_memory if compression else header.bytes_in_memory
+    if compression == "gzip":
+        _require_possible_gzip(path, header)
+    if compression:
+        return header, header.data_bytes + header.bytes_in_memory
+    return _reconcile_with_size(header, require_regular(path), str(path))[0], header.bytes_in_memory
 
 
 def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> MrcImages:
@@ -260,9 +265,8 @@ def _map(path: Path, stream: IO[bytes], header: MrcHeader) -> MrcImages:
 def _load_compressed(path: Path, stream: IO[bytes], header: MrcHeader, compression: str) -> MrcImages:
     """Decompress block by block: memory follows what is there, and ends with what the header promises."""
     wanted = header.data_offset - HEADER_BYTES + header.data_bytes
-    if compression == "gzip" and wanted > _MOST_DEFLATED * require_regular(path):
-        # No need to decompress it to know that it is too short.
-        raise _truncated(header, f"which {require_regular(path)} bytes of gzip cannot hold", str(path))
+    if compression == "gzip":
+        _require_possible_gzip(path, header)
     pixels = bytearray()
     # One byte beyond what is wanted tells a file that is too long.
     while len(pixels) <= wanted and (block := stream.read(min(_BLOCK_BYTES, wanted + 1 - len(pixels)))):
@@ -271,6 +275,13 @@ def _load_compressed(path: Path, stream: IO[bytes], header: MrcHeader, compressi
     start = reconciled.data_offset - HEADER_BYTES
     values = np.frombuffer(pixels, header.dtype, count=header.data_bytes // header.dtype.itemsize, offset=start)
     return MrcImages(values.reshape(header.shape), reconciled, path, warnings, bytes(pixels[: min(start, MOST_BYTES)]))
+
+
+def _require_possible_gzip(path: Path, header: MrcHeader) -> None:
+    """No need to decompress a file to know that it cannot hold what its header says."""
+    size = require_regular(path)
+    if header.data_bytes > _MOST_DEFLATED * size:
+        raise _truncated(header, f"which {size} bytes of gzip cannot hold", str(path))
 
 
 def _reconcile_with_size(header: MrcHeader, size: int, file: str) -> tuple[MrcHeader, tuple[str, ...]]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from tomokit.errors import InputError
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -27,10 +30,15 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         If the file is damaged or of no known kind.
     """
     from tomokit.io.inspection import describe as describe_input
+    from tomokit.io.regular import require_regular
+    from tomokit.pipeline.readers import check_room_to_open
     from tomokit.state.inspection import describe_state
     from tomokit.state.seal import looks_like_state
 
     path = Path(path)
+    require_regular(path)
     if path.suffix.lower() == ".h5" or looks_like_state(path):
         return describe_state(path)
+    with suppress(InputError):  # what is no MRC file is described, or refused, below
+        check_room_to_open(path)
     return describe_input(path)

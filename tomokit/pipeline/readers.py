@@ -68,16 +68,38 @@ class MrcReader:
 
     def shape(self, path: Path) -> tuple[int, int, int]:
         """Find views, rows and columns from the header (see :class:`Reader`)."""
-        from tomokit.io.mrc_read import open_mrc
+        from tomokit.io.mrc_read import read_header
 
-        n_views, n_y, n_x = open_mrc(path).pixels.shape
-        return n_views, n_y, n_x
+        return read_header(path)[0].shape
 
     def read(self, path: Path, **options: Any) -> TiltSeries:
         """Read the series by :func:`tomokit.io.series.load_series` (see :class:`Reader`)."""
         from tomokit.io import load_series
 
+        check_room_to_open(path)
         return load_series(path, **options)
+
+
+def check_room_to_open(path: Path) -> None:
+    """Refuse an MRC file whose pixels have to be in memory, as those of a compressed one, and do not fit there.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    InputError
+        If it is no MRC file.
+    ResourceError
+        With what it needs and what there is.
+    """
+    from tomokit.io.mrc_read import read_header
+    from tomokit.pipeline.memory import check_memory
+
+    in_memory_bytes = read_header(path)[1]
+    if in_memory_bytes:
+        check_memory(in_memory_bytes, f"{path}: opening it", "decompress it on the disk, then it is read in parts")
 
 
 def find_reader(path: Path) -> Reader:

@@ -31,12 +31,16 @@ def as_volume(volume: VolumeLike) -> Volume:
     ------
     InputError
         If the file cannot be read, or the array has not three axes.
+    ResourceError
+        If a compressed file does not fit in memory.
     """
     if isinstance(volume, Volume):
         return volume
     if isinstance(volume, (str, os.PathLike)):
         from tomokit.io.mrc_read import read_volume
+        from tomokit.pipeline.readers import check_room_to_open
 
+        check_room_to_open(Path(volume))
         return read_volume(volume)
     values = np.asarray(volume)
     return Volume(values if values.dtype.kind == "f" else values.astype(np.float32))

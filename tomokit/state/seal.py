@@ -84,6 +84,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         If it cannot be opened or read.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # Opening a pipe may wait for good.
+            raise StateError("is a pipe or a device, not a state file", file=path, remedy="give the file itself")
         with path.open("rb") as stream:
             yield stream
     except FileNotFoundError:
@@ -158,6 +161,8 @@ def looks_like_state(path: Path) -> bool:
         False also where the file cannot be read.
     """
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as stream:
             return stream.read(len(_MAGIC)).startswith((_MAGIC, _HDF5))
     except OSError:
