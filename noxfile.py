@@ -5,6 +5,7 @@ pip install -e '.[dev]' && nox -s lint tests
 
 import importlib.util
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -108,3 +109,14 @@ def cold(session: nox.Session) -> None:
     """A run whose kernels are compiled in its own process against the next ones, and one that is resumed; minutes."""
     chosen = session.posargs or ["tests/methods/octree/test_cold_cache.py"]
     session.run(sys.executable, "-m", "pytest", *chosen, env={"TOMOKIT_COLD": "1"})
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Made-up and mangled inputs against the readers: -- EXAMPLES [SEED], else 2000 for each test and a new seed."""
+    examples = session.posargs[0] if session.posargs else "2000"
+    seed = session.posargs[1] if len(session.posargs) > 1 else str(random.SystemRandom().randrange(2**32))
+    session.log(f"{examples} examples for each test, seed {seed}; again: nox -s fuzz -- {examples} {seed}")
+    files = sorted(str(path) for path in Path("tests").rglob("test_fuzz_*.py"))
+    words = ["-s", "-v", "-n", "0", f"--hypothesis-seed={seed}", *files]
+    session.run(sys.executable, "-m", "pytest", *words, env={"TOMOKIT_FUZZ": examples})

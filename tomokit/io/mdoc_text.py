@@ -58,7 +58,7 @@ class MdocSection:
     @property
     def place(self) -> str:
         """The section in words, for messages."""
-        return f"[{self.kind} = {self.name.text}]" if self.kind else "head"
+        return f"[{self.kind} = {self.name.text[:40]}]" if self.kind else "head"
 
 
 @dataclass(frozen=True)
