@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,9 +113,47 @@ def test_the_octree_is_sampled_between_its_voxels(job: Job) -> None:
 
 def test_slabs_make_no_difference(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     density = StoredDensity(linear_state())
-    whole = density.sample((0.3, 0.1, 0.2), 1.7, (3, 2, 2))
+    lattices = [((0.3, 0.1, 0.2), 1.7, (3, 2, 2)), ((0.3, 0.1, 0.2), 0.7, (6, 4, 5)), ((2.0, 2.0, 2.0), 9.5, (2, 1, 2))]
+    whole = [density.sample(*lattice) for lattice in lattices]
     monkeypatch.setattr("tomokit.state.density._SLAB_BYTES", 1)
-    np.testing.assert_array_equal(density.sample((0.3, 0.1, 0.2), 1.7, (3, 2, 2)), whole)
+    for edge in (1, 2, 3, 5):
+        monkeypatch.setattr("tomokit.state.lattice_means._BLOCK_EDGE", edge)
+        for lattice, expected in zip(lattices, whole, strict=True):
+            np.testing.assert_allclose(density.sample(*lattice), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [(1, 1, 1), (2, 3, 1)])
+@pytest.mark.parametrize("spacing", [2.5, 7.0, 13.4, 40.0])
+def test_coarse_voxels_are_means_of_all_finer_points(spacing: float, count: tuple[int, int, int]) -> None:
+    density = StoredDensity(linear_state(margin=1))
+    start, finer = (-0.7, 0.4, 1.9), math.ceil(spacing)
+    fine = density.sample(
+        tuple(at - (finer - 1) / 2 * spacing / finer for at in start), spacing / finer, tuple(n * finer for n in count)
+    )
+    means = fine.reshape(count[0], finer, count[1], finer, count[2], finer).mean((1, 3, 5), dtype=np.float64)
+    assert means.any()
+    np.testing.assert_allclose(density.sample(start, spacing, count), means, rtol=1e-5)
+
+
+def test_coarse_voxels_take_little_memory_and_time(job: Job) -> None:
+    request = job("octree")
+    reconstruct(request)
+    for state in (linear_state(), read_state(request.state)):
+        density = StoredDensity(state)
+        density.sample((8.0, 4.0, 8.0), 100.0, (1, 1, 1))
+        tracemalloc.start()
+        # Eight points of 300 finer ones along each edge are 216 million, of which the density has a few hundred.
+        density.sample((8.0, 4.0, 8.0), 300.0, (2, 2, 2))
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+        tracemalloc.stop()
+
+
+def test_a_spacing_beyond_the_box_is_refused(job: Job) -> None:
+    request = job("sart-tv")
+    reconstruct(request)
+    for spacing in (1e300, 321.0):
+        with pytest.raises(OptionError, match=r"--spacing: .* more than the box's longest side of 320 angstrom"):
+            export(request.state, request.output.with_name("e.mrc"), spacing_angstrom=spacing)
 
 
 def test_a_method_that_does_not_say_how_is_exported_by_its_volume(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,13 @@ def export(
     bounds = np.array(box if box is not None else ((0, z), (0, y), (0, x)), float)
     if not (np.isfinite(bounds).all() and (bounds[:, 1] > bounds[:, 0]).all()):
         raise OptionError("a bound is not above the other", field="--box", remedy="give z0:z1,y0:y1,x0:x1")
+    longest = float(np.ptp(bounds, axis=1).max()) * voxel
+    if spacing > longest:
+        raise OptionError(
+            f"{spacing:g} is more than the box's longest side of {longest:g} angstrom",
+            field="--spacing",
+            remedy="give a smaller one",
+        )
     step = spacing / voxel
     count = [max(1, math.ceil((high - low) / step - _ROUNDING)) for low, high in bounds]
     needed = 4 * math.prod(count)

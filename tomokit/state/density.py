@@ -18,25 +18,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
+from tomokit.state.lattice_means import LatticeSampler, Triple, sample_means
 from tomokit.state.record import State
 
-Triple = tuple[float, float, float]
-
 _SLAB_BYTES = 64 << 20
-
-
-class _LatticeSampler(Protocol):
-    """What can give a density, before ``units_scale``, at the points of a lattice."""
-
-    def sample(self, start: Triple, step: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
-        """The density at ``start + step * (i, k, j)``, in voxels of the tomogram, along x, z, y; of shape `count`."""
-        ...
 
 
 class StoredDensity:
@@ -77,10 +69,10 @@ class StoredDensity:
         self.voxel_size_is_known = bool(recipe["voxel_size_is_known"])
         self.units = str(recipe["units"])
         self._scale = np.float32(recipe["units_scale"])
-        kinds: dict[str, Callable[[State, dict[str, Any]], _LatticeSampler]] = {"voxels": _Voxels, "octree": _Leaves}
+        kinds: dict[str, Callable[[State, dict[str, Any]], LatticeSampler]] = {"voxels": _Voxels, "octree": _Leaves}
         if recipe["kind"] not in kinds:
             raise InputError(f"a density of the kind {recipe['kind']!r} is not known to this version", field="state")
-        self._source: _LatticeSampler = kinds[recipe["kind"]](state, recipe)
+        self._source: LatticeSampler = kinds[recipe["kind"]](state, recipe)
 
     def sample(self, start: Triple, spacing: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
         """Sample the density at the points of a regular lattice.
@@ -102,24 +94,18 @@ class StoredDensity:
         """
         # Rounded before the ceiling is taken: 2.0000001, from a ratio of lengths, is 2.
         finer = max(1, math.ceil(round(spacing, 6)))
-        step = spacing / finer
-        # The fine points of a value lie symmetrically about its own point.
-        first = tuple(at - (finer - 1) / 2 * step for at in start)
+        if finer > 1:
+            means = sample_means(self._source, start, spacing, count, finer)
+            means *= self._scale
+            return means.astype(np.float32)
         out = np.empty(count, np.float32)
-        # Slabs along x bound the memory: the fine lattice has finer**3 points for each value.
-        slab = max(1, _SLAB_BYTES // (4 * finer**3 * max(1, count[1] * count[2])))
+        # Slabs along x bound the memory.
+        slab = max(1, _SLAB_BYTES // (4 * max(1, count[1] * count[2])))
         for low in range(0, count[0], slab):
             high = min(low + slab, count[0])
-            fine = self._source.sample(
-                (first[0] + low * spacing, first[1], first[2]),
-                step,
-                ((high - low) * finer, count[1] * finer, count[2] * finer),
-            )
-            if finer > 1:
-                n_z, n_y = count[1:]
-                # Axes (x, fine x, z, fine z, y, fine y): the mean is over the fine ones.
-                fine = fine.reshape(high - low, finer, n_z, finer, n_y, finer).mean((1, 3, 5), dtype=np.float64)
-            np.multiply(fine, self._scale, out=out[low:high], casting="same_kind")
+            begin = (start[0] + low * spacing, start[1], start[2])
+            values = self._source.sample(begin, spacing, (high - low, *count[1:]))
+            np.multiply(values, self._scale, out=out[low:high])
         return out
 
 
@@ -132,43 +118,74 @@ class _Voxels:
         self._scale, self._least = float(recipe["scale"]), recipe["least"]
 
     def sample(self, start: Triple, step: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
-        volume = self._volume
         # The stored volume has a margin along x, so that the tomogram's voxel 0 is its voxel `margin`.
         shifted = (start[0] + self._margin, start[1], start[2])
-        for axis in range(3):
+        axes = [
+            _AxisPoints.of(at, step, n, size) for at, n, size in zip(shifted, count, self._volume.shape, strict=True)
+        ]
+        # Only what the points meet: each axis is interpolated over the whole extent of those after it.
+        volume = self._volume[tuple(slice(axis.first, axis.stop) for axis in axes)]
+        for number, axis in enumerate(axes):
             # The bound from below is for voxels, not for what is interpolated: the first axis sees the voxels.
-            least = self._least if axis == 0 else None
-            volume = _interpolate_axis(volume, axis, shifted[axis], step, count[axis], least)
+            volume = axis.interpolate(volume, number, self._least if number == 0 else None)
         return np.asarray(volume * self._scale, np.float32)
 
+    def extent(self) -> tuple[tuple[float, float], ...]:
+        # Up to the faces of the outermost voxels.
+        return tuple(
+            (-margin - 0.5, size - margin - 0.5)
+            for size, margin in zip(self._volume.shape, (self._margin, 0, 0), strict=True)
+        )
 
-def _interpolate_axis(
-    volume: NDArray[np.floating], axis: int, start: float, step: float, count: int, least: float | None
-) -> NDArray[np.floating]:
-    """A volume along one axis at ``start + i step``, linear; constant in the outer half voxels, 0 beyond them."""
-    size = volume.shape[axis]
-    at = start + step * np.arange(count)
-    # What a lattice that is meant to hit the centres misses them by, in float64, is no reason to interpolate.
-    at = np.where(np.abs(at - np.round(at)) < 1e-9 * max(size, 1), np.round(at), at)
-    inside = (at >= -0.5) & (at <= size - 0.5)
-    low = np.clip(np.floor(at).astype(np.int64), 0, size - 1)
-    high = np.minimum(low + 1, size - 1)
-    # Weight of the upper voxel; the clamp makes the outer half voxels constant.
-    upper = np.clip(at - low, 0, 1).astype(volume.dtype)
-    shape = [1, 1, 1]
-    shape[axis] = count
 
-    def planes(index: NDArray[np.int64]) -> NDArray[np.floating]:
-        selected: NDArray[np.floating] = np.take(volume, index, axis)
-        return selected if least is None else np.maximum(selected, selected.dtype.type(least))
+@dataclass(frozen=True)
+class _AxisPoints:
+    """Points of a lattice along one axis: the voxels below and above each, and the weight of the upper one."""
 
-    result = planes(low)
-    if upper.any():
-        upper = upper.reshape(shape)
-        result = result * (1 - upper) + planes(high) * upper
-    if not inside.all():
-        result[tuple(slice(None) if i != axis else ~inside for i in range(3))] = 0
-    return result
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    upper: NDArray[np.float64]
+    inside: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, start: float, step: float, count: int, size: int) -> _AxisPoints:
+        """The points ``start + i step`` among `size` voxels."""
+        at = start + step * np.arange(count)
+        # What a lattice that is meant to hit the centres misses them by, in float64, is no reason to interpolate.
+        at = np.where(np.abs(at - np.round(at)) < 1e-9 * max(size, 1), np.round(at), at)
+        inside = (at >= -0.5) & (at <= size - 0.5)
+        low = np.clip(np.floor(at).astype(np.int64), 0, size - 1)
+        high = np.minimum(low + 1, size - 1)
+        # The clamp makes the outer half voxels constant.
+        return cls(low, high, np.clip(at - low, 0, 1), inside)
+
+    @property
+    def first(self) -> int:
+        """The first voxel that is needed."""
+        return int(self.low[0])
+
+    @property
+    def stop(self) -> int:
+        """The one after the last."""
+        return int(self.high[-1]) + 1
+
+    def interpolate(self, volume: NDArray[np.floating], number: int, least: float | None) -> NDArray[np.floating]:
+        """A volume, cut to the voxels that are needed, at these points along one axis: linear, 0 beyond its faces."""
+        shape = [1, 1, 1]
+        shape[number] = self.low.size
+
+        def planes(index: NDArray[np.int64]) -> NDArray[np.floating]:
+            selected: NDArray[np.floating] = np.take(volume, index - self.first, number)
+            return selected if least is None else np.maximum(selected, selected.dtype.type(least))
+
+        upper = self.upper.astype(volume.dtype)
+        result = planes(self.low)
+        if upper.any():
+            upper = upper.reshape(shape)
+            result = result * (1 - upper) + planes(self.high) * upper
+        if not self.inside.all():
+            result[tuple(slice(None) if i != number else ~self.inside for i in range(3))] = 0
+        return result
 
 
 class _Leaves:
@@ -196,3 +213,12 @@ class _Leaves:
         means = sample_means(self._density, self._forest, x, step, count[0], z, step, count[1], y, step, count[2])
         means *= self._scale
         return means
+
+    def extent(self) -> tuple[tuple[float, float], ...]:
+        from tomokit.octree.lattice import bounds
+
+        low, high = bounds(self._forest)
+        return tuple(
+            (float(first) + centre, float(last) + centre)
+            for first, last, centre in zip(low.min(axis=0), high.max(axis=0), self._centre, strict=True)
+        )
