@@ -61,6 +61,17 @@ class Problem:
             raise InputError(f"thickness of {self.thickness_px} voxels", remedy="give --thickness of at least 1")
 
     @cached_property
+    def empty_loss(self) -> float:
+        """Data term ``sum m (P - p)^2 / sum m`` of a density of zero, offsets fitted where they are."""
+        squares, weight = 0.0, 0.0
+        for view, projection in enumerate(self.projections):
+            used = projection.ravel() if self.mask is None else projection[self.mask[view] > 0]
+            values = used.astype(np.float64)
+            squares += float(np.sum((values - values.mean()) ** 2 if self.fit_offsets and used.size else values**2))
+            weight += used.size
+        return squares / max(weight, 1.0)
+
+    @cached_property
     def noise_level(self) -> float:
         """Standard deviation of the projections' noise (:mod:`tomokit.data.noise`), estimated once, in seconds."""
         return noise_level(self.projections, self.mask)
