@@ -32,6 +32,7 @@ def reconstruct(
     allow_unsorted: Annotated[bool, typer.Option("--allow-unsorted", help=_HELP["allow_unsorted"])] = False,
     mask: Annotated[Path | None, _option("mask", "F")] = None,
     xf: Annotated[Path | None, _option("xf", "F")] = None,
+    aligned: Annotated[bool, typer.Option("--aligned", help=_HELP["aligned"])] = False,
     tilt_offset: Annotated[float | None, _option("tilt_offset", "DEG")] = None,
     pixel_size: Annotated[float | None, _option("pixel_size", "A")] = None,
     linearization: Annotated[
@@ -52,6 +53,8 @@ def reconstruct(
     exclude: Annotated[str | None, _option("exclude", "0,3,7-9")] = None,
     exclude_from_1: Annotated[str | None, _option("exclude_from_1", "1,4,8-10")] = None,
     hold_out: Annotated[int | None, _option("hold_out", "N")] = None,
+    keep_views: Annotated[bool, typer.Option("--keep-views", help=_HELP["keep_views"])] = False,
+    x_rays: Annotated[str | None, _option("x_rays", "replace|keep")] = None,
     seed: Annotated[int | None, _option("seed", "N")] = None,
     backend: Annotated[str | None, _option("backend", "auto|cpu|cuda|reference")] = None,
     threads: Annotated[int | None, _option("threads", "N")] = None,
@@ -95,7 +98,8 @@ def reconstruct(
         "exclude_from_1": exclude_from_1,
         "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads, "y": y, "slabs": slabs,
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
-        "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "overwrite": overwrite,
+        "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "aligned": aligned or None,
+        "keep_views": keep_views or None, "x_rays": x_rays, "overwrite": overwrite,
     }  # fmt: skip
     request = build_request(given, settings=set_ or (), config=config, preset=preset)
     with TerminalProgress() as progress, stopping(request.state is not None) as stop:

@@ -1,5 +1,5 @@
 """Axes, centres, signs and units of a single-axis tilt series: the conventions of the whole package."""
 
-from tomokit.geometry.tilt import TiltGeometry, centre
+from tomokit.geometry.tilt import ORIENTATION, TiltGeometry, centre
 
-__all__ = ["TiltGeometry", "centre"]
+__all__ = ["ORIENTATION", "TiltGeometry", "centre"]

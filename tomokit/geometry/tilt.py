@@ -17,6 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
 
+ORIENTATION = "z rows as of IMOD's tilt; trimvol -rx, RELION, Warp: z flipped"
+"""How rows along z of a volume ``[z, y, x]`` run: in the order of IMOD's tilt equation (``docs/conventions.md``)."""
+
 
 def centre(n: int) -> float:
     """Index of the centre of an axis of `n` pixels, ``(n - 1) / 2``.

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
+from tomokit.geometry import ORIENTATION
+from tomokit.io.alignment import judge_alignment
 from tomokit.io.angle_sources import angles_of_stack
 from tomokit.io.angles import (
     angles_are_sorted,
@@ -142,6 +144,12 @@ def _describe_mrc(images: MrcImages) -> dict[str, Any]:
     if kind == TILT_STACK:
         facts["angles"] = _angles_of(images, warnings)
     facts["convention"] = _convention(kind)
+    if kind == TILT_STACK:
+        alignment = judge_alignment(images)
+        facts["alignment"] = alignment.to_json()
+        warnings += alignment.doubts(images.path)
+    elif ORIENTATION in " ".join(header.labels):
+        facts["convention"]["handedness"] = ORIENTATION
     facts["warnings"] = warnings
     return facts
 

@@ -20,6 +20,7 @@ from tomokit.io.digest import file_digest
 from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
 from tomokit.io.pixel_size import NO_SIZE, pixel_size_of
 from tomokit.io.pixels import require_finite
+from tomokit.io.raw_defects import RawMender
 from tomokit.io.transforms import align_images, read_xf
 from tomokit.version import __version__
 
@@ -37,6 +38,7 @@ def load_series(
     tilt_offset_deg: float = 0.0,
     pixel_size_angstrom: float | None = None,
     allow_unsorted: bool = True,
+    x_rays: str = "keep",
 ) -> TiltSeries:
     """Load a tilt series and check that its files belong together.
 
@@ -61,6 +63,8 @@ def load_series(
         Edge of a pixel in ångström, instead of the header's.
     allow_unsorted : bool
         Whether angles that neither rise nor fall throughout are taken, with a warning, or refused.
+    x_rays : {"keep", "replace"}
+        With `xf`, whether isolated extreme pixels are replaced, with a warning, before the interpolation spreads them.
 
     Returns
     -------
@@ -98,7 +102,8 @@ def load_series(
     final_shape = shape if out_shape is None else out_shape
     weights = None if mask is None else _read_mask(Path(mask), images, (n_views, *final_shape), used, warnings)
     if xf is not None:
-        values, inside = _align_used_views(images, Path(xf), used, out_shape)
+        mender = None if x_rays == "keep" else RawMender(tilt, used, warnings)
+        values, inside = _align_used_views(images, Path(xf), used, out_shape, mender)
         _require_views_on_field(inside, used, xf)
         weights = inside if weights is None else weights * inside
     else:
@@ -122,6 +127,8 @@ def load_series(
         "warnings": warnings,
         "sha256": {role: file_digest(path) for role, path in files.items()},
     }
+    if xf is not None and mender is not None and mender.replaced:
+        provenance["replaced_pixels"] = mender.replaced
     n_y, n_x = values.shape[1:]
     return TiltSeries(
         images=values,
@@ -185,7 +192,11 @@ def _read_mask(
 
 
 def _align_used_views(
-    images: MrcImages, path: Path, used: NDArray[np.intp], out_shape: tuple[int, int] | None
+    images: MrcImages,
+    path: Path,
+    used: NDArray[np.intp],
+    out_shape: tuple[int, int] | None,
+    mender: RawMender | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     transforms = read_xf(path)
     n_views = images.pixels.shape[0]
@@ -198,6 +209,8 @@ def _align_used_views(
     values = images.pixels if used.size == n_views else images.pixels[used]
     # The spline would spread a NaN over its whole view, where no mask of the aligned images can cover it.
     _require_finite_views(values, used, images.path)
+    if mender is not None:
+        values = mender.mend(values, transforms[used], out_shape)
     return align_images(values, transforms[used], out_shape=out_shape)
 
 

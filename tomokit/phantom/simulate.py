@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,15 @@ from numpy.typing import ArrayLike
 
 from tomokit.data import TiltSeries, Volume
 from tomokit.errors import OptionError
-from tomokit.geometry import TiltGeometry
+from tomokit.geometry import ORIENTATION, TiltGeometry
 from tomokit.phantom.sampling import project_analytic, voxelize
 from tomokit.phantom.shells import random_shells
 from tomokit.version import __version__
 
 DEFAULT_PIXEL_SIZE_ANGSTROM = 10.0
 """Edge of a pixel of a simulated series, if none is asked for."""
+MOST_NOISE = 1e6
+"""A signal a million times weaker than its noise is lost, and float32 would be soon after."""
 
 
 def simulate_series(
@@ -62,10 +63,14 @@ def simulate_series(
     Raises
     ------
     OptionError
-        If the noise is negative or not finite, the seed negative, or the box too small.
+        If the noise is negative or beyond a million, the seed negative, or the box too small.
     """
-    if not (math.isfinite(noise) and noise >= 0):
-        raise OptionError(f"noise of {noise}", field="--noise", remedy="give a finite number of at least 0")
+    if not 0 <= noise <= MOST_NOISE:
+        raise OptionError(
+            f"noise of {noise:g}",
+            field="--noise",
+            remedy="give a number from 0 to 1e6, in units of the signal's maximum",
+        )
     if seed < 0:
         raise OptionError(f"seed of {seed}", field="--seed", remedy="give a whole number of at least 0")
     phantom_stream, noise_stream = np.random.SeedSequence(seed).spawn(2)
@@ -93,5 +98,5 @@ def simulate_series(
     truth = voxelize(phantom, shape_zyx, supersample)
     return (
         TiltSeries(images, geometry, pixel_size_angstrom, provenance=provenance),
-        Volume(truth, pixel_size_angstrom, provenance=provenance),
+        Volume(truth, pixel_size_angstrom, provenance={"orientation": ORIENTATION, **provenance}),
     )

@@ -67,6 +67,7 @@ def reconstruct(
     allow_unsorted: bool = False,
     mask: NDArray[Any] | PathLike | None = None,
     xf: PathLike | None = None,
+    aligned: bool = False,
     tilt_offset: float | None = None,
     pixel_size: float | None = None,
     linearization: str | None = None,
@@ -78,6 +79,8 @@ def reconstruct(
     exclude_from_1: str | Sequence[int] | None = None,
     half: str | None = None,
     hold_out: int | None = None,
+    keep_views: bool = False,
+    x_rays: str | None = None,
     seed: int | None = None,
     backend: str | None = None,
     threads: int | None = None,
@@ -121,6 +124,8 @@ def reconstruct(
         (n_views, n_y, n_x), or (n_y, n_x) for all views; for a file the path of an MRC.
     xf : path-like, optional
         IMOD transforms from the raw stack to the aligned one; for files only.
+    aligned : bool
+        Whether a file counts as aligned although its header or files beside it say that it is raw.
     tilt_offset : float, optional
         Degrees added to every angle.
     pixel_size : float, optional
@@ -143,6 +148,10 @@ def reconstruct(
         Keep only views of even or odd index.
     hold_out : int, optional
         N: views with ``index % N == N // 2`` are not fitted; how well they are predicted is in the summary.
+    keep_views : bool
+        Whether views that are black, constant or far darker than their neighbours are used, and not left out.
+    x_rays : {"replace", "keep"}, optional
+        What is done to isolated extreme pixels, as of x-rays and hot or dead pixels.
     seed : int, optional
         Seed of every random choice; 0 by default.
     backend : {"auto", "cpu", "cuda", "reference"}, optional
@@ -181,9 +190,10 @@ def reconstruct(
     """
     given: dict[str, Any] = {
         "output": output, "overwrite": overwrite, "preview": preview, "method": method, "thickness": thickness,
-        "angles": angles, "allow_unsorted": allow_unsorted, "xf": xf, "tilt_offset": tilt_offset,
+        "angles": angles, "allow_unsorted": allow_unsorted, "xf": xf, "aligned": aligned, "tilt_offset": tilt_offset,
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
-        "bin": bin, "half": half, "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads,
+        "bin": bin, "half": half, "hold_out": hold_out, "keep_views": keep_views, "x_rays": x_rays, "seed": seed,
+        "backend": backend, "threads": threads,
         "slabs": slabs, "y": y if y is None or isinstance(y, str) else ":".join(map(str, y)),
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
         "exclude": _as_list(exclude), "exclude_from_1": _as_list(exclude_from_1),

@@ -20,6 +20,7 @@ from tomokit.methods.interface import Run
 from tomokit.methods.slabs import ReconstructsInSlabs, RunInSlabs, Slabs, crop_rows, slab_bounds
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints, History
+from tomokit.pipeline.doubts import check_alignment, doubt_mask, doubt_result
 from tomokit.pipeline.fit_memory import choose_slabs, least_bytes_of_fit
 from tomokit.pipeline.fitting import fit
 from tomokit.pipeline.memory import check_disk, check_memory
@@ -139,11 +140,13 @@ def compute(
     registry = get_registry()
     method = registry.get("method", request.method)()
     options = build_options(method.Options, request.options, f"method {request.method}")
-    # Warnings that come before the summary has a place for them.
-    told: list[str] = []
-    backend = choose_backend(request.backend, method, options, told.append)
+    # What a resumed run has to say was told when its state was read.
+    warn = _Warner([] if resumed is None else list(resumed.warnings), progress)
+    backend = choose_backend(request.backend, method, options, warn)
     # From here to the reading nothing but headers is looked at: what can be refused is refused within a second.
     plan = make_plan(request, reader.shape(request.stack))
+    if resumed is None:
+        check_alignment(request, reader, warn)
     check_outputs(request, going_on=resumed is not None)
     check_slabs(request.slabs, method, backend, plan.volume_shape.n_y)
     what = f"a volume of {_size_text(plan)} by {request.method}"
@@ -156,6 +159,9 @@ def compute(
 
     progress.stage(f"reading {request.stack.name}")
     prepared = prepare(request, plan, reader, backend)
+    plan = prepared.plan
+    for text in (*prepared.warnings, *doubt_mask(prepared.problem, request)):
+        warn(text)
     inputs = prepared.series.provenance.get("sha256") or {path.name: file_digest(path) for path in input_paths(request)}
     if resumed is not None:
         check_same_inputs(request, resumed, inputs)
@@ -172,8 +178,7 @@ def compute(
     used = plugins_used(registry, request, options, reader)
     resolved_parameters = run.resolved_parameters() if isinstance(run, ResolvesParameters) else {}
     provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, resolved_parameters)
-    warnings = [*told, *prepared.warnings, *(() if resumed is None else resumed.warnings)]
-    checkpoints = _make_checkpoints(request, provenance, plan, prepared, resumed, _Warner(warnings, progress))
+    checkpoints = _make_checkpoints(request, provenance, plan, prepared, resumed, warn)
     history = _begin_or_restore(run, resumed, checkpoints)
     progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, {_volume_text(plan, slabs)}")
     try:
@@ -183,6 +188,8 @@ def compute(
         raise
     epochs, offsets, volume, made_in = run.epoch, None, None, None
     if not stopped:
+        for text in doubt_result(prepared.problem, history):
+            warn(text)
         offsets = run.offsets()
         if slabs:
             made_in = files.make_volume(cast(RunInSlabs, run), _units_scale(prepared))
@@ -195,7 +202,7 @@ def compute(
         volume = _make_volume(density, plan, prepared, provenance)
     return Computed(
         volume, offsets, prepared, history, provenance, checkpoints, epochs, options, backend, threads, inputs,
-        warnings, max(slabs, 1), made_in,
+        warn.warnings, max(slabs, 1), made_in,
     )  # fmt: skip
 
 
@@ -215,10 +222,10 @@ class _Warner:
     """Puts a warning into the summary, and tells it at once."""
 
     def __init__(self, warnings: list[str], progress: Progress) -> None:
-        self._warnings, self._progress = warnings, progress
+        self.warnings, self._progress = warnings, progress
 
     def __call__(self, text: str) -> None:
-        self._warnings.append(text)
+        self.warnings.append(text)
         self._progress.warning(text)
 
 

@@ -45,6 +45,9 @@ class SeriesInMemory:
         images = np.asarray(series.images)
         # A memory map of float32 stays one; anything else is converted once, here.
         images = series.images if images.dtype == np.float32 else images.astype(np.float32)
+        # It is the caller's: what has to be changed in it is changed in a copy.
+        images = images.view()
+        images.flags.writeable = False
         weights = None if series.mask is None else np.asarray(series.mask, np.float32)
         if mask is not None:
             used = _as_weights(mask, images.shape)

@@ -13,6 +13,7 @@ from tomokit.data.linearization import Linearization, choose_linearization
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.data.views import ViewSelection, select_views
 from tomokit.errors import InputError, OptionError
+from tomokit.pipeline.defects import mend_series
 from tomokit.pipeline.held_out import HeldOut
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
@@ -20,6 +21,8 @@ from tomokit.pipeline.rows import binned_rows
 
 Stack = NDArray[np.float32]
 
+LEAST_COLUMNS = 8
+"""Views that binning makes narrower hold no specimen."""
 LEAST_VIEWS = 3
 """A volume from fewer views is not refused, but is hardly what was wanted."""
 
@@ -111,6 +114,8 @@ class Prepared:
 
     Attributes
     ----------
+    plan : Plan
+        The plan that was made of the header, without the views that hold no image.
     problem : Problem
         What the method fits.
     held_out : HeldOut or None
@@ -123,6 +128,7 @@ class Prepared:
         What the user should know.
     """
 
+    plan: Plan
     problem: Problem
     held_out: HeldOut | None
     linearization: Linearization
@@ -161,6 +167,11 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
     )
     if min(n_y, n_x) < request.bin:
         raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one")
+    if request.bin > 1 and n_x // request.bin < LEAST_COLUMNS:
+        left = f"{n_x // request.bin} x {n_y // request.bin}"
+        raise OptionError(
+            f"{request.bin} leaves {left} of {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one"
+        )
     # Rounded up, so that the binned volume holds all of what was asked for.
     thickness = -(-request.thickness // request.bin)
     # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed.
@@ -222,11 +233,17 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
         exclude=sorted(set(range(plan.stack_shape[0])) - set(used)),
         tilt_offset_deg=request.tilt_offset,
         pixel_size_angstrom=request.pixel_size,
+        # Where the reader aligns, it sees raw pixels last; otherwise they are seen to below.
+        **({"x_rays": request.x_rays} if request.xf is not None else {}),
     )
     if series.n_views != len(used):
         raise InputError(f"{series.n_views} views were read where {len(used)} are used", file=request.stack)
     _check_order(series, request)
+    # Before the binning, which would spread a spoilt pixel, and before anything looks at the pixels' range.
+    series, views, told = mend_series(series, plan.views, request)
     series = bin_series(series, request.bin)
+    plan = replace(plan, views=views, shape=replace(plan.shape, n_views=len(views.fitted)))
+    used = plan.used
     _check_masked_views(series, used, request)
     # Places of the fitted and the held-out views among those that were read.
     fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
@@ -253,9 +270,9 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     if held.size:
         projections, mask = _linearize_views(series, held, linearization), _transpose_mask(series.mask, held)
         held_out = HeldOut(plan.views.held_out, projections, mask, series.geometry.select(held))
-    warnings = _collect_warnings(linearization, series, chosen.geometry.tilt_deg)
+    warnings = [*told, *_collect_warnings(linearization, series, chosen.geometry.tilt_deg)]
     facts = SeriesFacts(series.pixel_size_angstrom, series.provenance)
-    return Prepared(problem, held_out, linearization, facts, warnings)
+    return Prepared(plan, problem, held_out, linearization, facts, warnings)
 
 
 def _linearize_views(series: TiltSeries, views: NDArray[np.int_], linearization: Linearization) -> Stack:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import InputError, PluginError
+from tomokit.geometry import ORIENTATION
 from tomokit.pipeline.prepare import Plan, Prepared
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.registry import KINDS_WITH_OPTIONS, Registry
@@ -99,6 +100,7 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
         "method": provenance["method"],
         "linearization": f"{linearization['kind']} {numbers}",
         "units": linearization["volume_units"],
+        "orientation": ORIENTATION,
         "seed": provenance["seed"],
         "bin": configuration["bin"],
         "backend": provenance["backend"],

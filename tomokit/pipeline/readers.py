@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from tomokit.plugin.hookspecs import hookimpl
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tomokit.data import TiltSeries
+    from tomokit.io.alignment import AlignmentFacts
 
 
 class Reader(Protocol):
@@ -49,12 +50,31 @@ class Reader(Protocol):
         ----------
         path : Path
         **options : object
-            ``angles``, ``mask``, ``xf``, ``exclude``, ``tilt_offset_deg`` and ``pixel_size_angstrom``, as of
-            :func:`tomokit.io.series.load_series`.
+            ``angles``, ``mask``, ``xf``, ``exclude``, ``tilt_offset_deg`` and ``pixel_size_angstrom``, and ``x_rays``
+            where there is an ``xf``, as of :func:`tomokit.io.series.load_series`.
 
         Returns
         -------
         TiltSeries
+            Its images may be changed by the caller, unless they are read-only.
+        """
+        ...
+
+
+@runtime_checkable
+class KnowsAlignment(Protocol):
+    """A reader that can tell whether a stack is aligned, before its pixels are read."""
+
+    def alignment(self, path: Path) -> AlignmentFacts:
+        """Weigh what speaks for and against a stack's being aligned.
+
+        Parameters
+        ----------
+        path : Path
+
+        Returns
+        -------
+        AlignmentFacts
         """
         ...
 
@@ -78,6 +98,13 @@ class MrcReader:
 
         check_room_to_open(path)
         return load_series(path, **options)
+
+    def alignment(self, path: Path) -> AlignmentFacts:
+        """Judge by header, name and neighbouring files (see :class:`KnowsAlignment`)."""
+        from tomokit.io.alignment import judge_alignment
+        from tomokit.io.mrc_read import open_mrc
+
+        return judge_alignment(open_mrc(path))
 
 
 def check_room_to_open(path: Path) -> None:

@@ -36,12 +36,18 @@ class ReconstructionRequest:
         In how many slabs along the tilt axis the volume is reconstructed; None for as many as memory asks for.
     allow_unsorted : bool
         Whether angles may be in order of acquisition.
+    aligned : bool
+        Whether the stack counts as aligned whatever lies beside it.
     tilt_offset, pixel_size : float
         Degrees added to every angle; ångström per pixel, None for the header's.
     linearization, percentiles, offsets : str, tuple of float or None, str
         How images become projections, by which percentiles they are scaled, and which views get an offset.
     half, exclude, exclude_from_1, hold_out : str or None, str or None, str or None, int or None
         Which views are kept, left out (counted from 0, or from 1), and scored without being fitted.
+    keep_views : bool
+        Whether views that hold no image are used all the same.
+    x_rays : str
+        Whether isolated extreme pixels are replaced or kept.
     seed, threads : int
         Seed of every random choice; threads, None for all.
     state, state_epochs, state_seconds : Path or None, int or None, float or None
@@ -71,6 +77,10 @@ class ReconstructionRequest:
         None, "Mask stack, or one image for all views: 1 where a pixel is used, 0 on beads and padding."
     )
     xf: Path | None = option(None, "IMOD transforms that take the raw stack to the aligned one, tilt axis vertical.")
+    aligned: bool = option(
+        False,
+        "Take the stack as aligned, tilt axis vertical, although its header or files beside it say that it is raw.",
+    )
     tilt_offset: float = option(0.0, "Degrees added to every tilt angle, to level a tilted specimen.")
     pixel_size: float | None = option(
         None, "Ångström per pixel of the stack as given, in place of the header's.", minimum=1e-6
@@ -108,6 +118,14 @@ class ReconstructionRequest:
     )
     hold_out: int | None = option(
         None, "Leave views with index % N == N // 2 out of the fit, and score how well they are predicted.", minimum=2
+    )
+    keep_views: bool = option(
+        False, "Use views that are black, constant or far darker than their neighbours, in place of leaving them out."
+    )
+    x_rays: str = option(
+        "replace",
+        "Isolated extreme pixels, as of x-rays and hot or dead pixels: replaced by the median around them, or kept.",
+        choices=("replace", "keep"),
     )
     seed: int = option(0, "Seed of every random choice; the same seed gives the same tomogram.", minimum=0)
     backend: str = option(

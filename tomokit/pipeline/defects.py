@@ -1,0 +1,85 @@
+"""Defects of a series that was read: bad views left out, spoilt pixels mended, and both told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from tomokit.data import TiltSeries
+from tomokit.data.defect_report import tell_spots, tell_views
+from tomokit.data.defects import find_defects
+from tomokit.data.views import ViewSelection
+from tomokit.errors import InputError
+from tomokit.pipeline.request import ReconstructionRequest
+
+
+class Mended(NamedTuple):
+    """A series after its defects were seen to.
+
+    Attributes
+    ----------
+    series : TiltSeries
+        The views that are left, mended.
+    views : ViewSelection
+        Which of them are fitted and held out, by their index in the stack.
+    warnings : list of str
+        What was found, and what was done.
+    """
+
+    series: TiltSeries
+    views: ViewSelection
+    warnings: list[str]
+
+
+def mend_series(series: TiltSeries, views: ViewSelection, request: ReconstructionRequest) -> Mended:
+    """Leave out the views that hold no image, and replace the pixels that x-rays or the detector have spoilt.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The views of `views`, ascending, not binned.
+    views : ViewSelection
+        Their division, by index in the stack.
+    request : ReconstructionRequest
+        Its ``keep_views`` and ``x_rays`` say what is only told.
+
+    Returns
+    -------
+    Mended
+
+    Raises
+    ------
+    InputError
+        If no view would be left to fit, or none of the held-out ones.
+    """
+    index = sorted((*views.fitted, *views.held_out))
+    replacing = request.x_rays == "replace"
+    defects = find_defects(series.images, series.geometry, series.mask, thickness_px=request.thickness)
+    warnings = tell_views(defects, index, not request.keep_views) + tell_spots(defects, index, replacing)
+    if replacing and defects.spots:
+        before = series.provenance.get("replaced_pixels", {})
+        counts = defects.replaced(index)
+        merged = {view: before.get(view, 0) + counts.get(view, 0) for view in (before | counts)}
+        provenance = {**series.provenance, "replaced_pixels": merged}
+        series = replace(series, images=defects.mend(series.images), provenance=provenance)
+    if defects.lost and not request.keep_views:
+        lost = {index[place] for place in defects.lost}
+        views = _without(views, lost, request)
+        series = series.select(np.array([place for place, view in enumerate(index) if view not in lost], int))
+        series = replace(series, provenance={**series.provenance, "left_out_views": sorted(lost)})
+    return Mended(series, views, warnings)
+
+
+def _without(views: ViewSelection, lost: set[int], request: ReconstructionRequest) -> ViewSelection:
+    fitted = tuple(view for view in views.fitted if view not in lost)
+    held_out = tuple(view for view in views.held_out if view not in lost)
+    for what, before, after in (("to be fitted", views.fitted, fitted), ("held out", views.held_out, held_out)):
+        if before and not after:
+            raise InputError(
+                f"no view {what} holds an image: they are black, constant or dark",
+                file=request.stack,
+                remedy="check the stack, or give --keep-views",
+            )
+    return ViewSelection(fitted, held_out)
