@@ -18,7 +18,7 @@ from tomokit.plugin.registry import Entry
 
 Cli = Callable[..., tuple[int, str, str]]
 COMMANDS = ("simulate", "inspect", "reconstruct", "project", "compare", "plugins")
-HEAVY = ("numpy", "numba", "scipy", "matplotlib", "h5py", "mrcfile", "mdocfile", "pandas", "pydantic", "rich")
+HEAVY = ("numpy", "numba", "scipy", "matplotlib", "h5py", "mrcfile", "pandas", "pydantic", "rich")
 
 
 def heavy_after(*arguments: str) -> list[str]:

@@ -146,3 +146,10 @@ def test_a_remedy_leaves_out_few_views_or_none() -> None:
     with pytest.raises(InputError, match=r"give the right --angles: 22 of 41 angles are repeated") as caught:
         check_angles(tilt)
     assert "--exclude" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["-60,-57,-54", "-60.0,-57.0,-54.0", "-60, -57, -54", "-60,-57,-54,", "-60;-57;-54"])
+def test_separators_of_spreadsheets(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.tlt"
+    path.write_text(text)
+    np.testing.assert_array_equal(read_angles(path), [-60, -57, -54])

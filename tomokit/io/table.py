@@ -166,8 +166,9 @@ def _decode(raw: bytes) -> str:
 def _words(line: str) -> list[str]:
     words = []
     for word in line.replace(";", " ").split():
-        # A comma between numbers that have decimal points separates them; without a point it may be a decimal comma.
-        parts = word.split(",") if "." in word else [word.removesuffix(",")]
+        # One comma in a word without a decimal point may be a decimal comma; any other separates numbers.
+        separates = "." in word or word.count(",") > 1 or re.search(r",[+-]", word)
+        parts = word.split(",") if separates else [word.removesuffix(",")]
         words += [part for part in parts if part]
     return words
 
