@@ -84,7 +84,8 @@ class AlignmentFacts:
         list of str
         """
         name, lines = Path(stack).name, []
-        if "xf" in given and self.aligned_by:
+        # What tomokit wrote may be a copy of raw views.
+        if "xf" in given and self.aligned_by and "tomokit" not in self.aligned_by:
             lines.append(f"{name} is aligned already by {self.aligned_by}: --xf transforms it once more")
         elif self.raw_by and not self.aligned_by and not {"xf", "aligned"} & set(given):
             verb = "is not aligned" if self.certain else "may not be aligned"

@@ -21,7 +21,7 @@ from tomokit.pipeline.rows import binned_rows
 
 Stack = NDArray[np.float32]
 
-LEAST_COLUMNS = 8
+LEAST_COLUMNS = 4
 """Views that binning makes narrower hold no specimen."""
 LEAST_VIEWS = 3
 """A volume from fewer views is not refused, but is hardly what was wanted."""
