@@ -13,12 +13,16 @@ import pytest
 import tomokit
 from tomokit.commands.app import run
 from tomokit.data import TiltSeries
-from tomokit.errors import OptionError, OutputError
+from tomokit.data.problem import Problem
+from tomokit.errors import OptionError, OutputError, ResourceError
 from tomokit.geometry import TiltGeometry
 from tomokit.io import read_volume, write_stack
 from tomokit.io.volume_file import VolumeFile
-from tomokit.pipeline import fit_memory
+from tomokit.pipeline import fit_memory, memory
+from tomokit.pipeline.prepare import make_plan
+from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.rows import binned_rows
+from tomokit.plugin.manager import get_registry
 
 N_Z, N_Y, N_X, N_VIEWS = 12, 37, 24, 9
 
@@ -264,3 +268,29 @@ def test_rows_of_the_binned_stack(text: str | None, n_y: int, factor: int, rows:
             binned_rows(text, n_y, factor)
     else:
         assert binned_rows(text, n_y, factor) == rows
+
+
+@pytest.mark.parametrize(("method", "least_gib"), [("wbp", 2.5), ("sirt", 5.0)])
+def test_a_large_volume_fits_in_8_gib(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, method: str, least_gib: float
+) -> None:
+    """2048 x 2048 x 1000 voxels of 61 views: more than 40 GiB in one piece."""
+    n_views, size, gib = 61, 2048, 1 << 30
+    entry = get_registry().get("method", method)()
+    request = ReconstructionRequest(tmp_path / "a.mrc", tmp_path / "o.mrc", method=method, thickness=1000)
+    plan = make_plan(request, (n_views, size, size))
+    least = fit_memory.least_bytes_of_fit(request, plan, entry, entry.Options(), "cpu")
+    assert plan.bytes_of_problem(masked=False) + least < least_gib * gib
+    # One value stands for all of the projections.
+    stack = np.broadcast_to(np.float32(0), (n_views, size, size))
+    problem = Problem(stack, None, TiltGeometry(np.linspace(-60, 60, n_views), size, size), 1000)
+
+    def slabs_with(left_gib: float) -> int:
+        for module in (memory, fit_memory):
+            monkeypatch.setattr(module, "available_bytes", lambda *_: int(left_gib * gib))
+        return fit_memory.choose_slabs(request, plan, problem, entry, entry.Options(), "cpu", "it")
+
+    assert slabs_with(100) == 0
+    assert 2 <= slabs_with(7) <= 32
+    with pytest.raises(ResourceError, match=r"it in 128 slabs needs about .* GiB of memory, 1\.0 GiB is available"):
+        slabs_with(1)

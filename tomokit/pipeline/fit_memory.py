@@ -16,6 +16,8 @@ from tomokit.pipeline.slabs import can_use_slabs
 
 _COMFORT = 0.8
 """Share of the memory that slabs are cut for: what is available changes while a job runs."""
+_LEAST_ROWS = 16
+"""Rows of a slab that is cut unasked: with fewer of them most of the time would go into the weights of the rays."""
 
 
 def least_bytes_of_fit(request: ReconstructionRequest, plan: Plan, method: Method, options: Any, backend: str) -> int:
@@ -41,7 +43,7 @@ def least_bytes_of_fit(request: ReconstructionRequest, plan: Plan, method: Metho
     whole = _bytes_with_volume(method.estimate_bytes(plan.volume_shape, options), plan.volume_shape)
     if not can_use_slabs(method, backend):
         return whole
-    count = rows if request.slabs is None else request.slabs
+    count = _most_slabs(rows) if request.slabs is None else request.slabs
     in_slabs = _bytes_in_slabs(method, options, plan.shape, rows, count, request.state is not None)
     return min(whole, in_slabs) if request.slabs is None else whole if count == 1 else in_slabs
 
@@ -97,10 +99,15 @@ def _choose_count(
     if whole_bytes <= available:
         return 1
     for share in (_COMFORT, 1.0):
-        for count in range(2, rows + 1):
+        for count in range(2, _most_slabs(rows) + 1):
             if _bytes_in_slabs(method, options, shape, rows, count, keeps_state) <= share * available:
                 return count
-    return rows
+    return _most_slabs(rows)
+
+
+def _most_slabs(rows: int) -> int:
+    """As many slabs as are cut unasked."""
+    return max(1, rows // _LEAST_ROWS)
 
 
 def _bytes_in_slabs(method: Method, options: Any, shape: ProblemShape, rows: int, count: int, keeps_state: bool) -> int:
