@@ -188,7 +188,7 @@ def compute(
         raise
     epochs, offsets, volume, made_in = run.epoch, None, None, None
     if not stopped:
-        for text in doubt_result(prepared.problem, history):
+        for text in doubt_result(crop_rows(prepared.problem, plan.rows) if slabs else prepared.problem, history):
             warn(text)
         offsets = run.offsets()
         if slabs:
