@@ -96,7 +96,8 @@ def test_a_pipe_as_any_input_is_refused_at_once(cli: Cli, data: Path, role: str)
     stack = pipe if role == "stack" else data / "tilts.mrc"
     options = () if role == "stack" else (role, pipe)
     status, _, err = cli("reconstruct", stack, *WBP, "-o", data / "a.mrc", *options)
-    assert (status, err.count("\n")) == (2, 1)
+    # There may be a warning before it: the data say that they are aligned.
+    assert (status, err.count("\n")) == (2, 2 if role == "--xf" else 1)
     assert "pipe: cannot be read: it is a named pipe, not a file" in err
 
 
@@ -137,7 +138,7 @@ def test_a_compressed_stack_that_does_not_fit_in_memory_is_refused(
     path = data / "tilts.mrc.gz"
     path.write_bytes(gzip.compress((data / "tilts.mrc").read_bytes()))
     assert cli("inspect", path)[0] == 0
-    monkeypatch.setattr("tomokit.pipeline.memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("tomokit.pipeline.memory.available_bytes", lambda *_: 1000)
     status, _, err = cli("inspect", path)
     assert status == 2
     assert "opening it needs about 84.0 KiB of memory, 1000 bytes is available; decompress it" in err
