@@ -8,6 +8,7 @@ network for dependencies.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
