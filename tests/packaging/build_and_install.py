@@ -27,14 +27,12 @@ def main(given: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         subprocess.run([sys.executable, "-m", "hatchling", "build", "-d", scratch / "dist"], cwd=REPOSITORY, check=True)
-        for interpreter in interpreters:
-            for package in sorted((scratch / "dist").iterdir()):
-                began = time.monotonic()
-                problem = try_package(interpreter, package, scratch / f"{Path(interpreter).name}-{package.suffix[1:]}")
-                failures += problem is not None
-                print(
-                    f"{interpreter} {package.name}: {problem or 'works'}, {time.monotonic() - began:.0f} s", flush=True
-                )
+        packages = sorted((scratch / "dist").iterdir())
+        for number, (interpreter, package) in enumerate(itertools.product(interpreters, packages)):
+            began = time.monotonic()
+            problem = try_package(interpreter, package, scratch / f"trial-{number}")
+            failures += problem is not None
+            print(f"{interpreter} {package.name}: {problem or 'works'}, {time.monotonic() - began:.0f} s", flush=True)
     return failures
 
 
