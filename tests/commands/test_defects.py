@@ -181,6 +181,11 @@ def test_cases(cli: Cli, shared_data: Path, tmp_path: Path) -> None:
     assert status == 0
     assert err == "tomokit: warning: view 3 is constant (0): left out; --keep-views uses it as it is\n"
     assert 3 not in json.loads(out)["views"]["fitted"]
+    (facts,) = json.loads(cli("inspect", cases / "one_black_view.mrc", "--json")[1])["files"]
+    assert facts["defects"] == {
+        "views_without_image": [3], "doubtful_views": [], "views_with_isolated_pixels": [], "isolated_pixels": 0,
+    }  # fmt: skip
+    assert any("view 3 is constant (0): left out" in text for text in facts["warnings"])
     for name, said in (("raw_with_mdoc/ts.mrc", "-88.7 degrees"), ("raw_in_etomo_folder/ts.st", "ts.xf")):
         status, _, err = cli("reconstruct", cases / name, "-o", tmp_path / "r.mrc", *WBP)
         assert status == 2

@@ -29,6 +29,7 @@ from tomokit.io.mrc_header import HEADER_BYTES
 from tomokit.io.mrc_read import MrcImages, open_mrc
 from tomokit.io.pixel_size import NO_SIZE, pixel_size_of
 from tomokit.io.pixels import pixel_statistics
+from tomokit.io.stack_defects import describe_defects
 from tomokit.io.table import as_minus, read_text
 from tomokit.io.transforms import read_xf
 
@@ -148,6 +149,8 @@ def _describe_mrc(images: MrcImages) -> dict[str, Any]:
         alignment = judge_alignment(images)
         facts["alignment"] = alignment.to_json()
         warnings += alignment.doubts(images.path)
+        facts["defects"], told_of_defects = describe_defects(images)
+        warnings += told_of_defects
     elif ORIENTATION in " ".join(header.labels):
         facts["convention"]["handedness"] = ORIENTATION
     facts["warnings"] = warnings
