@@ -28,18 +28,30 @@ from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, DamagedState, StateEr
 from tomokit.state.write import write_state
 
 Job = Callable[..., ReconstructionRequest]
-PROVENANCE = {"tomokit": tomokit.__version__, "method": "sirt", "backend": "cpu", "seed": 3}
+PROVENANCE = {
+    "tomokit": tomokit.__version__, "method": "sirt", "backend": "cpu", "seed": 3, "configuration": {"options": {}},
+    "resolved_parameters": {}, "inputs": {"stack": "0" * 64}, "plugins": [], "series": {},
+    "views": {"fitted": [0, 1], "held_out": []},
+    "linearization": {"kind": "linear", "imin": 0.0, "imax": 1.0, "scale": 1.0, "volume_units": "none"},
+}  # fmt: skip
+JOB = {"files": {}, "overwrite": False, "preview": True, "threads": None, "state_epochs": None, "state_seconds": None}
+DENSITY = {
+    "kind": "voxels", "array": "density", "margin_px": 0, "scale": 1.0, "least": None, "shape_xzy": [10, 2, 7],
+    "voxel_size_angstrom": 2.0, "voxel_size_is_known": True, "units_scale": 1.0, "units": "none",
+}  # fmt: skip
 
 
 def a_state(epoch: int = 1, size: int = 100) -> State:
     """Arrays of several types, with no elements, of no axes, not in C order."""
     arrays = {
-        "density": np.random.default_rng(epoch).random((size, 7), dtype=np.float32),
+        "density": np.random.default_rng(epoch).random((size, 2, 7), dtype=np.float32),
         "nothing": np.zeros((0, 3)),
         "count": np.array(5),
         "turned": np.arange(12.0).reshape(3, 4).T,
     }
-    return State(epoch, 9, False, dict(PROVENANCE), {}, [], {}, arrays)
+    history = [{"epoch": n, "loss": 1.0, "terms": {}, "held_out": None, "seconds": 0.1} for n in range(1, epoch + 1)]
+    density = {**DENSITY, "shape_xzy": [size, 2, 7]}
+    return State(epoch, 99, False, dict(PROVENANCE), dict(JOB), history, density, arrays)
 
 
 def flip(path: Path, position: int, bit: int = 3) -> None:
@@ -55,7 +67,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path, state = tmp_path / "run.h5", a_state()
     write_state(path, state)
     found = read_state(path)
-    assert (found.epoch, found.epochs, found.paused, found.provenance) == (1, 9, False, PROVENANCE)
+    assert (found.epoch, found.epochs, found.paused, found.provenance) == (1, 99, False, PROVENANCE)
     assert found.arrays.keys() == state.arrays.keys()
     for name, array in state.arrays.items():
         assert found.arrays[name].dtype == array.dtype
@@ -80,7 +92,7 @@ def test_h5py_alone_reads_it(job: Job) -> None:
         for dataset in (*file["arrays"].values(), file["provenance"], file["job"], file["history"], file["density"]):
             data = dataset[()]
             whole = data if isinstance(data, bytes) else np.ascontiguousarray(data).tobytes()
-            assert dataset.attrs["sha256"] == hashlib.sha256(whole).hexdigest()
+            assert dataset.attrs["sha256"].decode() == hashlib.sha256(whole).hexdigest()
 
 
 def test_the_provenance_tells_nothing_of_the_machine(job: Job) -> None:
@@ -241,7 +253,7 @@ def test_a_state_is_there_at_every_moment(tmp_path: Path) -> None:
 import sys; from pathlib import Path; from dataclasses import replace
 from tomokit.state.read import read_state; from tomokit.state.write import write_state
 path = Path(sys.argv[1]); state = read_state(path)
-for epoch in range(2, 60): write_state(path, replace(state, epoch=epoch))
+for epoch in range(2, 60): write_state(path, replace(state, epoch=epoch, history=state.history * epoch))
 """
     writer = subprocess.Popen([sys.executable, "-c", code, str(path)])
     seen = []

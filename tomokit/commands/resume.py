@@ -19,7 +19,7 @@ def resume(
             "--output",
             "-o",
             metavar="OUT.mrc",
-            help="The tomogram to write; default: as the job began.",
+            help="The tomogram to write; default: as the job began, if that lies beside the state.",
             show_default=False,
         ),
     ] = None,
@@ -38,7 +38,8 @@ def resume(
 ) -> None:
     """Continue a reconstruction from its state, to the same result as if it had never been interrupted.
 
-    Settings and inputs are those of the state. If the file is damaged, the state before it is used.
+    Settings and inputs are those of the state; what is written elsewhere than beside it, or over an existing file, has
+    to be asked for. If the file is damaged, the state before it is used.
     """
     from tomokit.commands.progress import TerminalProgress
     from tomokit.pipeline.resume import resume as run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -93,6 +94,23 @@ class EpochProgress:
         """
         # A state may come from anywhere: unknown names and broken JSON alike are refused by name.
         try:
-            return cls(**json.loads(array.tobytes()))
-        except (ValueError, TypeError) as error:
+            progress = cls(**json.loads(array.tobytes()))
+            progress._check()
+        except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             raise InputError(f"does not tell how far an epoch has come ({error})", field=name) from error
+        return progress
+
+    def _check(self) -> None:
+        """Raise an error of some kind if a value is not what its attribute is described to be."""
+        if type(self.step) is not int or self.step < 0:
+            raise ValueError("step is no number of steps")
+        if not isinstance(self.terms, dict):
+            raise TypeError("terms is no table")
+        numbers = {"squares": self.squares, "weight": self.weight, **self.terms}
+        for name, number in numbers.items():
+            if type(number) not in (int, float) or not math.isfinite(number):
+                raise ValueError(f"{name} is no finite number")
+        # Tried on a generator of its own: NumPy raises what its own checks raise.
+        generator: Any = self.generator
+        if generator is not None:
+            np.random.PCG64(0).state = generator

@@ -1,10 +1,11 @@
-"""The check that a saved state's arrays are those of the run that shall continue with them."""
+"""The checks that a saved state's arrays are those of the run that shall continue with them, and are numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
@@ -37,3 +38,24 @@ def check_arrays(
             raise InputError(f"{array.dtype}{array.shape}, expected {own.dtype}{own.shape}", field=name)
         if array.ndim != own.ndim or array.dtype != own.dtype:
             raise InputError(f"{array.dtype} of {array.ndim} axes, expected {own.dtype} of {own.ndim} axes", field=name)
+
+
+def check_numbers(array: NDArray[Any], name: str) -> None:
+    """Refuse an array of a state that has something else than finite numbers: no run saves any.
+
+    Parameters
+    ----------
+    array : ndarray
+        Of any type; whole numbers are finite.
+    name : str
+        Its name in the state, for the message.
+
+    Raises
+    ------
+    InputError
+        With the array as its field.
+    """
+    # One sum tells, without an array of the same size: infinities and NaN survive it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if array.dtype.kind in "fc" and not np.isfinite(array.sum(dtype=np.result_type(array.dtype, np.float64))):
+            raise InputError("has values that are not finite", field=name)

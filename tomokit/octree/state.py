@@ -14,7 +14,15 @@ from tomokit.octree.lookup import check_disjoint
 
 _PREFIX = "forest_"
 _LEAVES = ("forest_level", "forest_index")
-_ARRAY_NAMES = ("origin_px", "root_px", "roots", "n", "level", "index")
+_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "origin_px": (3,), "root_px": (), "roots": (3,), "n": (), "level": (None,), "index": (None, 3),
+}  # fmt: skip
+# Kinds of numbers, the least and the most of each: what no forest exceeds, and what keeps every product of them in
+# 64 bits, whatever a file says.
+_BOUNDS: dict[str, tuple[str, float, float]] = {
+    "origin_px": ("f", -1e9, 1e9), "root_px": ("f", 1e-6, 1e9), "roots": ("iu", 1, 1 << 19), "n": ("iu", 2, 1024),
+    "level": ("iu", 0, 19), "index": ("iu", 0, (1 << 19) - 1),
+}  # fmt: skip
 
 
 def to_arrays(forest: Forest) -> dict[str, NDArray[Any]]:
@@ -55,20 +63,23 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Forest:
     Raises
     ------
     InputError
-        If an array is missing or misshapen, or leaves overlap or lie outside the box.
+        If an array is missing, misshapen or out of bounds, or leaves overlap or lie outside the box.
     """
-    for name in _ARRAY_NAMES:
+    fields = {}
+    for name, shape in _SHAPES.items():
         if name not in arrays:
             raise InputError("missing", field=f"octree array {name}", remedy="use a state file that is complete")
-    fields = {name: np.asarray(arrays[name]) for name in _ARRAY_NAMES}
-    for name in ("origin_px", "roots"):
-        if fields[name].shape != (3,):
-            raise InputError(f"shape {fields[name].shape} instead of (3,)", field=f"octree array {name}")
-    for name in ("root_px", "n"):
-        if fields[name].shape != ():
-            raise InputError(f"shape {fields[name].shape} instead of one number", field=f"octree array {name}")
-    if fields["index"].ndim != 2 or fields["index"].shape[1] != 3:
-        raise InputError(f"shape {fields['index'].shape} instead of (leaves, 3)", field="octree array index")
+        fields[name] = array = np.asarray(arrays[name])
+        if len(array.shape) != len(shape) or any(n not in (m, None) for m, n in zip(array.shape, shape, strict=True)):
+            expected = str(shape).replace("None", "leaves") if shape else "one number"
+            raise InputError(f"shape {array.shape} instead of {expected}", field=f"octree array {name}")
+        kinds, least, most = _BOUNDS[name]
+        if array.dtype.kind not in kinds or not ((array >= least) & (array <= most)).all():
+            words = "whole numbers" if "f" not in kinds else "numbers"
+            raise InputError(f"not {words} from {least:g} to {most:g}", field=f"octree array {name}")
+    if len(fields["level"]) != len(fields["index"]):
+        problem = f"shapes {fields['level'].shape} and {fields['index'].shape} disagree"
+        raise InputError(problem, field="octree arrays level, index")
     x, z, y = (float(value) for value in fields["origin_px"])
     roots = tuple(int(value) for value in fields["roots"])
     forest = Forest(
@@ -98,7 +109,7 @@ def forest_arrays(forest: Forest) -> dict[str, NDArray[Any]]:
     return {_PREFIX + name: array for name, array in to_arrays(forest).items()}
 
 
-def read_forest(arrays: Mapping[str, NDArray[Any]], first: Forest) -> Forest:
+def read_forest(arrays: Mapping[str, NDArray[Any]], first: Forest, finest_level: int) -> Forest:
     """The forest whose arrays :func:`forest_arrays` has put into a state.
 
     Parameters
@@ -107,6 +118,8 @@ def read_forest(arrays: Mapping[str, NDArray[Any]], first: Forest) -> Forest:
         All arrays of a state.
     first : Forest
         One of the same fit: what does not change while leaves split and merge has to agree.
+    finest_level : int
+        The finest level that leaves of the fit may have.
 
     Returns
     -------
@@ -125,10 +138,12 @@ def read_forest(arrays: Mapping[str, NDArray[Any]], first: Forest) -> Forest:
                 field=name,
                 remedy="continue with the input and the options of the state",
             )
-    levels, index = (arrays[name] for name in _LEAVES)
-    if levels.ndim != 1 or index.shape != (levels.size, 3):
-        raise InputError(f"shapes {levels.shape} and {index.shape} disagree", field=", ".join(_LEAVES))
-    return from_arrays({name[len(_PREFIX) :]: array for name, array in arrays.items() if name.startswith(_PREFIX)})
+    forest = from_arrays({name[len(_PREFIX) :]: array for name, array in arrays.items() if name.startswith(_PREFIX)})
+    finest = int(forest.level.max(initial=0))
+    if not forest.n_leaves or finest > finest_level:
+        problem = f"{forest.n_leaves} leaves down to level {finest}, where {finest_level} is the finest"
+        raise InputError(problem, field=", ".join(_LEAVES))
+    return forest
 
 
 def _as_text(array: NDArray[Any]) -> str:

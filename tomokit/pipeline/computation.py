@@ -30,7 +30,7 @@ from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.provenance import Provenance, header_labels, make_provenance, plugins_used
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
-from tomokit.pipeline.resumption import Resumed, check_same_inputs, make_job
+from tomokit.pipeline.resumption import Resumed, check_same_inputs, check_same_lattice, make_job
 from tomokit.pipeline.rows import check_rows_are_seen
 from tomokit.pipeline.signals import Stop
 from tomokit.pipeline.slabs import SlabFiles, can_use_slabs, check_slabs
@@ -147,6 +147,8 @@ def compute(
     plan = make_plan(request, reader.shape(request.stack))
     if resumed is None:
         check_alignment(request, reader, warn)
+    else:
+        check_same_lattice(plan, resumed)
     check_outputs(request, going_on=resumed is not None)
     check_slabs(request.slabs, method, backend, plan.volume_shape.n_y)
     what = f"a volume of {_size_text(plan)} by {request.method}"
@@ -249,7 +251,7 @@ def _make_checkpoints(
     return Checkpoints(
         request.state,
         provenance=provenance,
-        job=make_job(request),
+        job=make_job(request, resumed),
         lattice=lattice,
         epochs=request.state_epochs,
         seconds=request.state_seconds,

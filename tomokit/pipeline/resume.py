@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 from tomokit.errors import InputError, OptionError
 from tomokit.io.angle_keyword import names_no_file
 from tomokit.pipeline.driver import Summary, reconstruct
+from tomokit.pipeline.machine import moved_warnings
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.provenance import FILES, check_plugins
 from tomokit.pipeline.request import ReconstructionRequest
@@ -39,13 +39,13 @@ def resume(
     path : Path
         The state; its predecessor is used where it does not verify.
     output : Path, optional
-        The tomogram; by default where the job began would have put it.
+        The tomogram; by default that of the job as it began, if that lies beside the state.
     epochs : int, optional
         Epochs of the whole run, in place of those that it was begun with.
     threads : int, optional
         Default: as begun, or all where there are not so many. Changes no bit of the result.
     overwrite : bool
-        Whether outputs that exist may be replaced; also so if the run was begun with it.
+        Whether outputs that exist may be replaced, whatever the run was begun with: a state may come from anybody.
     progress, stop
         As :func:`tomokit.pipeline.driver.reconstruct`.
 
@@ -57,7 +57,7 @@ def resume(
     Raises
     ------
     OptionError
-        If there is no output, given or from the beginning, or no such number of epochs.
+        If there is no output, given or from the beginning and beside the state, or no such number of epochs.
     TomokitError
         If no state verifies, it is of another version or other input, or as
         :func:`tomokit.pipeline.driver.reconstruct`.
@@ -102,14 +102,19 @@ def load_resumption(
     state, used, warnings = newest_state(path)
     _check_version(state, used)
     warnings += check_plugins(get_registry(), state.provenance["plugins"], used)
+    resumed = Resumed(state, path, used, warnings)
+    warnings += [f"{path}: {line}" for line in moved_warnings(resumed.machines)]
     for line in warnings:
         (progress or Silent()).warning(line)
-    request = dataclasses.replace(_request_of_state(state, path), state=path)
-    given: dict[str, Any] = {"output": output, "threads": threads, "overwrite": overwrite or None}
-    request = dataclasses.replace(request, **{name: value for name, value in given.items() if value is not None})
+    request = _request_of_state(state, path)
+    request = dataclasses.replace(
+        request, state=path, output=output, overwrite=overwrite, threads=request.threads if threads is None else threads
+    )
+    if output is None:
+        request = _with_output_of_state(request, state, path)
     if epochs is not None:
         request = _with_epochs(request, state, epochs)
-    return request, Resumed(state, path, used, warnings)
+    return request, resumed
 
 
 def _check_version(state: State, path: Path) -> None:
@@ -133,16 +138,40 @@ def _request_of_state(state: State, path: Path) -> ReconstructionRequest:
         if role == "angles" and names_no_file(configuration.get(role)):
             continue
         configuration[role] = _find_input(job["files"].get(role), role, path)
-    place = job["files"].get("output")
-    if place is not None:
-        # Where the folder has moved, the tomogram goes with it.
-        beside = path.resolve().parent / place["from_here"]
-        configuration["output"] = beside if beside.parent.is_dir() else Path(place["absolute"])
-    for name in ("overwrite", "preview", "state_epochs", "state_seconds"):
+    # What is written, and over what, is for the user to say: a state may come from anybody.
+    for name in ("output", "overwrite", "state"):
+        configuration.pop(name, None)
+    for name in ("preview", "state_epochs", "state_seconds"):
         configuration[name] = job[name]
     asked = job["threads"]
     configuration["threads"] = asked if asked is None or asked <= most_threads() else None
     return build_options(ReconstructionRequest, configuration, str(path))
+
+
+def _with_output_of_state(request: ReconstructionRequest, state: State, path: Path) -> ReconstructionRequest:
+    """The request with the tomogram that the job began with, if all that is written with it lies beside the state."""
+    place = state.job["files"].get("output")
+    if place is None:
+        return request
+    # Where the folder has moved, the tomogram goes with it.
+    folder = path.resolve().parent
+    request = dataclasses.replace(request, output=Path(os.path.normpath(folder / place["from_here"])))
+    for file in (request.output, request.preview_path, request.provenance_path):
+        if file is not None and not _lies_in(file, folder):
+            raise OptionError(
+                f"the run of {path} was begun with {place['absolute']}, which is not beside the state",
+                field="--output",
+                remedy="confirm it by giving it, or give another name",
+            )
+    return request
+
+
+def _lies_in(file: Path, folder: Path) -> bool:
+    """Whether a file, with every link resolved, lies directly in a folder."""
+    try:
+        return file.resolve().parent == folder
+    except (OSError, RuntimeError):  # a loop of links, or a name too long
+        return False
 
 
 def _find_input(place: dict[str, str] | None, role: str, path: Path) -> Path | None:
@@ -153,7 +182,8 @@ def _find_input(place: dict[str, str] | None, role: str, path: Path) -> Path | N
     absolute = Path(place["absolute"])
     candidates = (folder / place["from_here"], absolute, folder / absolute.name)
     for candidate in candidates:
-        if candidate.exists():
+        # Neither a named pipe nor a device; a folder is what some readers take.
+        if os.path.isfile(candidate) or os.path.isdir(candidate):
             return Path(os.path.normpath(candidate))
     raise InputError(
         f"the {role} is neither at {absolute} nor beside the state", file=path, remedy=f"put {absolute.name} beside it"

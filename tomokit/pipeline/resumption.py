@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tomokit.errors import InputError
 from tomokit.io.angle_keyword import names_no_file
+from tomokit.pipeline.machine import Machine, record_of_run
+from tomokit.pipeline.prepare import Plan
 from tomokit.pipeline.provenance import FILES, check_inputs
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.record import State
@@ -34,13 +37,20 @@ class Resumed:
     used: Path
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def machines(self) -> list[Machine]:
+        """Machines that the state's arrays were computed on; none where that is not known, or no step is done."""
+        return list(self.state.job.get("computed_on", ())) if self.state.arrays else []
 
-def make_job(request: ReconstructionRequest) -> dict[str, Any]:
-    """Record where the files of a job are, and how it is saved, for the state.
+
+def make_job(request: ReconstructionRequest, resumed: Resumed | None = None) -> dict[str, Any]:
+    """Record where the files of a job are, how it is saved and on what machines it is computed, for the state.
 
     Parameters
     ----------
     request : ReconstructionRequest
+    resumed : Resumed, optional
+        What the job goes on from.
 
     Returns
     -------
@@ -56,9 +66,40 @@ def make_job(request: ReconstructionRequest) -> dict[str, Any]:
         path = getattr(request, role)
         if path is not None and not (role == "angles" and names_no_file(path)):
             absolute = os.path.abspath(path)
-            files[role] = {"from_here": os.path.relpath(absolute, folder), "absolute": absolute}
+            # The way from folder to folder, links resolved in both; the file itself may be a link.
+            parent, name = os.path.split(absolute)
+            from_here = os.path.relpath(os.path.join(os.path.realpath(parent), name), folder)
+            files[role] = {"from_here": from_here, "absolute": absolute}
     kept = ("overwrite", "preview", "threads", "state_epochs", "state_seconds")
-    return {"files": files, **{name: getattr(request, name) for name in kept}}
+    machines = record_of_run([] if resumed is None else resumed.machines)
+    return {"files": files, **{name: getattr(request, name) for name in kept}, "computed_on": machines}
+
+
+def check_same_lattice(plan: Plan, resumed: Resumed) -> None:
+    """Refuse to go on where a state's settings do not give its own tomogram and scores, before room is made for any.
+
+    Parameters
+    ----------
+    plan : Plan
+        What follows from the stack's header and the settings.
+    resumed : Resumed
+        The state.
+
+    Raises
+    ------
+    InputError
+        Naming what differs.
+    """
+    state, shape = resumed.state, plan.volume_shape
+    expected = [shape.n_u, shape.thickness_px, shape.n_y]
+    if state.density and state.density["shape_xzy"] != expected:
+        sizes = [" x ".join(map(str, (x, y, z))) for x, z, y in (state.density["shape_xzy"], expected)]
+        problem, field = f"a tomogram of {sizes[0]} voxels, where its stack and settings give {sizes[1]}", "/density"
+    elif bool(state.provenance["views"]["held_out"]) != bool(plan.views.held_out):
+        problem, field = "whether views are held out is not what its settings give", "/provenance views"
+    else:
+        return
+    raise InputError(problem, file=resumed.used, field=field, remedy="use the state before it, or another copy")
 
 
 def check_same_inputs(request: ReconstructionRequest, resumed: Resumed, inputs: dict[str, str]) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
+from tomokit.state.consistency import check_recipe
 from tomokit.state.lattice_means import LatticeSampler, Triple, sample_means
 from tomokit.state.record import State
 
@@ -55,7 +56,7 @@ class StoredDensity:
     Raises
     ------
     InputError
-        If the state has no arrays yet, or its density is of a kind that this version does not know.
+        If the state has no arrays yet, its density is of a kind that this version does not know, or is not finite.
     """
 
     def __init__(self, state: State) -> None:
@@ -72,6 +73,7 @@ class StoredDensity:
         kinds: dict[str, Callable[[State, dict[str, Any]], LatticeSampler]] = {"voxels": _Voxels, "octree": _Leaves}
         if recipe["kind"] not in kinds:
             raise InputError(f"a density of the kind {recipe['kind']!r} is not known to this version", field="state")
+        check_recipe(state)
         self._source: LatticeSampler = kinds[recipe["kind"]](state, recipe)
 
     def sample(self, start: Triple, spacing: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
@@ -114,6 +116,7 @@ class _Voxels:
 
     def __init__(self, state: State, recipe: dict[str, Any]) -> None:
         self._volume: NDArray[np.floating] = state.arrays[recipe["array"]]
+        _check_finite(self._volume, recipe["array"])
         self._margin = int(recipe["margin_px"])
         self._scale, self._least = float(recipe["scale"]), recipe["least"]
 
@@ -188,6 +191,13 @@ class _AxisPoints:
         return result
 
 
+def _check_finite(density: NDArray[np.floating], name: str) -> None:
+    """Refuse a density that has diverged or was spoilt; one sum tells, for infinities and NaN survive it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not math.isfinite(float(density.sum(dtype=np.float64))):
+            raise InputError("has densities that are not finite", field=f"/arrays/{name}")
+
+
 class _Leaves:
     """The density of an octree's leaves, as means over cubes about the points."""
 
@@ -202,6 +212,7 @@ class _Leaves:
         values = np.ascontiguousarray(state.arrays[recipe["values"]])
         self._density = np.empty_like(values)
         activate_leaves(KINDS[recipe["activation"]], recipe["parameter"], values, self._density)
+        _check_finite(self._density, recipe["values"])
         self._scale = np.float32(recipe["scale"])
         self._centre = tuple((size - 1) / 2 for size in recipe["shape_xzy"])
 

@@ -56,6 +56,7 @@ def describe_state(path: Path) -> dict[str, Any]:
         "resolved_parameters": provenance["resolved_parameters"],
         "inputs": provenance["inputs"],
         "plugins": provenance["plugins"],
+        "computed_on": state.job.get("computed_on", []),
         "arrays": {name: f"{array.dtype} {list(array.shape)}" for name, array in state.arrays.items()},
         "bytes": path.stat().st_size,
         "previous": previous,

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tomokit.state.record import TEXTS, State, contiguous_bytes, previous_path
-from tomokit.state.seal import DamagedState, StateError, check_seal, opened
+from tomokit.state.record import TEXTS, State, previous_path
+from tomokit.state.seal import REMEDY, DamagedState, StateError, check_seal, opened
 
 
 def read_state(path: Path) -> State:
@@ -95,39 +90,20 @@ def newest_state(path: Path) -> tuple[State, Path, list[str]]:
 def _read(stream: BinaryIO, path: Path) -> State:
     import h5py
 
+    from tomokit.state.consistency import check_consistent
+    from tomokit.state.schema import parse_text
+    from tomokit.state.storage import StateFile
+
     try:
         with h5py.File(stream, "r") as file:
-            texts = {name: _read_json(path, file[name]) for name in TEXTS}
-            arrays = {name: _map_array(stream, path, dataset) for name, dataset in file["arrays"].items()}
-            epoch, epochs, paused = (int(file.attrs[name]) for name in ("epoch", "epochs", "paused"))
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise DamagedState(f"no complete state ({error})", file=path) from error
-    return State(epoch, epochs, bool(paused), **texts, arrays=arrays)
-
-
-def _read_json(path: Path, dataset: Any) -> Any:
-    text: bytes = dataset[()]
-    _check_digest(path, dataset, hashlib.sha256(text).hexdigest())
-    return json.loads(text)
-
-
-def _map_array(stream: BinaryIO, path: Path, dataset: Any) -> NDArray[Any]:
-    """An array that lies in one piece in the file, mapped; one without elements has no place there and is read."""
-    offset = dataset.id.get_offset()
-    if dataset.size == 0 or offset is None:
-        array = np.asarray(dataset[()])
-    else:
-        # Copy on write: a run may go on in these arrays, and the file stays as it is.
-        array = np.memmap(stream, dataset.dtype, "c", offset, dataset.shape)
-    _check_digest(path, dataset, hashlib.sha256(contiguous_bytes(array).data).hexdigest())
-    return array
-
-
-def _check_digest(path: Path, dataset: Any, digest: str) -> None:
-    if dataset.attrs["sha256"] != digest:
-        raise DamagedState(
-            "damaged: its SHA-256 is not the one beside it",
-            file=path,
-            field=dataset.name,
-            remedy="use the state before it, or another copy",
-        )
+            stored = StateFile(file, stream, path)
+            texts = {name: parse_text(name, stored.text(name), path) for name in TEXTS}
+            epoch, epochs, paused = (stored.number(name) for name in ("epoch", "epochs", "paused"))
+            state = State(epoch, epochs, bool(paused), **texts, arrays=stored.arrays())
+    except DamagedState:
+        raise
+    except (OSError, LookupError, ValueError, RuntimeError, TypeError, AttributeError, MemoryError) as error:
+        # Whatever HDF5 and h5py make of a structure that is none.
+        raise DamagedState(f"no complete state ({error})", file=path, remedy=REMEDY) from error
+    check_consistent(state, path)
+    return state

@@ -27,6 +27,8 @@ from tomokit.io.digest import stream_digest
 
 SEAL_BYTES = 512
 FORMAT_VERSION = 2
+REMEDY = "use the state before it, or another copy"
+"""What a user can do about a damaged state."""
 _WRITTEN_BY = {1: "tomokit 0.1", 2: "tomokit 0.2"}
 
 _MAGIC = b"tomokit state\n"
@@ -81,7 +83,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     DamagedState
         If there is no such file.
     StateError
-        If it cannot be opened or read.
+        If it is no regular file, or cannot be opened or read.
     """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -125,9 +127,9 @@ def check_seal(stream: BinaryIO, path: Path) -> None:
         )
     if size != sealed_size:
         what = "cut off" if size < sealed_size else "longer than it was"
-        raise DamagedState(f"{what}: {size} bytes in place of {sealed_size}", file=path, remedy=_REMEDY)
+        raise DamagedState(f"{what}: {size} bytes in place of {sealed_size}", file=path, remedy=REMEDY)
     if digest_of_rest(stream) != digest:
-        raise DamagedState("damaged: its SHA-256 is not the one in its seal", file=path, remedy=_REMEDY)
+        raise DamagedState("damaged: its SHA-256 is not the one in its seal", file=path, remedy=REMEDY)
 
 
 def digest_of_rest(stream: BinaryIO) -> str:
@@ -169,9 +171,6 @@ def looks_like_state(path: Path) -> bool:
         return False
 
 
-_REMEDY = "use the state before it, or another copy"
-
-
 def _seal_line(lines: bytes) -> bytes:
     """The line that vouches for the lines of the seal above it."""
     return f"seal {hashlib.sha256(lines).hexdigest()}\n".encode("ascii")
@@ -180,7 +179,7 @@ def _seal_line(lines: bytes) -> bytes:
 def _read_seal(path: Path, block: bytes) -> tuple[int, int, str]:
     """Version, size and digest from a seal; it must be exactly what it would be if written anew."""
     if not block:
-        raise DamagedState("is empty", file=path, remedy=_REMEDY)
+        raise DamagedState("is empty", file=path, remedy=REMEDY)
     if not block.startswith(_MAGIC):
         what = "HDF5, but no state of tomokit" if block.startswith(_HDF5) else "no state of tomokit"
         raise DamagedState(f"is {what}", file=path, remedy="give the file that --state named")
@@ -192,5 +191,5 @@ def _read_seal(path: Path, block: bytes) -> tuple[int, int, str]:
     except (ValueError, IndexError):
         whole = False
     if not whole:
-        raise DamagedState("damaged: its seal is not whole", file=path, remedy=_REMEDY)
+        raise DamagedState("damaged: its seal is not whole", file=path, remedy=REMEDY)
     return version, size, digest

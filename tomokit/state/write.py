@@ -101,13 +101,14 @@ def _write_hdf5(path: Path, state: State) -> None:
             file.attrs["epoch"], file.attrs["epochs"] = state.epoch, state.epochs
             file.attrs["paused"] = state.paused
             for name in TEXTS:
-                text = json.dumps(getattr(state, name), indent=1)
-                file[name] = text
-                file[name].attrs["sha256"] = hashlib.sha256(text.encode("utf-8")).hexdigest()
+                # Of fixed length: HDF5 keeps strings of variable length in a heap, whose damage it does not survive.
+                text = json.dumps(getattr(state, name), indent=1).encode("ascii")
+                file[name] = np.bytes_(text)
+                file[name].attrs["sha256"] = np.bytes_(hashlib.sha256(text).hexdigest())
             group = file.create_group("arrays")
             for name, array in arrays.items():
                 stored = group.create_dataset(name, data=array.astype(array.dtype.newbyteorder("<"), copy=False))
-                stored.attrs["sha256"] = hashlib.sha256(contiguous_bytes(array).data).hexdigest()
+                stored.attrs["sha256"] = np.bytes_(hashlib.sha256(contiguous_bytes(array).data).hexdigest())
         if sink.error is not None:
             raise sink.error
         stream.flush()

@@ -19,8 +19,9 @@ from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.methods.octree.penalties import WeightedRegularizer
 from tomokit.methods.octree.pyramid import halve
 from tomokit.methods.octree.pyramid_level import PyramidLevel
-from tomokit.methods.octree.state import check_names, check_shape
+from tomokit.methods.octree.state import check_names, check_shape, read_progress
 from tomokit.methods.pausing import EpochPaused, EpochProgress, never
+from tomokit.methods.state_arrays import check_numbers
 from tomokit.octree import Forest
 from tomokit.octree.cover import inside
 from tomokit.octree.culling import seen, select
@@ -189,7 +190,10 @@ class OctreeRun:
         from tomokit.activation.functions import activate_leaves
 
         check_names(arrays, self.arrays())
-        forest = read_forest(arrays, self.leaves.forest)
+        options = self.plan.options
+        forest = read_forest(arrays, self.leaves.forest, options.coarser + options.finer)
+        # Before room is made: what a state takes in memory follows from what is in its file.
+        check_shape(arrays, "values", forest.values_shape)
         leaves = self._field(forest, np.ones(forest.values_shape, np.float32))
         targets: dict[str, NDArray[Any]] = {f"optimizer_{name}": array for name, array in leaves.state.items()}
         targets |= {"values": leaves.values, "offsets_fine": self.fine.offsets}
@@ -198,19 +202,24 @@ class OctreeRun:
         # Everything is checked before the first array is copied, so that a refused state leaves the run as it was.
         for name, target in targets.items():
             check_shape(arrays, name, target.shape)
-        check_shape(arrays, "losses", (epoch,))
-        check_shape(arrays, "counters", (2,))
-        progress = EpochProgress.from_array(arrays["epoch_progress"], "epoch_progress")
+            check_numbers(arrays[name], name)
+        progress = read_progress(arrays, epoch, self._steps_of_epoch)
+        indicator_history = IndicatorHistory.from_arrays(arrays)
         for name, target in targets.items():
             target[...] = arrays[name]
         # Densities are not saved: they follow from the values.
         activate_leaves(leaves.kind, leaves.parameter, leaves.values, leaves.density)
-        self._indicator_history = IndicatorHistory.from_arrays(arrays)
+        self._indicator_history = indicator_history
         self._step, leaves.count = (int(number) for number in arrays["counters"])
         self._progress = progress
         self._losses = [float(loss) for loss in arrays["losses"]]
         self.epoch = epoch
         self._place(leaves)
+
+    @property
+    def _steps_of_epoch(self) -> int:
+        """Steps that an epoch takes."""
+        return -(-self.plan.data.geometry.n_views // self.plan.options.views_per_step)
 
     def _epoch_plan(self) -> EpochPlan:
         """The steps of this epoch that are left, with its random numbers from where a pause left them."""
@@ -221,7 +230,7 @@ class OctreeRun:
         # After a pause the view order is drawn again, and what the penalties had drawn by then is skipped.
         if self._progress.generator is not None:
             rng.bit_generator.state = self._progress.generator
-        views = np.array_split(order, -(-order.size // plan.options.views_per_step))
+        views = np.array_split(order, self._steps_of_epoch)
         is_coarse = self.coarse is not None and self.epoch < plan.options.coarse_epochs
         return EpochPlan(
             level=self.coarse if is_coarse and self.coarse is not None else self.fine,

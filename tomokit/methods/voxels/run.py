@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tomokit.data.margin import margin_px
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.state_arrays import check_arrays
+from tomokit.methods.state_arrays import check_arrays, check_numbers
 from tomokit.methods.voxels.data_term import DataTerm
 from tomokit.methods.voxels.engine import Engine, EngineOnHost
 from tomokit.projector import DenseProjector
@@ -152,10 +152,12 @@ class VoxelRun:
         Raises
         ------
         InputError
-            If an array is missing or of another shape or type; nothing has been changed then.
+            If an array is missing, of another shape or type or not finite; nothing has been changed then.
         """
         own = self.arrays()
         check_arrays(arrays, own)
+        for name in own:
+            check_numbers(arrays[name], name)
         for name, array in own.items():
             array[...] = arrays[name]
         self._engine.take_host_arrays()

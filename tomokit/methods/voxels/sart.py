@@ -7,7 +7,7 @@ Views are taken in an order that keeps successive ones far apart in angle: a ran
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from tomokit.data.margin import margin_option
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.errors import InputError
 from tomokit.methods.pausing import EpochPaused, never
+from tomokit.methods.state_arrays import check_arrays
 from tomokit.methods.voxels.engine import StepEngine, StepWeights
 from tomokit.methods.voxels.engine_choice import choose_step_engine
 from tomokit.methods.voxels.run import VoxelRun, invert_above, voxel_bytes
@@ -124,6 +126,20 @@ class SartRun(VoxelRun):
             squared residuals.
         """
         return {**super().arrays(), "sweep": self._sweep_progress}
+
+    def restore(self, epoch: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from the arrays of a run of the same kind (see :class:`VoxelRun`).
+
+        Raises
+        ------
+        InputError
+            Also if the sweep under way is none of this run's; nothing has been changed then.
+        """
+        check_arrays(arrays, {"sweep": self._sweep_progress})
+        taken, squares = (float(number) for number in arrays["sweep"])
+        if not (taken.is_integer() and 0 <= taken < self.problem.geometry.n_views and squares >= 0):
+            raise InputError(f"{taken:g} of {self.problem.geometry.n_views} views taken", field="sweep")
+        super().restore(epoch, arrays)
 
 
 class Sart:
