@@ -54,6 +54,13 @@ def test_a_dark_view_holds_no_image(lost: list[int]) -> None:
     assert found(images - 1000) == (lost, [])
 
 
+def test_readout_noise_around_zero_holds_no_image() -> None:
+    for dose in (4.0, 100):
+        images = bright_field(np.full(N, dose))
+        images[[2, 15]] = np.random.default_rng(0).normal(-0.1, 0.5, (2, 48, 48))
+        assert found(images) == ([2, 15], [])
+
+
 def test_a_thick_specimen_at_high_tilt_is_not_dark() -> None:
     images = bright_field(np.full(N, 5000.0), mean_free_paths=2.5)
     assert images[0].mean() < images[10].mean() / 10

@@ -83,6 +83,14 @@ def test_an_axis_near_vertical(
     assert facts.doubts("ts.mrc", ["aligned"]) == facts.doubts("ts.mrc", ["xf"]) == []
 
 
+def test_an_mdoc_of_another_name_that_names_the_stack(judge: Callable[..., AlignmentFacts], tmp_path: Path) -> None:
+    mdoc(tmp_path / "session3.mdoc", 85, image="X:\\data\\ts.mrc")
+    mdoc(tmp_path / "another.mdoc", 12, image="other.mrc")
+    facts = judge()
+    assert facts.tilt_axis_deg == 85
+    assert facts.raw_by[0].startswith("session3.mdoc gives a tilt axis")
+
+
 def test_the_label_of_the_microscope_gives_the_axis(judge: Callable[..., AlignmentFacts]) -> None:
     facts = judge("ts.mrc", *SERIALEM)
     assert (facts.aligned, facts.tilt_axis_deg) == ("no", 85.3)

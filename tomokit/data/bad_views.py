@@ -118,7 +118,7 @@ def find_bad_views(statistics: Sequence[ViewStatistics], tilt_deg: Floats) -> li
     thickness = 1 / np.cos(np.deg2rad(np.minimum(np.abs(tilt_deg[views]), 85)))
     order = np.argsort(tilt_deg[views], kind="stable")
     # Of images around zero, or whose zero is anywhere, the mean says nothing.
-    positive = (level > 0).all() and float(np.median(level)) > float(np.median(spread))
+    positive = float(np.percentile(level, 25)) > 0 and float(np.median(level)) > float(np.median(spread))
     measures = [("spread", "the contrast and noise", spread)]
     if positive:
         measures.insert(0, ("brightness", "the brightness", level))

@@ -15,8 +15,8 @@ from tomokit.io.table import read_table, read_text
 from tomokit.io.transforms import read_xf
 
 _STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered", "_st")
-_OTHER_TRANSFORMS = 8
-"""So many ``.xf`` of other names are looked into; a folder may be that of a whole session."""
+_OTHERS = 8
+"""So many files of other names are looked into; a folder may be that of a whole session."""
 _FLAT_DEG = 0.05
 """X-axis tilts below this are those of a level specimen."""
 
@@ -103,11 +103,12 @@ def find_companions(stack: str | os.PathLike[str], n_views: int) -> Companions:
         return next((present[name] for name in names if name in present), None)
 
     mdoc_path = present.get(f"{stack.name}.mdoc".lower()) or beside(".mdoc", ".mrc.mdoc", ".st.mdoc")
+    mdoc_path = mdoc_path or _mdoc_about(stack.name, present)
     mdoc = _mdoc_facts(mdoc_path)
     own = _summarize_transforms(beside(".xf"))
     others: list[Transforms] = []
     if own is None:
-        candidates = sorted(path for name, path in present.items() if name.endswith(".xf"))[:_OTHER_TRANSFORMS]
+        candidates = sorted(path for name, path in present.items() if name.endswith(".xf"))[:_OTHERS]
         others = [found for path in candidates if (found := _summarize_transforms(path)) and found.count == n_views]
     x_tilt_path = beside(".xtilt")
     commands = {}
@@ -175,6 +176,13 @@ def _folder(folder: Path) -> dict[str, Path]:
             return {entry.name.lower(): folder / entry.name for entry in entries if entry.is_file()}
     except OSError:
         return {}
+
+
+def _mdoc_about(stack_name: str, present: dict[str, Path]) -> Path | None:
+    """An ``.mdoc`` of another name whose head names this stack."""
+    line = re.compile(rf"^ImageFile\s*=\s*(.*[\\/])?{re.escape(stack_name)}\s*$", re.IGNORECASE | re.MULTILINE)
+    others = sorted(path for name, path in present.items() if name.endswith(".mdoc"))[:_OTHERS]
+    return next((path for path in others if line.search(_text(path))), None)
 
 
 def _mdoc_facts(path: Path | None) -> MdocFacts | None:
