@@ -19,8 +19,9 @@ def margin_option() -> Any:
     """
     return option(
         None,
-        "Lateral margin on each side, as a share of the detector's width; none given: what the highest views see "
-        "if the specimen fills the field (its offset is fitted), else 0.",
+        "Room beside the tomogram, on each side and as a share of the detector's width, for what high tilts see there. "
+        "Without it what the highest views see if the specimen fills the field (its offsets are fitted), else none; "
+        "raise it if bright or dark bands run along the left and right edges, at the cost of memory.",
         minimum=0.0,
     )
 

@@ -19,9 +19,25 @@ _ALMOST_ONE = 1.0 - 1e-9
 class RmspropOptions:
     """Options of the RMSprop optimizer, :class:`Rmsprop`."""
 
-    lr: float = option(0.01, "Learning rate.", minimum=0.0)
-    alpha: float = option(0.99, "How much of the mean square is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
-    eps: float = option(1e-8, "Added to the root of the mean square.", minimum=1e-30)
+    lr: float = option(
+        0.01,
+        "Learning rate: about how far a density moves in a step, in the fit's unit. Lower it if the loss "
+        "goes up and down, raise it if it still falls at the end.",
+        minimum=0.0,
+    )
+    alpha: float = option(
+        0.99,
+        "How long past gradients set the length of a step: 0.99 looks back some hundred steps. Leave it; "
+        "raise it if single views throw the fit off.",
+        minimum=0.0,
+        maximum=_ALMOST_ONE,
+    )
+    eps: float = option(
+        1e-8,
+        "Keeps steps finite where gradients vanish. Leave it: octree fits take 1e-15, since their gradients "
+        "are about 1e-9.",
+        minimum=1e-30,
+    )
 
 
 class Rmsprop(BlockOptimizer):
@@ -63,10 +79,32 @@ class Rmsprop(BlockOptimizer):
 class AdamOptions:
     """Options of the Adam optimizer, :class:`Adam`."""
 
-    lr: float = option(0.01, "Learning rate.", minimum=0.0)
-    beta1: float = option(0.9, "How much of the momentum is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
-    beta2: float = option(0.99, "How much of the mean square is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
-    eps: float = option(1e-8, "Added to the root of the mean square.", minimum=1e-30)
+    lr: float = option(
+        0.01,
+        "Learning rate: about how far a density moves in a step, in the fit's unit. Lower it if the loss "
+        "goes up and down, raise it if it still falls at the end.",
+        minimum=0.0,
+    )
+    beta1: float = option(
+        0.9,
+        "How long past gradients set the direction of a step: 0.9 looks back some ten steps. Raise it for "
+        "very noisy views, lower it if the loss swings.",
+        minimum=0.0,
+        maximum=_ALMOST_ONE,
+    )
+    beta2: float = option(
+        0.99,
+        "How long past gradients set the length of a step: 0.99 looks back some hundred steps. Leave it "
+        "unless a series has several hundred views, which a higher one covers.",
+        minimum=0.0,
+        maximum=_ALMOST_ONE,
+    )
+    eps: float = option(
+        1e-8,
+        "Keeps steps finite where gradients vanish. Leave it: octree fits take 1e-15, since their gradients "
+        "are about 1e-9.",
+        minimum=1e-30,
+    )
 
 
 class Adam(BlockOptimizer):
@@ -109,8 +147,18 @@ class Adam(BlockOptimizer):
 class SgdOptions:
     """Options of stochastic gradient descent with momentum, :class:`Sgd`."""
 
-    lr: float = option(1.0, "Learning rate; in units of value over gradient, unlike that of the others.", minimum=0.0)
-    momentum: float = option(0.9, "How much of the momentum is kept at each step.", minimum=0.0, maximum=_ALMOST_ONE)
+    lr: float = option(
+        1.0,
+        "Learning rate in units of value over gradient. Gradients of an octree fit are about 1e-9, so it has "
+        "to be large (1e7) and found by trial: take adam unless you compare optimizers.",
+        minimum=0.0,
+    )
+    momentum: float = option(
+        0.9,
+        "How much of the last step is kept for the next. Lower it if the loss swings, raise it if it falls slowly.",
+        minimum=0.0,
+        maximum=_ALMOST_ONE,
+    )
 
 
 class Sgd(BlockOptimizer):

@@ -7,18 +7,23 @@ or a value of the wrong type is refused in the same way wherever it was written.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
+import reprlib
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tomokit.errors import OptionError
+from tomokit.plugin.near import did_you_mean
+from tomokit.plugin.settings import as_typed
 
 T = TypeVar("T")
+
+LARGEST_INT = 2**63 - 1
+"""Integers beyond the largest of 64 bits have no place in any array or file."""
 
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -53,7 +58,7 @@ def option(
     return field(default=default, metadata=metadata)
 
 
-def build_options(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
+def build_options(cls: type[T], mapping: Mapping[str, Any], where: str, elsewhere: Iterable[str] = ()) -> T:
     """Make an instance of an options class from settings, checking every name and value.
 
     Parameters
@@ -64,7 +69,10 @@ def build_options(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
     mapping : mapping
         Values by field name: typed ones (TOML) or strings (command line); ``"none"`` is None for an ``X | None``.
     where : str
-        What an error names, such as ``"method tv"`` or a configuration file.
+        What an error names before the option, such as ``"method tv"`` or a configuration file; empty for the command
+        line, whose options stand for themselves. A :class:`tomokit.plugin.settings.TypedKey` is named as it was typed.
+    elsewhere : iterable of str
+        Names that a key which `cls` does not have may have been meant for too.
 
     Returns
     -------
@@ -82,11 +90,11 @@ def build_options(cls: type[T], mapping: Mapping[str, Any], where: str) -> T:
     values = {}
     for key, value in mapping.items():
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
+            hint = did_you_mean(key, [*fields, *elsewhere])
             listed = f"it has {', '.join(sorted(fields))}" if fields else "it has none"
-            raise OptionError(f"no option {key!r}", field=where, remedy=hint + listed)
-        values[key] = _check_value(value, hints[key], fields[key].metadata, f"{where}: {key}")
+            raise OptionError(f"no option {as_typed(key)!r}", field=where, remedy=hint + listed)
+        place = f"{where}: {as_typed(key)}" if where else as_typed(key)
+        values[str(key)] = _check_value(value, hints[key], fields[key].metadata, place)
     try:
         return cls(**values)
     except TypeError as error:
@@ -136,15 +144,15 @@ def _check_value(value: Any, kind: Any, metadata: Mapping[str, Any], where: str)
     choices = metadata.get("choices")
     if choices is not None and value is not None and value not in choices:
         raise OptionError(
-            f"{value!r} is not allowed", field=where, remedy=f"choose from {', '.join(map(str, choices))}"
+            f"{shown(value)} is not allowed", field=where, remedy=f"choose from {', '.join(map(str, choices))}"
         )
     for number in value if isinstance(value, tuple) else (value,):
         # True and False are ints to Python, and have no bounds.
         if isinstance(number, (int, float)) and not isinstance(number, bool):
             low, high = metadata.get("minimum"), metadata.get("maximum")
             if (low is not None and number < low) or (high is not None and number > high):
-                bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
-                raise OptionError(f"{number} is out of bounds", field=where, remedy=f"give {bounds}")
+                remedy = f"give {range_text(low, high)}"
+                raise OptionError(f"{shown(number)} is out of bounds", field=where, remedy=remedy)
     return value
 
 
@@ -169,18 +177,21 @@ def _convert_value(value: Any, kind: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         if isinstance(value, Mapping):
             return build_options(typing.cast(type, kind), value, where)
-        raise OptionError(f"{value!r} is not a table", field=where, remedy="set what is below it")
+        raise OptionError(f"{shown(value)} is not a table", field=where, remedy="set what is below it")
     if origin is dict or kind is dict:
         if isinstance(value, Mapping):
             return dict(value)
-        raise OptionError(f"{value!r} is not a table", field=where, remedy="set what is below it")
+        raise OptionError(f"{shown(value)} is not a table", field=where, remedy="set what is below it")
     convert = _SCALARS.get(kind)
     if convert is None:
         return value
     try:
-        return convert(value)
-    except ValueError:
+        converted = convert(value)
+    except (ValueError, OverflowError):
         raise _wrong_type(value, kind, where) from None
+    if kind is int and abs(converted) > LARGEST_INT:
+        raise OptionError(f"{shown(converted)} is too large", field=where, remedy=f"give at most {LARGEST_INT}")
+    return converted
 
 
 def _first_that_fits(value: Any, kinds: Sequence[Any], where: str, allowed: Sequence[Any] | None = None) -> Any:
@@ -195,7 +206,7 @@ def _first_that_fits(value: Any, kinds: Sequence[Any], where: str, allowed: Sequ
         if allowed is None or converted in allowed:
             return converted
     raise OptionError(
-        f"{value!r} is not allowed", field=where, remedy=f"choose from {', '.join(map(str, allowed or ()))}"
+        f"{shown(value)} is not allowed", field=where, remedy=f"choose from {', '.join(map(str, allowed or ()))}"
     )
 
 
@@ -234,7 +245,10 @@ def _to_str(value: Any) -> str:
 def _to_path(value: Any) -> Path:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError
-    return Path(value)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:  # `~nobody`, or no home: the name as it stands
+        return Path(value)
 
 
 _SCALARS: dict[Any, Callable[[Any], Any]] = {
@@ -248,7 +262,50 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a finite number"
 
 
 def _wrong_type(value: Any, kind: Any, where: str) -> OptionError:
-    return OptionError(f"{value!r} is not {_WORDS.get(kind, _type_name(kind))}", field=where)
+    return OptionError(f"{shown(value)} is not {_WORDS.get(kind, _type_name(kind))}", field=where)
+
+
+_SHORTENED = reprlib.Repr()
+_SHORTENED.maxstring = _SHORTENED.maxother = 80
+
+
+def shown(value: Any) -> str:
+    """A value that a user gave, as a message shows it: in full if it is short.
+
+    Parameters
+    ----------
+    value : object
+        Any; deeply nested ones and integers of thousands of digits included.
+
+    Returns
+    -------
+    str
+        At most some 80 characters of each text in it.
+    """
+    # Python refuses to write integers of more than 4300 digits.
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {int(value.bit_length() * math.log10(2)) + 1} digits"
+    return _SHORTENED.repr(value)
+
+
+def range_text(low: float | None, high: float | None) -> str:
+    """Say in words what numbers are allowed, to follow "give".
+
+    Parameters
+    ----------
+    low, high : float or None
+        Inclusive bounds, of which None is none.
+
+    Returns
+    -------
+    str
+        Such as ``"at least 1"``, ``"0 to 2"``, or ``"1"`` where nothing else is allowed.
+    """
+    # Without the ".0" of bounds that happen to be floats.
+    least, most = (f"{bound:g}" if isinstance(bound, float) else str(bound) for bound in (low, high))
+    if low is not None and high is not None:
+        return least if low == high else f"{least} to {most}"
+    return f"at most {most}" if low is None else f"at least {least}"
 
 
 def _type_name(kind: Any) -> str:

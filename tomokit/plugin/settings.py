@@ -8,6 +8,49 @@ from typing import Any
 
 from tomokit.errors import InputError, OptionError
 
+MOST_LEVELS = 20
+"""Tables in tables; no options go deeper than three."""
+
+MOST_BYTES = 1 << 20
+"""A file of settings has a few hundred bytes; what is larger is another file, and is not read."""
+
+
+class TypedKey(str):
+    """The name of a setting, which remembers how the user typed it.
+
+    Equal to the name with underscores, which is the key; :func:`as_typed` gives what messages are to show.
+
+    Parameters
+    ----------
+    name : str
+        The key.
+    typed : str, optional
+        The same as it was typed, such as ``--pixel-size`` or ``hold-out``; `name` if None.
+    """
+
+    typed: str
+
+    def __new__(cls, name: str, typed: str | None = None) -> TypedKey:
+        """Make the key (see :class:`TypedKey`); a text is immutable, so this is done before there is an instance."""
+        key = super().__new__(cls, name)
+        key.typed = name if typed is None else typed
+        return key
+
+
+def as_typed(key: str) -> str:
+    """The name of a setting as its user typed it.
+
+    Parameters
+    ----------
+    key : str
+        A :class:`TypedKey`, or any other name, which stands as it is.
+
+    Returns
+    -------
+    str
+    """
+    return key.typed if isinstance(key, TypedKey) else key
+
 
 def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
     """Turn assignments such as ``regularizers.tv.weight=1e-4`` into a nested dictionary of strings.
@@ -30,16 +73,22 @@ def parse_settings(assignments: Iterable[str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
-        parts = [part.strip().replace("-", "_") for part in key.split(".")]
+        parts = [_underscored_key(part.strip()) for part in key.split(".")]
         if not equals or not all(parts):
-            raise OptionError(f"{assignment!r} is not a setting", field="--set", remedy="write key=value")
+            raise OptionError(f"{_short(assignment)!r} is not a setting", field="--set", remedy="write key=value")
+        if len(parts) > MOST_LEVELS:
+            raise OptionError(f"{_short(key)!r} goes {len(parts)} levels deep", field="--set", remedy="no option does")
         table = tree
         for part in parts[:-1]:
             table = table.setdefault(part, {})
             if not isinstance(table, dict):
-                raise OptionError(f"{key!r} goes below {part!r}, which has a value already", field="--set")
+                raise OptionError(
+                    f"{key!r} goes below {as_typed(part)!r}, which has a value already",
+                    field="--set",
+                    remedy="leave one of them out",
+                )
         if isinstance(table.get(parts[-1]), dict):
-            raise OptionError(f"{key!r} has settings below it already", field="--set")
+            raise OptionError(f"{key!r} has settings below it already", field="--set", remedy="leave one of them out")
         table[parts[-1]] = value.strip()
     return tree
 
@@ -83,24 +132,62 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If the file is missing, not text, or not TOML.
+        If the file is missing, larger than any settings, not text, or not TOML.
+    OptionError
+        If a key is there twice, with a hyphen and with an underscore.
     """
     import tomllib
 
     try:
-        with path.open("rb") as stream:
-            return _underscored(tomllib.load(stream))
+        text = _read_bounded(path).decode("utf-8")
+        return _underscored(tomllib.loads(text), path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path, remedy="check the path") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"is not TOML: {error}", file=path) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"is not TOML: byte {error.start} is no text in UTF-8", file=path, remedy="give a file of settings"
+        ) from error
+    except RecursionError as error:
+        raise InputError("is nested too deeply", file=path, remedy="no option goes that deep") from error
+    except ValueError as error:  # an integer of thousands of digits, which Python refuses to convert
+        raise InputError("has a number of too many digits", file=path, remedy="give numbers of 64 bits") from error
 
 
-def _underscored(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key.replace("-", "_"): _underscored(value) if isinstance(value, Mapping) else value
-        for key, value in table.items()
-    }
+def _read_bounded(path: Path) -> bytes:
+    """All of a file of settings; never more than such a file can have."""
+    with path.open("rb") as stream:
+        raw = stream.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise InputError(
+            f"has more than {MOST_BYTES >> 20} MiB, which no settings have", file=path, remedy="give a file of settings"
+        )
+    return raw
+
+
+def _underscored(table: Mapping[str, Any], path: Path, level: int = 1) -> dict[str, Any]:
+    """The table with hyphens in its keys as underscores, each key once."""
+    if level > MOST_LEVELS:
+        raise InputError(f"has tables {MOST_LEVELS} levels deep", file=path, remedy="no option goes that deep")
+    result: dict[str, Any] = {}
+    for typed, value in table.items():
+        key = _underscored_key(typed)
+        if key in result:
+            earlier = next(as_typed(other) for other in result if other == key)
+            raise OptionError(
+                f"{earlier!r} and {typed!r} are the same setting", field=str(path), remedy="give one of them"
+            )
+        result[key] = _underscored(value, path, level + 1) if isinstance(value, Mapping) else value
+    return result
+
+
+def _underscored_key(typed: str) -> TypedKey:
+    return TypedKey(typed.replace("-", "_"), typed)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def by_plugin_name(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +210,11 @@ def by_plugin_name(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     named = {key.replace("_", "-"): value for key, value in settings.items()}
     if len(named) < len(settings):
-        raise OptionError("a name is given with hyphens and with underscores", field=", ".join(settings))
+        raise OptionError(
+            "a name is given with hyphens and with underscores",
+            field=", ".join(map(as_typed, settings)),
+            remedy="give one of them",
+        )
     return named
 
 

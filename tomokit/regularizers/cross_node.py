@@ -36,17 +36,52 @@ _GPU_NODE_BYTES = 32 * 8 + 2 * 4 + 8 * 4
 class CrossNodeOptions:
     """Options of the cross-node non-local constraint, :class:`CrossNode`."""
 
-    weight: float = option(1e-6, "Weight in the loss, a sum over leaves; 0 switches it off.", minimum=0.0)
-    every: int = option(1, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
-    space: str = option("raw", "What it acts on: raw values (the publication's), or densities.", choices=("rho", "raw"))
+    weight: float = option(
+        1e-6,
+        "How strongly each leaf is made of values that occur in a random other leaf of the tomogram, which "
+        "helps where the specimen repeats itself. Off in an octree fit unless an option of it is given; "
+        "raise it (1e-6, 1e-5) for repetitive specimens. 0 switches it off.",
+        minimum=0.0,
+    )
+    every: int = option(
+        1,
+        "Evaluated once in so many steps, with its weight raised to match. Raise it to 2 or 4 if the fit is "
+        "too slow; more makes the density rougher between.",
+        minimum=1,
+    )
+    space: str = option(
+        "raw",
+        "Whether stored numbers before the activation are compared (raw, the publication's) or densities "
+        "(rho). Leave it at raw; take rho with the gaussian kernel if bandwidth is to be a contrast of "
+        "densities.",
+        choices=("rho", "raw"),
+    )
     kernel: str = option(
         "dot",
-        "Similarity of two values: their product (the publication's), or a Gaussian of their difference.",
+        "How alike two values are: by their product (dot, the publication's, which favours the largest "
+        "values), or by a Gaussian of their difference (gaussian, the classical non-local mean). Try "
+        "gaussian if contrast is exaggerated.",
         choices=tuple(KERNELS),
     )
-    temperature: float = option(1.0, "What the dot kernel's product is divided by.", minimum=1e-6)
-    bandwidth: float = option(0.25, "Standard deviation of the Gaussian kernel, in units of the values.", minimum=1e-6)
-    bins: int = option(128, "Nodes over the range of a leaf's values.", minimum=16, maximum=4096)
+    temperature: float = option(
+        1.0,
+        "What the product of the dot kernel is divided by. A lower one makes a value depend on few values of "
+        "the other leaf, a higher one on the mean of all, which smooths more; without effect on gaussian.",
+        minimum=1e-6,
+    )
+    bandwidth: float = option(
+        0.25,
+        "Width of the gaussian kernel, the standard deviation of a difference in units of the values. Lower "
+        "it to keep weaker contrasts apart, raise it for more smoothing; without effect on dot.",
+        minimum=1e-6,
+    )
+    bins: int = option(
+        128,
+        "Steps into which the values of a leaf are sorted to make this fast. Leave it; raise it if the "
+        "values have a very wide range, at the cost of memory.",
+        minimum=16,
+        maximum=4096,
+    )
 
 
 @dataclass

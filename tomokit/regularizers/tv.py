@@ -31,22 +31,45 @@ penalize edges of every orientation more alike: the symmetric penalty at the pri
 class TotalVariationOptions:
     """Options of total variation inside leaves, :class:`TotalVariation`."""
 
-    weight: float = option(3e-4, "Weight in the loss; 0 switches it off.", minimum=0.0)
-    every: int = option(1, "Evaluated every so many steps, with its weight scaled to match.", minimum=1)
-    space: str = option("rho", "What it acts on: densities, or raw values.", choices=("rho", "raw"))
+    weight: float = option(
+        3e-4,
+        "How strongly neighbouring samples are drawn together: the smoothing against noise. In an octree fit "
+        "it follows from the noise unless it is given; try strength first, and give a weight only to repeat "
+        "a setting. 0 switches it off.",
+        minimum=0.0,
+    )
+    every: int = option(
+        1,
+        "Evaluated once in so many steps, with its weight raised to match. Raise it to 2 or 4 if the fit is "
+        "too slow; more makes the density rougher between.",
+        minimum=1,
+    )
+    space: str = option(
+        "rho",
+        "Whether densities (rho) are smoothed or the stored numbers before the activation (raw), which "
+        "counts differences where all densities are nearly zero too. Leave it at rho unless you repeat a "
+        "published setting.",
+        choices=("rho", "raw"),
+    )
     variant: str = option(
         "anisotropic",
-        "Sum of absolute differences, length of the difference vector, Huber's penalty on each difference, or a "
-        "concave function of the length, s / (1 + s / delta), which spares edges.",
+        "What an edge costs. anisotropic and isotropic flatten contrast and favour, or do not favour, faces "
+        "along the axes; huber leaves soft gradients smooth; concave spares high edges, s / (1 + s / delta), "
+        "and suits specimens of clear contrast.",
         choices=tuple(VARIANTS),
     )
     delta: float = option(
-        0.05, "Difference at which Huber's penalty turns linear; what an edge costs the concave one.", minimum=1e-12
+        0.05,
+        "Where an edge begins, as a difference of densities in the fit's unit: huber is soft below it, and "
+        "concave counts no edge as more than it. In an octree fit it follows from the noise; lower it to "
+        "spare weaker edges, raise it if noise is kept as edges.",
+        minimum=1e-12,
     )
     measure: str = option(
         "leaf",
-        "Leaves count alike with plain differences (the publication's), or as the integral of the slope over the "
-        "volume, which does not change when a leaf is split.",
+        "Whether every leaf counts alike with its plain differences (leaf, the publication's), or by its "
+        "volume and slope (volume), which does not change when leaves are split. Try volume if large leaves "
+        "come out rougher than small ones.",
         choices=("leaf", "volume"),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tomokit.data.margin import margin_option
 from tomokit.errors import OptionError
-from tomokit.plugin.options import option
+from tomokit.plugin.options import option, range_text
 
 _LEAST_SPACING_PX = 0.1
 
@@ -17,160 +17,187 @@ class OctreeOptions:
     """Options of the octree method, :class:`tomokit.methods.octree.method.Octree`, with their helps and bounds."""
 
     epochs: int = option(
-        30, "Passes over all views. Give more if the loss still falls, fewer for a quick preview.", minimum=1
+        30,
+        "Passes over all views. More sharpen detail until the held-out score stops rising; fewer give a "
+        "quick preview. The shares below follow it.",
+        minimum=1,
     )
     coarse_epochs: int = option(
         0,
-        "Number of first epochs on projections of half the resolution. They are faster and less noisy.",
+        "First epochs that are fitted to projections of half the resolution. They are faster and less noisy; "
+        "raise it for large or very noisy series, and expect less fine detail if few full-resolution epochs "
+        "are left.",
         minimum=0,
     )
     large_leaves: float = option(
         0.0,
-        "Fraction of all epochs, from the first on, with the finest leaves twice as large. Raise it to fit faster, "
-        "lower it if fine detail comes out weak.",
+        "Share of the epochs, from the first on, in which the finest leaves are twice as large, so that the "
+        "fit begins with a coarse specimen. Raise it to fit faster, lower it if fine detail comes out weak.",
         minimum=0.0,
         maximum=0.95,
     )
     convex: float = option(
         0.0,
-        "Fraction of all epochs, from the first on, in which a concave total variation is replaced by the isotropic "
-        "one. Raise it if noise is sharpened into edges.",
+        "Share of the epochs, from the first on, in which edges are smoothed like everything else (isotropic "
+        "in place of concave total variation). Raise it if noise is sharpened into speckles or edges; "
+        "without effect on other variants.",
         minimum=0.0,
         maximum=1.0,
     )
     convex_strength: float = option(
         1.0,
-        "Factor on strength during the first epochs that the option convex sets. Lower it if the density is smoothed "
-        "too early.",
+        "Factor on strength in the epochs that convex sets. Lower it if the specimen is smoothed away before "
+        "it has formed, raise it if the first epochs fit noise.",
         minimum=0.0,
     )
     decay_epochs: int | None = option(
         None,
-        "Number of last epochs at the reduced learning rate (decay). Without it, decay_share says how many.",
+        "Number of last epochs with small steps, which settle the density. Leave it to decay_share unless "
+        "you need an exact number; 0 keeps full steps to the end.",
         minimum=0,
     )
     decay_share: float = option(
         0.25,
-        "Fraction of the full-resolution epochs, the last ones, at the reduced learning rate (decay). Unused if "
-        "decay_epochs is given.",
+        "Share of the full-resolution epochs, the last ones, with small steps, which settle the density. "
+        "Raise it if the result still looks grainy or changes from epoch to epoch.",
         minimum=0.0,
         maximum=1.0,
     )
     decay: float = option(
         0.1,
-        "Factor on the learning rate in the last epochs (decay_epochs or decay_share). Lower it if the density still "
-        "fluctuates at the end.",
+        "How small those last steps are: factor on the learning rate. Lower it if the density still "
+        "fluctuates at the end, raise it if the loss is still falling.",
         minimum=1e-6,
         maximum=1.0,
     )
     views_per_step: int = option(
-        1, "Views fitted together in one optimizer step. More give smoother steps, but fewer in an epoch.", minimum=1
+        1,
+        "Views that are fitted together before the density changes. More make steps smoother, which helps at "
+        "very low dose, but there are fewer of them in an epoch.",
+        minimum=1,
     )
     n: int | None = option(
         None,
-        "Density samples (vertices) along a leaf's edge. Without it about 32, chosen so that whole leaves fill the "
-        "thickness.",
+        "Samples (vertices) along the edge of a leaf. Without it about 32, so that whole leaves fill the "
+        "thickness; give it only to repeat a published setting.",
         minimum=4,
         maximum=128,
     )
     max_leaves: int = option(
-        384, "Most leaves that the octree may have. Raise it for large volumes; memory grows with it.", minimum=1
+        384,
+        "Most leaves that the octree may have, which bounds memory and detail. Raise it for large volumes if "
+        "the leaves come out coarser than spacing_px, lower it if memory is short.",
+        minimum=1,
     )
     leaf_px: float | None = option(
         None,
-        "Edge of the leaves in the region of interest, in pixels. Without it the smallest that max_leaves and "
-        "spacing_px allow.",
+        "Edge of a leaf inside the tomogram, in binned pixels. Without it the smallest that max_leaves and "
+        "spacing_px allow; give it only to repeat a setting.",
         minimum=1.0,
     )
     spacing_px: float | None = option(
         None,
-        "Smallest distance between density samples in pixels, unless leaf_px is given. Without it 0.5 to 1, wider "
-        "the noisier the data.",
+        "Least distance between samples of the density, in binned pixels. Without it 0.5 to 1, wider the "
+        "noisier the data; lower it for finer detail in clean data, raise it for speed and smoothness.",
         minimum=_LEAST_SPACING_PX,
     )
     structure_epochs: tuple[int, ...] = option(
         (),
-        "Epochs after which leaves may be split or merged where the density needs it. Give some, with finer, to "
-        "adapt the octree to the specimen.",
+        "Epochs after which leaves are split where the density varies most and merged where it does not. "
+        "Give some, such as 5,10, together with finer, for thin features in a large empty volume.",
         minimum=1,
     )
     structure_stall: float = option(
         0.95,
-        "Leaves change only if the loss is at least this fraction of the previous epoch's. With 0 they change after "
-        "each of structure_epochs.",
+        "Leaves change only if the loss is still at least this share of that of the epoch before, so that a "
+        "fit which is improving is left alone. Set it to 0 to change them after each of structure_epochs.",
         minimum=0.0,
     )
     coarser: int = option(
         1,
-        "Levels of larger leaves around the region of interest, each twice the size of the one before. Raise it if a "
-        "wide margin uses up max_leaves.",
+        "Levels of larger leaves beside the tomogram, each twice the size of the one before, for what high "
+        "tilts see there. Raise it if a wide margin uses up max_leaves; 0, which needs large_leaves=0, makes "
+        "all leaves alike.",
         minimum=0,
         maximum=4,
     )
     finer: int = option(
         0,
-        "Levels of smaller leaves that structure_epochs may add, each half the size of the one before. Raise it for "
-        "detail finer than the first leaves.",
+        "Levels of smaller leaves that structure_epochs may add, each half the size of the one before. Raise "
+        "it, with structure_epochs, for detail that is finer than the first leaves show.",
         minimum=0,
         maximum=3,
     )
     push_roi: bool = option(
         False,
-        "Split leaves in the region of interest first when the octree changes. Use it if leaves are spent on the "
-        "margin.",
+        "When leaves change, split as many of those inside the tomogram as max_leaves allows and merge none "
+        "of them, whatever their error. Use it if detail is wanted everywhere, as in a crowded cell; leave "
+        "it off for single particles in empty ice.",
     )
     activation: str = option(
         "squareplus",
-        "Function that turns stored values into densities. The first two keep densities positive; identity also "
-        "allows negative ones.",
+        "How stored numbers become densities. squareplus and softplus keep every density above zero, which "
+        "closes gaps that the missing wedge leaves; identity allows negative ones, for data of which zero is "
+        "not the least.",
         choices=("squareplus", "softplus", "identity"),
     )
     bend: float | None = option(
         None,
-        "How softly the activation bends near zero density: b of squareplus, beta of softplus. Without it the "
-        "publication's, (ln 2)^2 and 2.",
+        "How softly densities come down to zero: b of squareplus (a smaller one is sharper) or beta of "
+        "softplus (a larger one is sharper), for densities in the fit's unit. Make it sharper if empty "
+        "regions stay grey, softer if weak detail near zero does not appear.",
         minimum=1e-12,
     )
     unit: float | None = option(
         None,
-        "Density, per pixel and times kappa, that the fit counts as 1. Without it the projections' contrast sets it; "
-        "give it only to repeat a published setting.",
+        "Density, per pixel and times kappa, that counts as 1 in the fit. Without it the contrast of the "
+        "projections sets it; give it only to repeat a published setting.",
         minimum=1e-30,
     )
     start: float = option(
         0.1,
-        "Uniform density to start from; 1 is the mean projection spread evenly over the slab. Lower it if empty "
-        "regions stay grey.",
+        "Uniform density that the fit starts from; 1 is the mean projection spread evenly over the "
+        "thickness. Lower it if empty regions stay grey.",
         minimum=0.0,
     )
     optimizer: str = option(
-        "rmsprop", "Rule that turns gradients into steps: rmsprop, adam, sgd, or the name of a plugin's optimizer."
+        "rmsprop",
+        "Rule by which the density follows its gradients: adam, rmsprop (the publication's), sgd, or that of "
+        "a plugin. Leave it unless you repeat a published setting; the learning rates of others differ.",
     )
     optimizers: dict[str, Any] = field(
         default_factory=dict,
-        metadata={"help": "Options of optimizers, as optimizers.NAME.OPTION: optimizers.adam.lr=0.04."},
+        metadata={
+            "help": "Options of optimizers, as optimizers.NAME.OPTION: optimizers.adam.lr=0.04. Each is explained with "
+            "its optimizer."
+        },
     )
     strength: float = option(
         1.0,
-        "Smoothing relative to what the measured noise asks for, where no weight is given. Raise it if the volume is "
-        "noisy, lower it if detail is lost.",
+        "Smoothing relative to what the measured noise asks for. The first option to try: raise it (1, 1.4) "
+        "if the tomogram is noisy, lower it (0.5, 0.35) if detail is lost. It has no say where a weight is "
+        "given.",
         minimum=0.0,
     )
     field_filling_strength: float | None = option(
         None,
-        "Replaces strength in all epochs if the specimen fills the field of view (offsets are fitted). Without it "
-        "strength and convex_strength hold.",
+        "The same for specimens that fill the field of view (their offsets are fitted), in all epochs. Raise "
+        "it if a lamella or cell comes out noisy, lower it if membranes are lost; without it strength and "
+        "convex_strength hold.",
         minimum=0.0,
     )
     field_filling_rate: float = option(
         1.0,
-        "Factor on the learning rate if the specimen fills the field of view (offsets are fitted). Raise it if such a "
-        "fit is slow to converge.",
+        "Factor on the learning rate for specimens that fill the field of view. Raise it if such a fit "
+        "converges slowly, lower it if its loss goes up and down.",
         minimum=1e-6,
     )
     regularizers: dict[str, Any] = field(
         default_factory=dict,
-        metadata={"help": "Options of regularizers, as regularizers.NAME.OPTION: regularizers.tv.weight=0."},
+        metadata={
+            "help": "Options of regularizers, as regularizers.NAME.OPTION: regularizers.tv.weight=0. Each is explained "
+            "with its regularizer; one that is off is switched on by giving an option of it."
+        },
     )
     margin: float | None = margin_option()
 
@@ -180,20 +207,20 @@ class OctreeOptions:
             raise _contradiction(
                 "coarse_epochs",
                 f"{self.coarse_epochs} of {self.epochs} epochs",
-                f"give at most {self.epochs}, or more epochs",
+                f"give {range_text(0, self.epochs)}, or more epochs",
             )
         if self.decays > self.epochs - self.coarse_epochs:
             raise _contradiction(
                 "decay_epochs",
                 f"{self.decays} of {self.epochs - self.coarse_epochs} epochs at full resolution",
-                f"give at most {self.epochs - self.coarse_epochs}, or more epochs",
+                f"give {range_text(0, self.epochs - self.coarse_epochs)}, or more epochs",
             )
         late = [epoch for epoch in self.structure_epochs if epoch >= self.epochs]
         if late:
             raise _contradiction(
                 "structure_epochs",
                 f"nothing is fitted after epoch {late[0]} of {self.epochs}",
-                f"give epochs below {self.epochs}, or more epochs",
+                f"give {range_text(1, self.epochs - 1)}, or more epochs" if self.epochs > 1 else "give more epochs",
             )
         if self.large_leaf_epochs and not self.coarser:
             raise _contradiction(

@@ -29,15 +29,30 @@ from tomokit.plugin.options import option
 class SartOptions:
     """Options of the method :class:`Sart`."""
 
-    epochs: int = option(10, "Sweeps, each of which uses all views once, one after the other.", minimum=1)
+    epochs: int = option(
+        10,
+        "Sweeps over all views, one after the other. A few are enough: more fit noise; stop where the "
+        "held-out score is best.",
+        minimum=1,
+    )
     relaxation: float = option(
         0.3,
-        "Factor on the step of every view; smaller ones converge more slowly and fit less noise.",
+        "Length of the step of every view. Lower it (0.1) for noisy series, raise it for clean ones of few views.",
         minimum=1e-6,
         maximum=1.999,
     )
-    decay: float = option(0.9, "Factor on the length of steps from one sweep to the next.", minimum=0.01, maximum=1.0)
-    nonnegative: bool = option(True, "Set negative densities to zero after the step of every view.")
+    decay: float = option(
+        0.9,
+        "Factor on the length of steps from one sweep to the next, so that the views taken last do not show. "
+        "Lower it if streaks along single views remain.",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    nonnegative: bool = option(
+        True,
+        "Set negative densities to zero after the step of every view, which sharpens and fills the missing "
+        "wedge a little. Turn it off for data of which zero is not the least.",
+    )
     margin: float | None = margin_option()
 
 

@@ -25,23 +25,43 @@ from tomokit.plugin.options import option
 class SartTvOptions(SartOptions):
     """Options of the method :class:`SartTv`."""
 
-    epochs: int = option(20, "Sweeps over all views, each followed by total-variation denoising.", minimum=1)
+    epochs: int = option(
+        20,
+        "Sweeps over all views, each followed by denoising. More bring out detail that the denoising has "
+        "kept; stop where the held-out score is best.",
+        minimum=1,
+    )
     relaxation: float = option(
         0.1,
-        "Factor on the step of every view; smaller ones converge more slowly and fit less noise.",
+        "Length of the step of every view. Lower it for noisy series, raise it if contrast comes out weak.",
         minimum=1e-6,
         maximum=1.999,
     )
-    decay: float = option(0.97, "Factor on steps and denoising from one sweep to the next.", minimum=0.01, maximum=1.0)
+    decay: float = option(
+        0.97,
+        "Factor on steps and denoising from one sweep to the next. Lower it to settle sooner, raise it to "
+        "let later sweeps change more.",
+        minimum=0.01,
+        maximum=1.0,
+    )
     weight: float | None = option(
         None,
-        "Weight of the first denoising, in units of projection per pixel; none given: strength times the noise.",
+        "Strength of the first denoising, in units of projection per pixel. Without it strength times what "
+        "the noise asks for; give it only to repeat a setting.",
         minimum=0.0,
     )
     strength: float = option(
-        0.5, "Denoising relative to the noise of the projections, where no weight is given.", minimum=0.0
+        0.5,
+        "Denoising relative to what the measured noise asks for. The first option to try: raise it if the "
+        "tomogram is noisy, lower it if detail is lost. It has no say where weight is given.",
+        minimum=0.0,
     )
-    inner: int = option(20, "Iterations of the denoising after each sweep.", minimum=1)
+    inner: int = option(
+        20,
+        "Iterations of the denoising after each sweep. Leave it; raise it if strong denoising leaves grain, "
+        "lower it for speed.",
+        minimum=1,
+    )
 
 
 class SartTvRun(SartRun):

@@ -31,14 +31,24 @@ _LEAST_VOXEL_WEIGHT = 1e-3  # nor should voxels move that no view sees
 class SirtOptions:
     """Options of the method :class:`Sirt`."""
 
-    epochs: int = option(30, "Iterations, each of which uses all views once.", minimum=1)
+    epochs: int = option(
+        30,
+        "Iterations, each of which uses all views once. More sharpen detail and, from some number on, noise; "
+        "stop where the held-out score is best.",
+        minimum=1,
+    )
     relaxation: float = option(
         1.0,
-        "Factor on every step; smaller ones converge more slowly, and from 2 on none does.",
+        "Length of every step. Leave it at 1; shorter steps fit less noise in the same number of epochs, and "
+        "from 2 on it does not converge.",
         minimum=1e-6,
         maximum=1.999,
     )
-    nonnegative: bool = option(True, "Set negative densities to zero after every step.")
+    nonnegative: bool = option(
+        True,
+        "Set negative densities to zero after every step, which sharpens and fills the missing wedge a "
+        "little. Turn it off for data of which zero is not the least, and to compare with linear methods.",
+    )
     margin: float | None = margin_option()
 
 

@@ -35,15 +35,36 @@ from tomokit.plugin.options import option
 class TvOptions:
     """Options of the method :class:`Tv`."""
 
-    epochs: int = option(80, "Iterations, each of which uses all views once.", minimum=1)
+    epochs: int = option(
+        80,
+        "Iterations, each of which uses all views once. The result is that of the smoothing and not of when "
+        "it stops: give more only if it still changes, fewer for a preview.",
+        minimum=1,
+    )
     weight: float | None = option(
-        None, "Weight of total variation against the data; none given: strength times the noise.", minimum=0.0
+        None,
+        "Weight of total variation against the data, in units of projection times pixels. Without it "
+        "strength times what the noise asks for; give it only to repeat a setting.",
+        minimum=0.0,
     )
     strength: float = option(
-        0.65, "Smoothing relative to the noise of the projections, where no weight is given.", minimum=0.0
+        0.65,
+        "Smoothing relative to what the measured noise asks for. The first option to try: raise it if the "
+        "tomogram is noisy or speckled, lower it if detail is lost or flat patches appear. It has no say "
+        "where weight is given.",
+        minimum=0.0,
     )
-    balance: float = option(10.0, "Step of the gradient's dual; changes the speed, not the result.", minimum=1e-3)
-    nonnegative: bool = option(True, "Constrain densities to be non-negative.")
+    balance: float = option(
+        10.0,
+        "How long the steps of the gradient's dual variable are, which decides how fast edges settle; it "
+        "changes the speed and not the converged result. Leave it; try 3 or 30 if the loss falls slowly.",
+        minimum=1e-3,
+    )
+    nonnegative: bool = option(
+        True,
+        "Keep densities from becoming negative, which sharpens and fills the missing wedge a little. Turn it "
+        "off for data of which zero is not the least.",
+    )
     margin: float | None = margin_option()
 
 

@@ -25,13 +25,24 @@ class WbpOptions:
 
     filter: str = option(
         "hann",
-        "Window on the ramp filter: none (ramp), Hann, or what makes it like SIRT (sirt).",
+        "How high frequencies are weighted: ramp has the most detail and noise, hann fades it out to the "
+        "cutoff, sirt looks like some iterations of SIRT. Take sirt to look at a tomogram by eye, ramp for "
+        "averaging many particles.",
         choices=("ramp", "hann", "sirt"),
     )
     cutoff: float = option(
-        1.0, "Highest frequency kept, as a fraction of the Nyquist frequency.", minimum=0.01, maximum=1.0
+        1.0,
+        "Highest frequency that is kept, as a share of the Nyquist frequency. Lower it (0.5, 0.35) if the "
+        "tomogram is noisy.",
+        minimum=0.01,
+        maximum=1.0,
     )
-    iterations: int = option(20, "Iterations of SIRT that the filter sirt stands for.", minimum=1)
+    iterations: int = option(
+        20,
+        "Iterations of SIRT that the filter sirt looks like. Fewer are smoother, more are sharper; without "
+        "effect on the other filters.",
+        minimum=1,
+    )
 
 
 def filter_problem(data_term: DataTerm, options: WbpOptions) -> NDArray[np.floating]:
