@@ -10,6 +10,8 @@ import pytest
 
 # As the driver does: OpenMP's threads are not to spin on a core that another process wants.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# What they read on stderr is about what went wrong; tests of the progress ask for it.
+os.environ["TOMOKIT_PROGRESS"] = "none"
 # What they expect is the CPU's; a GPU is for `nox -s gpu`.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tomokit.commands.output import AsJson, complain, show
+from tomokit.commands.failures import MENDABLE, kind_of
+from tomokit.commands.output import AsJson, complain, error_facts, show
+from tomokit.commands.progress import ProgressForm, TerminalProgress
 from tomokit.errors import InputError
 
 
@@ -15,32 +17,52 @@ def inspect(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files, or states of runs.")
     ],
+    pixels: Annotated[
+        bool, typer.Option("--pixels", help="Read every pixel too: extremes, mean, rms, and what is not a number.")
+    ] = False,
+    progress: ProgressForm = "auto",
     json: AsJson = False,
 ) -> None:
     """Say what each file is, and by which convention it is read.
 
-    Files that cannot be read are told after the others, on stderr.
+    The header alone is read, so that the largest stack is answered at once; --pixels reads all of it. Files that cannot
+    be read are told after the others, on stderr.
     """
     from tomokit.pipeline.inspection import describe
 
     described, refused = [], []
     for path in files:
         try:
-            described.append(describe(path))
+            if pixels:
+                with TerminalProgress(progress) as told:
+                    told.stage(f"reading {path.name}")
+                    described.append(describe(path, pixels=True, tell=told.part))
+            else:
+                described.append(describe(path))
         except InputError as error:
-            refused.append(str(error))
-    if described:
-        show({"files": described}, "\n\n".join(_facts_text(facts) for facts in described), json)
-    for line in refused:
-        complain(line)
+            refused.append(error)
+    result: dict[str, Any] = {"files": described}
     if refused:
-        raise typer.Exit(2)
+        facts = [error_facts(error, kind_of(error), str(error), MENDABLE) for error in refused]
+        result |= {"error": facts[0], "errors": facts}
+    if described or json:
+        show(result, "\n\n".join(_facts_text(facts) for facts in described), json)
+    for refusal in refused:
+        complain(str(refusal))
+    if refused:
+        raise typer.Exit(MENDABLE)
 
 
 def _facts_text(facts: dict[str, Any], indent: str = "") -> str:
     """Facts as ``key: value`` lines, nested ones indented."""
     lines = []
+    unread = facts.get("pixels_read") is False
     for key, value in facts.items():
+        if unread and key in ("minimum", "maximum", "mean", "rms"):
+            # One line in place of four that say nothing.
+            if key == "minimum":
+                lines.append(f"{indent}pixels' extremes, mean, rms: not read (--pixels)")
+            continue
         label = key.replace("_", " ")
         if isinstance(value, dict):
             lines += [f"{indent}{label}:", _facts_text(value, indent + "  ")]

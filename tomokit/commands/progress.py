@@ -1,88 +1,148 @@
-"""Progress of a reconstruction on a terminal: epoch, loss and its terms, held-out correlation and the time left."""
+"""Progress of a reconstruction: a bar on a terminal, lines in a log, and the numbers of an epoch in words."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from tomokit.commands.completion import one_of
 from tomokit.commands.output import complain
+from tomokit.errors import OptionError
 from tomokit.pipeline.progress import Silent
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from tomokit.commands.progress_bar import ProgressBar
+    from tomokit.commands.progress_lines import ProgressLines
+    from tomokit.commands.time_left import TimeLeft
 
 COUNTS = ("leaves",)
 """Terms of an epoch that are numbers of things, and no parts of the loss."""
 
+FORMS = ("auto", "bar", "lines", "none")
+"""How progress is told; ``auto`` is a bar on a terminal and lines elsewhere."""
+
+
+def _check_form(value: str) -> str:
+    if value not in FORMS:
+        raise OptionError(f"{value!r} is not allowed", field="--progress", remedy=f"choose from {', '.join(FORMS)}")
+    return value
+
+
+ProgressForm = Annotated[
+    str,
+    typer.Option(
+        "--progress",
+        metavar="|".join(FORMS),
+        envvar="TOMOKIT_PROGRESS",
+        callback=_check_form,
+        autocompletion=one_of(*FORMS),
+        help="How progress is told on stderr: by a bar, by lines for a log (each stage, tenth and minute), not at all, "
+        "or as suits a terminal or a file (auto).",
+    ),
+]
+
 
 class TerminalProgress(Silent):
-    """Progress of a run as a bar on stderr, if stderr is a terminal, and nothing otherwise; used as a context.
+    """Progress of a run on stderr, as a bar if that is a terminal and as lines if not; used as a context.
+
+    Parameters
+    ----------
+    form : str
+        One of :data:`FORMS`.
 
     Attributes
     ----------
     told : list of str
-        Warnings that have been shown, on a terminal or not.
+        Warnings that have been shown.
     """
 
-    def __init__(self) -> None:
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._numbers = ""
+    def __init__(self, form: str = "auto") -> None:
         self.told: list[str] = []
+        self._form = form
+        self._view: ProgressBar | ProgressLines | None = None
+        self._fit: TimeLeft | None = None
+        self._costs: Sequence[float] = ()
 
     def __enter__(self) -> TerminalProgress:
         # There is no stderr at all where the caller closed it.
-        if sys.stderr is not None and sys.stderr.isatty():
+        if self._form == "none" or sys.stderr is None:
+            return self
+        if self._form == "bar" or (self._form == "auto" and _draws(sys.stderr.isatty())):
             from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-            from rich.table import Column
 
-            self._bar = Progress(
-                BarColumn(bar_width=12),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                # On a narrow terminal this is what gives way, to a second line.
-                TextColumn("{task.fields[numbers]}", table_column=Column(no_wrap=False)),
-                console=Console(stderr=True),
-            )
-            self._bar.start()
+            from tomokit.commands.progress_bar import ProgressBar
+
+            self._view = ProgressBar(Console(stderr=True, force_terminal=True if self._form == "bar" else None))
+        else:
+            from tomokit.commands.progress_lines import ProgressLines
+
+            self._view = ProgressLines(complain)
+        self._view.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._view is not None:
+            self._view.stop(refused=kind is not None)
 
     def stage(self, text: str) -> None:
-        """Begin a new bar below a line that names the stage (see :class:`tomokit.pipeline.progress.Progress`)."""
-        if self._bar is not None:
-            if self._task is not None:
-                self._leave_numbers(self._bar)
-                self._bar.remove_task(self._task)
-            self._bar.console.print(text, markup=False, highlight=False)
-            self._task = self._bar.add_task("", total=None, numbers="")
+        """Show what begins (see :class:`tomokit.pipeline.progress.Progress`)."""
+        self._fit, self._costs = None, ()
+        if self._view is not None:
+            self._view.stage(text)
+
+    def epochs_begin(self, costs: Sequence[float]) -> None:
+        """Begin to measure the epochs (see :class:`tomokit.pipeline.progress.Progress`)."""
+        from tomokit.commands.time_left import TimeLeft
+
+        self._fit = TimeLeft(time.monotonic(), costs)
+        if self._view is not None:
+            self._view.fit(self._fit)
+
+    def step(self, share: float) -> None:
+        """Show how far the epoch under way is (see :class:`tomokit.pipeline.progress.Progress`)."""
+        if self._view is not None and self._fit is not None:
+            self._fit.step(share)
+            self._view.step()
 
     def epoch(self, done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> None:
-        """Move the bar and show the epoch's numbers (see :class:`tomokit.pipeline.progress.Progress`)."""
-        if self._bar is not None:
-            assert self._task is not None, "an epoch before the first stage"
-            self._numbers = line(done, total, terms, correlation)
-            self._bar.update(self._task, total=total, completed=done, numbers=self._numbers)
+        """Show the epoch's numbers (see :class:`tomokit.pipeline.progress.Progress`)."""
+        if self._fit is None:
+            self.epochs_begin(())
+        if self._view is not None and self._fit is not None:
+            self._fit.epoch(done, total, time.monotonic())
+            self._view.epoch(line(done, total, terms, correlation))
+
+    def part(self, done: int, total: int) -> None:
+        """Show how far a stage is that has parts and no epochs, such as the sections of a stack.
+
+        Parameters
+        ----------
+        done, total : int
+            Parts that are done, and all of them.
+        """
+        if self._fit is None:
+            self.epochs_begin(())
+        if self._view is not None and self._fit is not None:
+            self._fit.epoch(done, total, time.monotonic())
+            self._view.step()
 
     def warning(self, text: str) -> None:
         """Print a warning at once, on a terminal above the bar (see :class:`tomokit.pipeline.progress.Progress`)."""
         self.told.append(text)
         complain(f"warning: {text}")
 
-    def _leave_numbers(self, bar: Progress) -> None:
-        """Leave the last epoch's numbers on the screen when their bar goes."""
-        if self._numbers:
-            bar.console.print(self._numbers, markup=False, highlight=False)
-            self._numbers = ""
+
+def _draws(is_terminal: bool) -> bool:
+    """Whether a line can be drawn anew: not in a log, nor in an editor's shell that calls itself dumb."""
+    return is_terminal and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
 
 
 def line(done: int, total: int, terms: Mapping[str, float], correlation: float | None) -> str:

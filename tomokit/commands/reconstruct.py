@@ -8,25 +8,30 @@ from typing import Annotated, Any
 
 import typer
 
+from tomokit.commands import completion
 from tomokit.commands.output import AsJson, Overwrite
+from tomokit.commands.progress import ProgressForm, TerminalProgress
 from tomokit.commands.telling import stopping, tell
 from tomokit.pipeline.request import ReconstructionRequest
 
 _HELP = {item.name: item.metadata.get("help", "") for item in dataclasses.fields(ReconstructionRequest)}
 
 
-def _option(field: str, metavar: str | None = None) -> Any:
+def _option(field: str, metavar: str | None = None, complete: Any = None) -> Any:
     """An option named after a field of the request, with the field's help.
 
     It is None where it is not given: the configuration file, the preset or the default then decides.
     """
-    return typer.Option(f"--{field.replace('_', '-')}", metavar=metavar, help=_HELP[field], show_default=False)
+    if complete is None and metavar is not None and "|" in metavar:
+        complete = completion.one_of(*metavar.split("|"))
+    name = f"--{field.replace('_', '-')}"
+    return typer.Option(name, metavar=metavar, help=_HELP[field], show_default=False, autocompletion=complete)
 
 
 def reconstruct(
     tilts: Annotated[Path, typer.Argument(metavar="TILTS", help="The tilt series, an MRC stack.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mrc", help="The tomogram to write.")],
-    method: Annotated[str | None, _option("method", "NAME")] = None,
+    method: Annotated[str | None, _option("method", "NAME", completion.methods)] = None,
     thickness: Annotated[int | None, _option("thickness", "PX")] = None,
     angles: Annotated[Path | None, _option("angles", "F")] = None,
     allow_unsorted: Annotated[bool, typer.Option("--allow-unsorted", help=_HELP["allow_unsorted"])] = False,
@@ -43,6 +48,7 @@ def reconstruct(
             metavar="auto|log|linear|invert",
             help=_HELP["linearization"],
             show_default=False,
+            autocompletion=completion.one_of("auto", "log", "linear", "invert"),
         ),
     ] = None,
     percentiles: Annotated[str | None, _option("percentiles", "LOW,HIGH")] = None,
@@ -68,16 +74,24 @@ def reconstruct(
             "--set",
             metavar="KEY=VALUE",
             help="An option of the method, as in `tomokit plugins list --verbose`; repeatable.",
+            autocompletion=completion.settings,
         ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Named settings to start from.", show_default=False)
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Named settings to start from.",
+            show_default=False,
+            autocompletion=completion.presets,
+        ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(metavar="C.toml", help="File of settings, laid over those of the preset.", show_default=False),
     ] = None,
     no_preview: Annotated[bool, typer.Option("--no-preview", help="Write no picture beside the tomogram.")] = False,
+    progress: ProgressForm = "auto",
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -87,7 +101,6 @@ def reconstruct(
     With --state, SIGTERM, SIGINT and SIGUSR1 stop the job after its current step: the state is saved, and the exit
     status is 75.
     """
-    from tomokit.commands.progress import TerminalProgress
     from tomokit.pipeline.config import build_request
     from tomokit.pipeline.driver import reconstruct as run
 
@@ -102,6 +115,6 @@ def reconstruct(
         "keep_views": keep_views or None, "x_rays": x_rays, "overwrite": overwrite,
     }  # fmt: skip
     request = build_request(given, settings=set_ or (), config=config, preset=preset)
-    with TerminalProgress() as progress, stopping(request.state is not None) as stop:
-        summary = run(request, progress, stop)
-    tell(summary, json, progress.told)
+    with TerminalProgress(progress) as told, stopping(request.state is not None) as stop:
+        summary = run(request, told, stop)
+    tell(summary, json, told.told)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from tomokit.commands.output import AsJson, Overwrite
+from tomokit.commands.output import AsJson, Overwrite, at_least
+from tomokit.commands.progress import ProgressForm, TerminalProgress
 from tomokit.commands.telling import stopping, tell
 
 
@@ -26,13 +27,19 @@ def resume(
     epochs: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="Number of epochs of the whole run; default: as the job began.", show_default=False
+            metavar="N",
+            callback=at_least(1),
+            help="Number of epochs of the whole run; default: as the job began.",
+            show_default=False,
         ),
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Number of threads; default: as the job began.", show_default=False),
+        typer.Option(
+            metavar="N", callback=at_least(1), help="Number of threads; default: as the job began.", show_default=False
+        ),
     ] = None,
+    progress: ProgressForm = "auto",
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -41,9 +48,8 @@ def resume(
     Settings and inputs are those of the state; what is written elsewhere than beside it, or over an existing file, has
     to be asked for. If the file is damaged, the state before it is used.
     """
-    from tomokit.commands.progress import TerminalProgress
     from tomokit.pipeline.resume import resume as run
 
-    with TerminalProgress() as progress, stopping(True) as stop:
-        summary = run(state, output, epochs=epochs, threads=threads, overwrite=overwrite, progress=progress, stop=stop)
-    tell(summary, json, progress.told)
+    with TerminalProgress(progress) as told, stopping(True) as stop:
+        summary = run(state, output, epochs=epochs, threads=threads, overwrite=overwrite, progress=told, stop=stop)
+    tell(summary, json, told.told)

@@ -2,13 +2,14 @@
 
 Each is optional. Without :class:`RunsOnGpu` a method is computed on the CPU; without :class:`EstimatesBytesOfData`
 its memory is estimated from sizes alone; without :class:`Pausable` a run is stopped and saved between epochs; without
-:class:`Samplable` a state holds the volume beside the run's arrays; without :class:`ResolvesParameters` the provenance
-has the options as they were given, and no more.
+:class:`ForeseesCosts` all epochs are taken to last as long as each other; without :class:`Samplable` a state holds the
+volume beside the run's arrays; without :class:`ResolvesParameters` the provenance has the options as they were given,
+and no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from tomokit.data.problem import Problem
@@ -67,6 +68,21 @@ class Pausable(Protocol):
     """
 
     pause: Callable[[], bool]
+
+
+@runtime_checkable
+class ForeseesCosts(Protocol):
+    """A run whose epochs do not all take as long, and that knows by how much."""
+
+    def epoch_costs(self) -> Sequence[float]:
+        """What each epoch of the whole run takes, relative to the others.
+
+        Returns
+        -------
+        sequence of float
+            One for each epoch, above zero; only for telling how long a run will take.
+        """
+        ...
 
 
 @runtime_checkable

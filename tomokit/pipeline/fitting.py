@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tomokit.errors import OptionError
-from tomokit.methods.capabilities import Pausable
+from tomokit.methods.capabilities import ForeseesCosts, Pausable
 from tomokit.methods.interface import Run
 from tomokit.methods.pausing import EpochPaused
 from tomokit.pipeline.checkpoint import Checkpoints, History
@@ -51,11 +51,14 @@ def fit(
     OptionError
         If a term of the loss is no finite number any more.
     """
+    steps = _Steps(progress)
     if isinstance(run, Pausable):
-        run.pause = lambda: stop.requested or checkpoints.due()
+        run.pause = lambda: steps.count() or stop.requested or checkpoints.due()
     spent_s, paused = 0.0, False
     if run.epoch >= run.epochs:
         return False
+    if hasattr(progress, "epochs_begin"):
+        progress.epochs_begin(run.epoch_costs() if isinstance(run, ForeseesCosts) else ())
     while run.epoch < run.epochs and not stop.requested:
         began = time.perf_counter()
         try:
@@ -70,6 +73,7 @@ def fit(
         entry = _history_entry(run, terms, held_out)
         entry["seconds"] = spent_s + time.perf_counter() - began
         spent_s, paused = 0.0, False
+        steps.end_epoch()
         history.append(entry)
         correlation = None if held_out is None else entry["held_out"]["correlation"]
         progress.epoch(run.epoch, run.epochs, terms, correlation)
@@ -77,6 +81,27 @@ def fit(
             checkpoints.save(run, history)
     checkpoints.save(run, history, paused)
     return stop.requested
+
+
+class _Steps:
+    """Counts the steps of an epoch, and tells which part of it they are once a whole epoch has been counted."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._is_told = progress, hasattr(progress, "step")
+        self._done = 0
+        self._in_an_epoch = 0
+
+    def count(self) -> bool:
+        """One step more; False, as counting is no reason to pause."""
+        self._done += 1
+        if self._is_told:
+            self._progress.step(min(self._done / self._in_an_epoch, 1.0) if self._in_an_epoch else 0.0)
+        return False
+
+    def end_epoch(self) -> None:
+        # An epoch that was begun before the run was resumed has fewer steps here.
+        self._in_an_epoch = max(self._in_an_epoch, self._done + 1)
+        self._done = 0
 
 
 def _history_entry(run: Run, terms: dict[str, float], held_out: HeldOut | None) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from tomokit.octree import Forest
 from tomokit.octree.cover import Region
 from tomokit.optimizers.interface import Optimizer, count_state_arrays
 
+_LARGE_LEAVES_COST, _HALF_RESOLUTION_COST = 1 / 3, 1 / 2
+
 
 @dataclass(frozen=True)
 class FitPlan:
@@ -175,6 +177,22 @@ class FitPlan:
         if scales.fills_field and options.field_filling_strength is not None:
             strength = options.field_filling_strength
         return make_regularizers(options.regularizers, scales.defaults(forest, strength), convex)
+
+    def epoch_costs(self) -> list[float]:
+        """Foresee what each epoch takes, relative to one on the finest leaves at full resolution.
+
+        Returns
+        -------
+        list of float
+            One for each epoch. Large leaves have an eighth as many values but the same pixels: measured on a volume of
+            128 x 128 x 48, an epoch of them takes a third. At half resolution it is the other way round.
+        """
+        options = self.options
+        return [
+            (_LARGE_LEAVES_COST if epoch < options.large_leaf_epochs else 1.0)
+            * (_HALF_RESOLUTION_COST if epoch < options.coarse_epochs else 1.0)
+            for epoch in range(options.epochs)
+        ]
 
     def rate(self, epoch: int) -> float:
         """Factor of the learning rate in an epoch.

@@ -117,6 +117,10 @@ class OctreeRun:
             self._change_leaves()
         return {**terms, "leaves": float(self.leaves.forest.n_leaves)}
 
+    def epoch_costs(self) -> list[float]:
+        """What each epoch takes (see :class:`tomokit.methods.capabilities.ForeseesCosts`)."""
+        return self.plan.epoch_costs()
+
     def predict(self, geometry: TiltGeometry) -> NDArray[np.float32]:
         """Projections of the present density (see :class:`tomokit.methods.interface.Run`)."""
         return self.engine.predict(geometry, self.fine.kappa)
