@@ -121,7 +121,7 @@ class TestPluginCommands:
             ("nobody", 2, "tomokit: NAME: there is nobody; name someone\n"),
             ("memory", 2, "tomokit: out of memory (Unable to allocate); give a smaller volume\n"),
             ("disk", 2, "tomokit: /there: no room on the disk; free some space or choose another disk\n"),
-            ("stop", 130, ""),
+            ("stop", 130, "tomokit: interrupted\n"),
         ],
     )
     def test_errors_are_one_line_with_their_status(self, cli: Cli, name: str, status: int, said: str) -> None:

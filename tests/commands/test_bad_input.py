@@ -78,8 +78,29 @@ def test_pixels_that_are_not_finite(refused: Callable[..., str], data: Path, val
     images[3, 4, 5] = value
     write_raw(data / "tilts.mrc", images)
     line = refused()
-    assert "view 3" in line
+    assert "view 3: 1 of 1024 pixels" in line
     assert "--exclude 3" in line
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (np.s_[[2, 7], 4], "views 2,7: 64 of 2048 pixels are NaN or infinite; mask them with --mask, or leave them out "
+         "with --exclude 2,7"),
+        (np.s_[:, 4, 5], "every view: 21 of 21504 pixels are NaN or infinite; write the stack again, or give a --mask"),
+        (np.s_[3:], "views 3-20: 18432 of 18432 pixels are NaN or infinite; the stack is damaged: write it again"),
+        (np.s_[:], "every view: 21504 of 21504 pixels are NaN or infinite; the stack is damaged"),
+    ],
+)  # fmt: skip
+def test_many_pixels_that_are_not_finite_are_no_few(
+    refused: Callable[..., str], data: Path, bad: tuple[object, ...], said: str
+) -> None:
+    images = images_of(data)
+    images[bad] = np.nan
+    write_raw(data / "tilts.mrc", images)
+    line = refused()
+    assert said in line
+    assert ("--exclude" in line) == ("--exclude" in said)
 
 
 def test_pixels_that_are_not_finite_may_be_masked_or_excluded(cli: Cli, data: Path) -> None:
@@ -114,7 +135,18 @@ def test_duplicate_angles(refused: Callable[..., str], data: Path) -> None:
     angles = angles_of(data)
     angles[5] = angles[4]
     (data / "tilts.tlt").write_text("\n".join(angles))
-    assert "tilts.tlt: views 4, 5 have the same angle -36" in refused()
+    assert "tilts.tlt: views 4, 5 have the same angle -36; correct the file, or leave views out with --exclude 5" in (
+        refused()
+    )
+
+
+def test_angles_that_are_no_tilt_series(refused: Callable[..., str], data: Path) -> None:
+    (data / "tilts.tlt").write_text("0\n" * 21)
+    assert "tilts.tlt: all 21 angles are 0: these are not the angles of a tilt series; give the right" in refused()
+    (data / "tilts.tlt").write_text("".join(f"{view // 2}\n" for view in range(21)))
+    line = refused()
+    assert "views 0, 1 have the same angle 0" in line
+    assert "--exclude" not in line
 
 
 def test_unsorted_angles(refused: Callable[..., str], data: Path) -> None:
@@ -132,6 +164,7 @@ def test_views_that_are_all_masked(refused: Callable[..., str], data: Path, view
     line = refused("--mask", data / "mask.mrc")
     assert "mask.mrc" in line
     assert "masked" in line
+    assert ("--exclude" in line) == (len(views) < 21)
     assert len(views) == 21 or f"--exclude {','.join(map(str, views))}" in line
 
 
@@ -162,6 +195,13 @@ def test_an_output_folder_that_is_not_there(refused: Callable[..., str]) -> None
     [
         (("--method", "srt"), "tomokit: --method: no method of the name 'srt'; did you mean sirt"),
         (("--set", "epoch=3"), "did you mean epochs"),
+        (("--set", "iterations=3"), "method sirt: no option 'iterations'; did you mean epochs?"),
+        (("--set", "omega=1"), "did you mean relaxation?"),
+        (("--set", "bin=2"), "give --bin"),
+        (("--set", "hold-out=4"), "no option 'hold-out'"),
+        (("--epochs", "3"), "give --set epochs=VALUE"),
+        (("--lamda", "3"), "did you mean --set weight=VALUE"),
+        (("--apix", "3"), "did you mean --pixel-size?"),
         (("--set", "epochs=none"), "method sirt: epochs"),
         (("--set", "epochs"), "--set"),
         (("--preset", "fast"), "--preset"),
@@ -170,14 +210,15 @@ def test_an_output_folder_that_is_not_there(refused: Callable[..., str]) -> None
         (("--exclude", "0-20"), "--exclude"),
         (("--exclude", "21"), "no view 21"),
         (("--half", "odd", "--hold-out", "4"), "--hold-out"),
-        (("--bin", "0"), "bin"),
-        (("--bin", "33"), "bin"),
-        (("--linearization", "sqrt"), "linearization"),
-        (("--percentiles", "5"), "percentiles"),
+        (("--bin", "0"), "tomokit: --bin: 0 is out of bounds; give 1 to 64"),
+        (("--bin", "33"), "tomokit: --bin: 33 for 32 x 32 pixels; give at most 32"),
+        (("--seed", str(10**30)), "tomokit: --seed: "),
+        (("--linearization", "sqrt"), "tomokit: --linearization: "),
+        (("--percentiles", "5"), "tomokit: --percentiles: "),
         (("--percentiles", "60,40"), "--percentiles"),
         (("--threads", "99999"), "--threads"),
         (("--tilt-offset", "80"), "--tilt-offset: "),
-        (("--pixel-size", "0"), "pixel_size"),
+        (("--pixel-size", "0"), "tomokit: --pixel-size: 0.0 is out of bounds; give at least 1e-06"),
         (("--config", "lost.toml"), "lost.toml"),
         (("--mask", "lost.mrc"), "lost.mrc"),
         (("--xf", "lost.xf"), "lost.xf"),
@@ -288,7 +329,7 @@ def test_a_disk_without_room_is_refused_before_starting(data: Path, tmp_path: Pa
 
 def test_an_interrupt_leaves_nothing_and_exits_130(data: Path, interrupted: Interrupted) -> None:
     before = sorted(path.name for path in data.iterdir())
-    assert interrupted(command(data, "--set", "epochs=1000000")) == (130, "", "")
+    assert interrupted(command(data, "--set", "epochs=1000000")) == (130, "", "tomokit: interrupted\n")
     assert sorted(path.name for path in data.iterdir()) == before
 
 

@@ -47,8 +47,8 @@ def call(body: str, *, ignoring: bool = False) -> tuple[int, str]:
     ],
     ids=["raised", "in a callback", "as an error", "as an error of ours"],
 )
-def test_it_ends_the_program_without_a_word(body: str) -> None:
-    assert call(body) == (130, "")
+def test_it_ends_the_program_with_a_line(body: str) -> None:
+    assert call(body) == (130, "tomokit: interrupted\n")
 
 
 def test_what_else_a_callback_raises_is_reported_as_before() -> None:

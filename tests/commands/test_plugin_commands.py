@@ -125,9 +125,20 @@ def test_new_tells_what_it_wrote(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_verbose_shows_every_option_with_its_bounds(cli: Cli) -> None:
-    from tomokit.commands.plugins import _option_line
+    out = cli("plugins", "list", "--verbose")[1]
+    assert "\n    weight = 1e-06  (float, at least 0)\n        How strongly each leaf is made of values" in out
+    assert "\n    relaxation = 1  (float, 1e-06 to 1.999)\n" in out
+    assert "\n    filter = hann  (str, one of ramp, hann, sirt)\n" in out
+    # What holds is what the preset sets.
+    assert "\n    large_leaves = 0.5 [method's own: 0]  (float, 0 to 0.95)\n" in out
+    assert "\n    lr = 0.04 [method's own: 0.01]  (float, at least 0)\n" in out
 
-    described = {"name": "x", "type": "float", "default": -1.0, "help": "H.", "choices": None}
-    assert _option_line(described | {"minimum": -2.0, "maximum": 0.0}) == "x = -1.0 (float, -2.0..0.0): H."
-    assert _option_line(described | {"minimum": 0.0, "maximum": None}) == "x = -1.0 (float, 0.0..): H."
-    assert "weight = 1e-06 (float, 0.0..): Weight in the loss" in cli("plugins", "list", "--verbose")[1]
+
+def test_a_name_shows_that_one_with_its_options(cli: Cli) -> None:
+    listed = json.loads(cli("plugins", "list", "tv", "--json")[1])["plugins"]
+    assert [(one["kind"], one["name"]) for one in listed] == [("method", "tv"), ("regularizer", "tv")]
+    out = cli("plugins", "list", "cnlc")[1]
+    assert "bandwidth = 0.25" in out
+    status, _, err = cli("plugins", "list", "snirt")
+    assert status == 2
+    assert "did you mean sirt?" in err

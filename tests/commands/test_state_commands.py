@@ -79,7 +79,7 @@ def test_without_a_state_an_interrupt_is_what_it_was(data: Path, interrupted: In
     words = arguments(data, "out", 10**6)
     at = words.index("--state")
     command = [sys.executable, "-m", "tomokit", *words[:at], *words[at + 2 :]]
-    assert interrupted(command) == (130, "", "")
+    assert interrupted(command) == (130, "", "tomokit: interrupted\n")
     assert sorted(path.name for path in data.iterdir()) == ["tilts.mrc", "tilts.tlt", "truth.mrc"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tomokit.pipeline.held_out import score_view
+from tomokit.pipeline.held_out import advise, score_view
 
 RNG = np.random.default_rng(2)
 
@@ -39,3 +39,22 @@ def test_a_perfect_prediction_and_none() -> None:
     assert score_view(data, data, None) == pytest.approx((1, 0))
     assert score_view(data, np.zeros_like(data), None) == pytest.approx((0, 1))
     assert score_view(data, -data, None) == pytest.approx((-1, 4))
+
+
+@pytest.mark.parametrize(
+    ("scores", "options", "said"),
+    [
+        ([0.5, 0.9, 0.97, 0.96, 0.94, 0.93], ("epochs", "strength"),
+         "stopped improving after epoch 3 of 6 (0.9700, now 0.9300): later epochs fit noise; "
+         "try --set epochs=3 or more smoothing (--set strength=)"),
+        ([0.5, 0.9, 0.8], ("epochs",), "stopped improving after epoch 2 of 3 (0.9000, now 0.8000): later epochs fit "
+         "noise; try --set epochs=2"),
+        ([0.9, 0.8], (), "stopped improving after epoch 1 of 2 (0.9000, now 0.8000): later epochs fit noise"),
+        ([0.5, 0.6, 0.7], ("epochs",), "was still improving at the last epoch: try more, such as --set epochs=6"),
+        ([0.5, 0.6, 0.7], (), None),
+        ([0.5, 0.9, 0.9002, 0.9001], ("epochs",), None),
+        ([0.5], ("epochs",), None),
+    ],
+)  # fmt: skip
+def test_scores_advise_fewer_epochs_more_or_nothing(scores: list[float], options: list[str], said: str | None) -> None:
+    assert advise(scores, options) == said

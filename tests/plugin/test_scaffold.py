@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import json
 import os
 import subprocess
@@ -105,6 +107,27 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
         write_package(tmp_path / "tomokit-tv")
     with pytest.raises(PluginError, match="there is a method 'sirt' already"):
         write_package(tmp_path / "sirt", "method")
+
+
+@pytest.mark.parametrize("name", ["tomokit", "numpy", "json", "typer", "pluggy"])
+def test_no_other_package_is_replaced(name: str, tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"a distribution of this name is installed|there is a module"):
+        write_package(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["none", "true", "any", "problem", "field", "voxel", "exception", "class-var"])
+def test_no_class_has_a_name_that_means_something_else(name: str, kind: str, tmp_path: Path) -> None:
+    """What is written compiles, and no class takes the place of what the module uses."""
+    written = write_package(tmp_path / f"tomokit-{name}", kind)
+    for path in (path for path in written if path.suffix == ".py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imported = {alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom)
+                    for alias in node.names}  # fmt: skip
+        classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+        assert not classes & imported
+        assert not any(hasattr(builtins, name) for name in classes)
 
 
 def test_nothing_is_replaced_and_nothing_made_for_nothing(tmp_path: Path) -> None:

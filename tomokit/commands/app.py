@@ -7,7 +7,7 @@ only when a name is not one of tomokit's own, so that an installed plugin does n
 
 from __future__ import annotations
 
-import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -16,15 +16,28 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tomokit.commands import compare, export, inspect, plugins, project, reconstruct, resume, simulate, warm_up
+from tomokit.commands import (
+    compare,
+    completion,
+    export,
+    inspect,
+    plugins,
+    project,
+    reconstruct,
+    resume,
+    simulate,
+    warm_up,
+)
+from tomokit.commands.completion import COMPLETING, InstallCompletion, ShowCompletion, with_shell
+from tomokit.commands.environment import check_environment
+from tomokit.commands.failures import INTERRUPTED, end_by
 from tomokit.commands.interrupts import heeded_interrupts
-from tomokit.commands.output import complain
-from tomokit.errors import OptionError, PluginError, TomokitError
-from tomokit.io.durable import NO_ROOM
+from tomokit.commands.output import begin_report, complain
+from tomokit.errors import OptionError, PluginError
 from tomokit.kernels.notice import listen
 from tomokit.version import __version__
 
-_INTERRUPTED = 130
+_HELP_OPTIONS = {"-h", "--help"}
 
 
 class _WithPlugins(TyperGroup):
@@ -32,6 +45,10 @@ class _WithPlugins(TyperGroup):
 
     Built-in commands take no empty argument: as a path it would be the working folder.
     """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Take the words of the command line; completion may be asked for without naming a shell."""
+        return super().parse_args(ctx, with_shell(args))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command's name, the command and its arguments, none of which is empty."""
@@ -41,6 +58,8 @@ class _WithPlugins(TyperGroup):
                 if not argument or (option.startswith("--") and equals and not value):
                     field = option or (before if before.startswith("-") else None)
                     raise OptionError("an empty argument", field=field, remedy="give a value, or leave it out")
+            if not _HELP_OPTIONS & set(args):
+                check_environment()
         return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
@@ -61,6 +80,7 @@ class _WithPlugins(TyperGroup):
 
 app = typer.Typer(
     cls=_WithPlugins,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -90,15 +110,41 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    install_completion: InstallCompletion = None,
+    show_completion: ShowCompletion = None,
 ) -> None:
     pass
+
+
+@app.command("help")
+def show_help(
+    ctx: typer.Context,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[COMMAND]...", help="The command to be explained, such as `plugins new`."),
+    ] = None,
+) -> None:
+    """Show the help of a command, as its --help does, or of tomokit as a whole."""
+    from tomokit.plugin.near import did_you_mean
+
+    context: Any = ctx.parent
+    for name in command or []:
+        group: Any = context.command
+        known = group.list_commands(context) if hasattr(group, "list_commands") else []
+        found = group.get_command(context, name) if hasattr(group, "get_command") else None
+        if found is None:
+            remedy = f"{did_you_mean(name, known)}choose from {', '.join(known)}" if known else "it has none below it"
+            raise OptionError(f"no command {name!r}", field=context.command_path, remedy=remedy)
+        context = type(context)(found, info_name=name, parent=context)
+    typer.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit the process.
 
     The exit status is 0 when all is done, 2 for what the user can mend (told in one line on stderr), 75 for a job that
-    was stopped and can be resumed from its state, and 130 for an interrupt.
+    was stopped and can be resumed from its state, and 130 for an interrupt. With ``--json`` what ends a command is one
+    object on stdout too, with the key ``error``.
 
     Parameters
     ----------
@@ -127,42 +173,13 @@ def run(arguments: list[str], interrupted: Callable[[], bool] = lambda: False) -
     int
         The exit status, see :func:`main`.
     """
+    begin_report()
+    if COMPLETING in os.environ:
+        completion.enable()
     try:
         status = typer.main.get_command(app).main(arguments, prog_name="tomokit", standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort):
-        return _INTERRUPTED
-    except Exception as error:
-        return _INTERRUPTED if interrupted() else _report_error(error)
+    except (KeyboardInterrupt, typer.Abort, Exception) as error:
+        return end_by(error, "--json" in arguments, interrupted())
+    if status == INTERRUPTED:  # newer Typer catches the interrupt
+        return end_by(KeyboardInterrupt(), "--json" in arguments)
     return status if isinstance(status, int) else 0
-
-
-def _report_error(error: Exception) -> int:
-    """Tell in one line what the user can mend, and give the exit status; everything else is raised again."""
-    if isinstance(error, TomokitError):
-        return _report_mendable(str(error))
-    if isinstance(error, MemoryError):
-        return _report_mendable(f"out of memory{f' ({error})' if str(error) else ''}; give a smaller volume")
-    if isinstance(error, OSError) and error.errno == errno.EPIPE:
-        return 1
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        if not error.filename:
-            # Files are written by name, so this is most likely stdout; a command of a plugin may know better.
-            return _report_mendable(f"standard output: cannot be written ({error.strerror})")
-        return _report_mendable(f"{error.filename}: no room on the disk; free some space or choose another disk")
-    # Usage errors of the parser, whichever library Typer builds on.
-    if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-        if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(error.format_message(), err=True)
-            return 2
-        return _report_mendable(f"{error.format_message()}{_pointer_to_help(error)}")
-    raise error
-
-
-def _pointer_to_help(usage_error: Exception) -> str:
-    context = getattr(usage_error, "ctx", None)
-    return f" (see `{context.command_path} --help`)" if context is not None else ""
-
-
-def _report_mendable(line: str) -> int:
-    complain(line)
-    return 2

@@ -18,15 +18,21 @@ def inspect(
         list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files, or states of runs.")
     ],
     pixels: Annotated[
-        bool, typer.Option("--pixels", help="Read every pixel too: extremes, mean, rms, and what is not a number.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--pixels/--no-pixels",
+            help="Read every pixel too, for extremes, mean, views without an image and spoilt pixels; by default if they "
+            "take at most 32 MiB.",
+            show_default=False,
+        ),
+    ] = None,
     progress: ProgressForm = "auto",
     json: AsJson = False,
 ) -> None:
     """Say what each file is, and by which convention it is read.
 
-    The header alone is read, so that the largest stack is answered at once; --pixels reads all of it. Files that cannot
-    be read are told after the others, on stderr.
+    Of a large stack the header alone is read, so that it is answered at once; --pixels reads all of it. Files that
+    cannot be read are told after the others, on stderr.
     """
     from tomokit.pipeline.inspection import describe
 
@@ -38,7 +44,7 @@ def inspect(
                     told.stage(f"reading {path.name}")
                     described.append(describe(path, pixels=True, tell=told.part))
             else:
-                described.append(describe(path))
+                described.append(describe(path, pixels=pixels))
         except InputError as error:
             refused.append(error)
     result: dict[str, Any] = {"files": described}

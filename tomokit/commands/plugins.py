@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tomokit.commands.output import AsJson, show, table
+from tomokit.commands import completion
+from tomokit.commands.output import AsJson, at_least, show, table
+from tomokit.errors import PluginError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,35 +26,60 @@ def _group() -> None:
 
 @app.command("list")
 def list_plugins(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every option of each plugin.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="Only what has this name, with its options; by default all.",
+            autocompletion=completion.plugins,
+            show_default=False,
+        ),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say what every option of each plugin does.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """List what is registered: name, kind, origin, version, summary."""
+    """List what is registered: name, kind, origin, version, summary, and what the options do."""
+    from tomokit.pipeline.options_told import listed_plugins
     from tomokit.plugin.manager import get_registry
-    from tomokit.plugin.options import describe_options
+    from tomokit.plugin.near import did_you_mean
 
     registry = get_registry()
-    listed: list[dict[str, Any]] = []
-    for entry in registry.entries():
-        facts = {key: getattr(entry, key) for key in ("name", "kind", "origin", "version", "summary")}
-        options = getattr(entry.target, "Options", None)
-        facts["options"] = describe_options(options) if options is not None else []
-        listed.append(facts)
+    listed = listed_plugins(registry)
+    if name is not None:
+        chosen = [facts for facts in listed if facts["name"] == name.replace("_", "-")]
+        if not chosen:
+            names = sorted({facts["name"] for facts in listed})
+            remedy = f"{did_you_mean(name, names)}choose from {', '.join(names)}"
+            raise PluginError(f"nothing of the name {name!r} is registered", remedy=remedy)
+        listed, verbose = chosen, True
     refused = [dataclasses.asdict(refusal) for refusal in registry.refused]
     show({"plugins": listed, "refused": refused}, _list_text(listed, refused, verbose), json)
 
 
 @app.command("check")
 def check_plugin(
-    name: Annotated[str, typer.Argument(help="A method, regularizer or optimizer, as shown by `plugins list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A method, regularizer or optimizer, as shown by `plugins list`.", autocompletion=completion.plugins
+        ),
+    ],
     kind: Annotated[
         str | None,
-        typer.Option(metavar="KIND", help="Check only that of this kind, where several plugins have the name."),
+        typer.Option(
+            metavar="KIND",
+            help="Check only that of this kind, where several plugins have the name.",
+            autocompletion=completion.one_of("method", "regularizer", "optimizer"),
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the plugin; repeatable.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random fields and values that are tried.")] = 0,
+    seed: Annotated[
+        int, typer.Option(callback=at_least(0), help="Seed of the random fields and values that are tried.")
+    ] = 0,
     json: AsJson = False,
 ) -> None:
     """Check that a plugin does what its hook asks for.
@@ -60,7 +87,6 @@ def check_plugin(
     Gradients against finite differences, determinism, state, masks: what tomokit.testing has. Exit status 2 if a check
     fails.
     """
-    from tomokit.errors import PluginError
     from tomokit.pipeline.config import default_options
     from tomokit.plugin.manager import get_registry
     from tomokit.plugin.settings import merge, parse_settings
@@ -89,7 +115,12 @@ def check_plugin(
 def new_plugin(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make, such as tomokit-smooth.")],
     kind: Annotated[
-        str, typer.Option(metavar="KIND", help="Kind of the plugin: regularizer, optimizer or method.")
+        str,
+        typer.Option(
+            metavar="KIND",
+            help="Kind of the plugin: regularizer, optimizer or method.",
+            autocompletion=completion.one_of("regularizer", "optimizer", "method"),
+        ),
     ] = "regularizer",
     json: AsJson = False,
 ) -> None:
@@ -110,7 +141,7 @@ def _list_text(listed: list[dict[str, Any]], refused: list[dict[str, Any]], verb
     if verbose:
         with_options: list[str] = [lines[0]]
         for line, facts in zip(lines[1:], listed, strict=True):
-            with_options += [line, *(f"    {_option_line(option)}" for option in facts["options"])]
+            with_options += [line, *(text for option in facts["options"] for text in _option_lines(option))]
         lines = with_options
     for refusal in refused:
         what = f"{refusal['kind']} {refusal['name']}" if refusal["name"] else "plugin"
@@ -124,11 +155,17 @@ def _check_line(check: dict[str, Any]) -> str:
     return f"  {'ok' if check['problem'] is None else 'NO'}  {check['check']}"
 
 
-def _option_line(option: dict[str, Any]) -> str:
-    bounds = ""
-    if option["choices"] is not None:
-        bounds = f", one of {', '.join(map(str, option['choices']))}"
-    elif option["minimum"] is not None or option["maximum"] is not None:
-        low, high = ("" if option[key] is None else option[key] for key in ("minimum", "maximum"))
-        bounds = f", {low}..{high}"
-    return f"{option['name']} = {option['default']} ({option['type']}{bounds}): {option['help']}"
+def _option_lines(option: dict[str, Any]) -> list[str]:
+    """An option with its default and what is allowed, and below it what it does, in lines that a terminal holds."""
+    import shutil
+    import textwrap
+
+    from tomokit.pipeline.options_told import allowed_text, default_text
+
+    width = max(min(shutil.get_terminal_size().columns, 120), 40)
+    told = textwrap.wrap(option["help"], width, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    allowed = allowed_text(option)
+    return [
+        f"    {option['name']} = {default_text(option)}  ({option['type']}{', ' if allowed else ''}{allowed})",
+        *told,
+    ]

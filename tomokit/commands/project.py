@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tomokit.commands.output import AsJson, Overwrite, complain, show
+from tomokit.commands.output import AsJson, Overwrite, at_least, complain, show
 
 
 def project(
@@ -15,7 +15,7 @@ def project(
     angles: Annotated[Path, typer.Option(metavar="F", help="Tilt angles: .tlt, .rawtlt, .mdoc, or START:STOP:STEP.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mrc", help="The tilt series.")],
     size: Annotated[
-        int | None, typer.Option(metavar="X", min=1, help="Columns of the views; default: the volume's.")
+        int | None, typer.Option(metavar="X", callback=at_least(1), help="Columns of the views; default: the volume's.")
     ] = None,
     tilt_offset: Annotated[float, typer.Option(metavar="DEG", help="Degrees added to every angle.")] = 0.0,
     overwrite: Overwrite = False,

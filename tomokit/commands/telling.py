@@ -98,8 +98,10 @@ def _summary_text(summary: dict[str, Any]) -> str:
         held = summary["held_out"]
         lines.append(
             f"held-out views {', '.join(map(str, held['views']))}: correlation {held['correlation']:.4f}, "
-            f"residual {held['residual']:.4f}, best at epoch {summary['best_epoch']}"
+            f"residual {held['residual']:.4f}, best at epoch {summary['best_epoch']} of {summary['epochs']}"
         )
+        if held["advice"]:
+            lines.append(f"  the prediction of held-out views {held['advice']}")
     if summary["preview"]:
         lines.append(f"{summary['preview']}: central slices")
     return "\n".join(lines)

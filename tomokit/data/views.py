@@ -62,12 +62,14 @@ def parse_indices(text: str, n_views: int, *, first: int = 0, field: str = "--ex
         # Compared as numbers of limited length: an index of a thousand digits is out of range, not a crash.
         start, stop = (int(number) - first if len(number) < 10 else n_views for number in ends)
         if start > stop:
-            raise OptionError(f"the range {part.strip()[:40]!r} runs backwards", field=field)
+            raise OptionError(
+                f"the range {part.strip()[:40]!r} runs backwards", field=field, remedy="write the smaller index first"
+            )
         if start < 0 or stop >= n_views:
             raise OptionError(
                 f"there is no view {ends[0 if start < 0 else 1][:40]} among {n_views}",
                 field=field,
-                remedy=f"count from {first} to {n_views - 1 + first}",
+                remedy=f"count from {first} to {n_views - 1 + first}" if n_views > 1 else f"its only view is {first}",
             )
         views.update(range(start, stop + 1))
     return frozenset(views)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.named_views import are_few, list_views
 from tomokit.errors import InputError, OptionError
 from tomokit.io.angle_text import LIMIT_DEG, AngleTable, read_angle_text
 from tomokit.io.beside import find_beside
@@ -237,6 +238,28 @@ def check_angles(
     if not angles_are_sorted(tilt_deg[used]):
         return ["the angles are not sorted; the order of the stack is kept"]
     return []
+
+
+def _refuse_repeated_angles(
+    tilt_deg: NDArray[np.float64], used: NDArray[np.int_], file: str | os.PathLike[str] | None
+) -> None:
+    """Refuse views at one angle: single ones can be left out, but many are a file that has no angles in it."""
+    distinct, first, counts = np.unique(tilt_deg[used], return_index=True, return_counts=True)
+    if distinct.size == used.size:
+        return
+    if distinct.size == 1:
+        raise InputError(
+            f"all {used.size} views have the angle {distinct[0]:g}", file=file, remedy="give the right --angles"
+        )
+    repeated = np.delete(used, first)
+    angle = distinct[counts > 1][0]
+    views = used[tilt_deg[used] == angle]
+    listed = ", ".join(str(view) for view in views[:8]) + (", ..." if views.size > 8 else "")
+    others = f", and {int((counts > 1).sum()) - 1} more angles come twice" if (counts > 1).sum() > 1 else ""
+    remedy = "correct the file, or give the right --angles"
+    if are_few(repeated.tolist(), used.size):
+        remedy = f"correct the file, or leave views out with --exclude {list_views(repeated.tolist())}"
+    raise InputError(f"views {listed} have the same angle {angle:g}{others}", file=file, remedy=remedy)
 
 
 def angles_are_sorted(tilt_deg: NDArray[np.float64]) -> bool:

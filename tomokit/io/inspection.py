@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,23 @@ from tomokit.io.beside import find_beside
 from tomokit.io.kind import TILT_STACK
 from tomokit.io.mdoc import read_mdoc
 from tomokit.io.mrc_header import HEADER_BYTES
-from tomokit.io.mrc_read import MrcImages, open_mrc
+from tomokit.io.mrc_read import MrcImages, open_mrc, read_header
 from tomokit.io.pixel_size import NO_SIZE, pixel_size_of
-from tomokit.io.pixels import pixel_statistics
+from tomokit.io.pixels import PixelStatistics, pixel_statistics
 from tomokit.io.stack_defects import describe_defects
 from tomokit.io.table import as_minus, read_text
 from tomokit.io.transforms import read_xf
 
+_LITTLE_BYTES = 32 << 20
+_STATISTICS = ("minimum", "maximum", "mean", "rms")
 _ANGLE_SUFFIXES = {".tlt", ".rawtlt"}
 _MODE_NAMES = {"i1": "signed bytes", "u1": "unsigned bytes", "i2": "int16", "u2": "uint16", "f2": "float16",
                "f4": "float32"}  # fmt: skip
 
 
-def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+def describe(
+    path: str | os.PathLike[str], *, pixels: bool | None = None, tell: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
     """Describe a file: its kind, its sizes, and the conventions by which it is read.
 
     Parameters
@@ -46,12 +51,19 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     path : path-like
         An MRC stack or volume, angles (``.tlt``, ``.rawtlt``, ``.xtilt``), transforms (``.xf``) or an ``.mdoc``. Other
         names are told by their content.
+    pixels : bool, optional
+        Whether the pixels of an MRC file are read for their statistics and defects. By default they are if they take at
+        most 32 MiB; of a larger file the header alone is read, so that it is answered at once.
+    tell : callable, optional
+        Is told how many sections have been read, and of how many.
 
     Returns
     -------
     dict
         JSON-serializable: ``file``, ``kind`` (``"tilt stack"``, ``"volume"``, ``"angles"``,
-        ``"x-axis tilts"``, ``"transforms"``, ``"mdoc"``), facts by kind, ``convention`` and ``warnings``.
+        ``"x-axis tilts"``, ``"transforms"``, ``"mdoc"``), facts by kind, ``convention`` and ``warnings``. Of MRC files
+        ``minimum``, ``maximum``, ``mean`` and ``rms`` are those of the pixels, None where these are not read
+        (``pixels_read``), and ``header_statistics`` what the header says of them, None if it says nothing.
 
     Raises
     ------
@@ -69,7 +81,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     if suffix == ".xtilt":
         return _describe_x_tilts(path)
     try:
-        return _describe_mrc(open_mrc(path))
+        return _describe_mrc(path, pixels, tell)
     except InputError as not_mrc:
         columns = _count_columns(path)
         if columns == 1:
@@ -100,16 +112,20 @@ def is_stack(path: str | os.PathLike[str]) -> bool:
     InputError
         If it is not MRC.
     """
-    return open_mrc(path).kind().kind == TILT_STACK
+    return open_mrc(path, with_pixels=False).kind().kind == TILT_STACK
 
 
-def _describe_mrc(images: MrcImages) -> dict[str, Any]:
+def _describe_mrc(path: Path, pixels: bool | None, tell: Callable[[int, int], None] | None) -> dict[str, Any]:
+    with_pixels = read_header(path)[0].data_bytes <= _LITTLE_BYTES if pixels is None else pixels
+    images = open_mrc(path, with_pixels=with_pixels)
     header, warnings = images.header, list(images.warnings)
     told = images.kind()
     kind = told.kind
-    statistics = pixel_statistics(images.pixels)
-    if statistics.n_non_finite:
-        warnings.append(f"{statistics.n_non_finite} pixels are NaN or infinite")
+    statistics: PixelStatistics | None = None
+    if with_pixels:
+        statistics = pixel_statistics(images.pixels, tell)
+        if statistics.n_non_finite:
+            warnings.append(f"{statistics.n_non_finite} pixels are NaN or infinite")
     if told.warning:
         warnings.append(told.warning)
     size = pixel_size_of(images)
@@ -120,7 +136,7 @@ def _describe_mrc(images: MrcImages) -> dict[str, Any]:
     nz, ny, nx = header.shape
     slowest_axis = "tilt" if kind == "tilt stack" else "z"
     facts: dict[str, Any] = {
-        "file": images.path.name,
+        "file": path.name,
         "kind": kind,
         "kind_by": told.evidence,
         "axes": [slowest_axis, "y", "x"],
@@ -133,10 +149,9 @@ def _describe_mrc(images: MrcImages) -> dict[str, Any]:
         "pixel_size_by": size.source,
         "origin_angstrom": list(header.origin_angstrom),
         "ispg": header.ispg,
-        "minimum": _finite_or_none(statistics.minimum),
-        "maximum": _finite_or_none(statistics.maximum),
-        "mean": _finite_or_none(statistics.mean),
-        "rms": _finite_or_none(statistics.rms),
+        "header_statistics": header.statistics,
+        "pixels_read": with_pixels,
+        **{name: statistics and _finite_or_none(getattr(statistics, name)) for name in _STATISTICS},
         "labels": list(header.labels),
         "extended_header": _extended_facts(images),
         "tilt_axis_deg": tilt_axis_of(images),
@@ -149,8 +164,11 @@ def _describe_mrc(images: MrcImages) -> dict[str, Any]:
         alignment = judge_alignment(images)
         facts["alignment"] = alignment.to_json()
         warnings += alignment.doubts(images.path)
-        facts["defects"], told_of_defects = describe_defects(images)
-        warnings += told_of_defects
+        # Views without an image and spoilt pixels are found by looking at all pixels.
+        facts["defects"] = None
+        if with_pixels:
+            facts["defects"], told_of_defects = describe_defects(images)
+            warnings += told_of_defects
     elif ORIENTATION in " ".join(header.labels):
         facts["convention"]["handedness"] = ORIENTATION
     facts["warnings"] = warnings

@@ -61,6 +61,9 @@ class MrcHeader:
         What IMOD calls ``nint`` and ``nreal``: how a record of the extended header is made up.
     warnings : tuple of str
         What was wrong with the header and how it was read instead.
+    statistics : dict of str to float or None
+        What the header says of its pixels: ``minimum``, ``maximum``, ``mean`` and ``rms`` (None if it is not known);
+        None if it says nothing. Whoever wrote the pixels may not have written it anew.
     """
 
     shape: tuple[int, int, int]
@@ -78,6 +81,7 @@ class MrcHeader:
     byte_order: str
     extended_layout: tuple[int, int]
     warnings: tuple[str, ...]
+    statistics: dict[str, float | None] | None = None
 
     @property
     def data_bytes(self) -> int:
@@ -157,7 +161,17 @@ def parse_header(raw: bytes, *, file: str) -> MrcHeader:
         byte_order=byte_order,
         extended_layout=_extended_layout(raw, byte_order),
         warnings=tuple(warnings),
+        statistics=_written_statistics(head),
     )
+
+
+def _written_statistics(head: np.void) -> dict[str, float | None] | None:
+    """Extremes and mean as written; by the standard a maximum below the minimum, or a mean below both, says nothing."""
+    low, high, mean, rms = (float(head[name]) for name in ("dmin", "dmax", "dmean", "rms"))
+    # A header that was never filled in has zeros.
+    if not (math.isfinite(low) and math.isfinite(high) and low <= mean <= high) or low == high == 0:
+        return None
+    return {"minimum": low, "maximum": high, "mean": mean, "rms": rms if math.isfinite(rms) and rms >= 0 else None}
 
 
 def _header_in_byte_order(raw: bytes, file: str, warnings: list[str]) -> np.void:

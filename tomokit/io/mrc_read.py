@@ -24,7 +24,7 @@ from tomokit.io.extended_header import MOST_BYTES, ExtendedHeader, read_extended
 from tomokit.io.kind import TILT_STACK, MrcKind, stack_or_volume
 from tomokit.io.mrc_bytes import looks_unsigned
 from tomokit.io.mrc_header import HEADER_BYTES, MrcHeader, parse_header
-from tomokit.io.pixels import require_finite
+from tomokit.io.pixels import require_finite, require_finite_views
 from tomokit.io.regular import open_regular, require_regular
 
 _BLOCK_BYTES = 16 << 20
@@ -90,13 +90,16 @@ class MrcImages:
         )
 
 
-def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
+def open_mrc(path: str | os.PathLike[str], *, with_pixels: bool = True) -> MrcImages:
     """Open any MRC file without looking at its pixels.
 
     Parameters
     ----------
     path : path-like
         An MRC file, plain or compressed with gzip or bzip2 (told by its first bytes, not by its name).
+    with_pixels : bool
+        Whether the pixels will be looked at. If not, nothing is decompressed or converted, whatever the size of the
+        file, and the pixels of a compressed one are zeros.
 
     Returns
     -------
@@ -110,11 +113,18 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
     path = Path(path)
     with _decompressed(path) as (stream, compression):
         header = parse_header(stream.read(HEADER_BYTES), file=str(path))
-        images = _load_compressed(path, stream, header, compression) if compression else _map(path, stream, header)
+        if not compression:
+            images = _map(path, stream, header)
+        elif with_pixels:
+            images = _load_compressed(path, stream, header, compression)
+        else:
+            return _stand_in(path, stream, header)
     reading = images.header.bytes_reading
     if reading is None:
         return images
     if reading.shift:
+        if not with_pixels:
+            return images
         # The value of a byte is what is stored plus 128, which as an unsigned byte is one bit turned.
         return replace(images, pixels=np.bitwise_xor(images.pixels.view(np.uint8), np.uint8(0x80)))
     if not reading.is_certain and looks_unsigned(cast("NDArray[np.int8]", images.pixels)):
@@ -124,6 +134,12 @@ def open_mrc(path: str | os.PathLike[str]) -> MrcImages:
         )
         return _with_warning(images, doubt)
     return images
+
+
+def _stand_in(path: Path, stream: IO[bytes], header: MrcHeader) -> MrcImages:
+    """What is known of a compressed file from its beginning, with zeros for its pixels, which take no memory."""
+    extended = stream.read(min(header.data_offset - HEADER_BYTES, MOST_BYTES))
+    return MrcImages(np.broadcast_to(np.zeros((), header.dtype), header.shape), header, path, header.warnings, extended)
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[MrcHeader, int]:
@@ -182,7 +198,7 @@ def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> Mr
             images, f"space group {ispg} says a volume; read as a stack of {images.header.shape[0]} views"
         )
     if check_pixels:
-        require_finite(images.pixels, file=path, section="view")
+        require_finite_views(images.pixels, np.arange(images.header.shape[0]), file=path)
     return images
 
 
@@ -214,7 +230,7 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
         raise InputError(f"holds {count} volumes", file=path, field="ispg", remedy="split it into single volumes")
     if images.kind().kind == TILT_STACK and header.shape[0] > 1:
         images = _with_warning(images, f"looks like a tilt stack ({images.kind().evidence}); read as a volume")
-    require_finite(images.pixels, file=path, section="section")
+    require_finite(images.pixels, file=path)
     return Volume(
         density=np.asanyarray(images.pixels).astype(np.float32, copy=False),
         voxel_size_angstrom=images.pixel_size_angstrom,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.named_views import are_few, list_views, name_views
 from tomokit.errors import InputError
 
 
@@ -80,26 +82,82 @@ class RunningStatistics:
         return PixelStatistics(self._minimum, self._maximum, self._mean, rms, self._n_non_finite)
 
 
-def pixel_statistics(values: NDArray[np.number]) -> PixelStatistics:
+def pixel_statistics(values: NDArray[np.number], tell: Callable[[int, int], None] | None = None) -> PixelStatistics:
     """Compute the statistics of a stack, one section in memory at a time.
 
     Parameters
     ----------
     values : ndarray, shape (n_sections, n_y, n_x)
         Any real type, possibly memory-mapped.
+    tell : callable, optional
+        Is told how many sections are done, and of how many.
 
     Returns
     -------
     PixelStatistics
     """
     statistics = RunningStatistics()
-    for section in values:
+    for done, section in enumerate(values, start=1):
         statistics.add(section)
+        if tell is not None:
+            tell(done, len(values))
     return statistics.result()
 
 
-def require_finite(values: NDArray[np.number], *, file: str | os.PathLike[str], section: str = "view") -> None:
-    """Make sure that no pixel of a stack is NaN or infinite.
+def require_finite_views(
+    values: NDArray[np.number],
+    views: NDArray[np.int_],
+    *,
+    file: str | os.PathLike[str] | None,
+    weights: NDArray[np.floating] | None = None,
+) -> None:
+    """Make sure that no pixel that is used is NaN or infinite, and say how many are, of which views.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_views, n_y, n_x)
+        The stack, of which one view is looked at at a time; possibly memory-mapped.
+    views : ndarray of int, shape (n_used,)
+        Indices of the views that are used.
+    file : path-like or None
+        Name for the message.
+    weights : ndarray, shape (n_used, n_y, n_x), optional
+        The mask of these views: pixels of weight 0 may be anything.
+
+    Raises
+    ------
+    InputError
+        Naming the views with such pixels; leaving them out is advised only where they are few.
+    """
+    if values.dtype.kind != "f":
+        return
+    counts = {}
+    for index, view in enumerate(views):
+        bad = ~np.isfinite(values[view])
+        if weights is not None:
+            bad &= weights[index] > 0
+        count = int(np.count_nonzero(bad))
+        if count:
+            counts[int(view)] = count
+    if not counts:
+        return
+    bad_views, total = list(counts), sum(counts.values())
+    pixels = len(counts) * math.prod(values.shape[1:])
+    if are_few(bad_views, len(views)):
+        them = "it" if len(counts) == 1 else "them"
+        remedy = f"mask them with --mask, or leave {them} out with --exclude {list_views(bad_views)}"
+    elif 2 * total > pixels:
+        remedy = "the stack is damaged: write it again"
+    else:
+        remedy = "write the stack again, or give a --mask that is 0 where they are"
+    raise InputError(
+        f"{total} of {pixels} pixels are NaN or infinite", file=file, field=name_views(bad_views, len(views)),
+        remedy=remedy,
+    )  # fmt: skip
+
+
+def require_finite(values: NDArray[np.number], *, file: str | os.PathLike[str]) -> None:
+    """Make sure that no voxel of a volume, or pixel of a mask, is NaN or infinite.
 
     Parameters
     ----------
@@ -107,13 +165,11 @@ def require_finite(values: NDArray[np.number], *, file: str | os.PathLike[str], 
         Any real type, possibly memory-mapped: one section is looked at at a time.
     file : path-like
         Name for the message.
-    section : str
-        What a section is called in the message.
 
     Raises
     ------
     InputError
-        Naming the first section with such pixels and how many it has.
+        Naming the first section with such values and how many it has.
     """
     if values.dtype.kind != "f":
         return
@@ -124,6 +180,6 @@ def require_finite(values: NDArray[np.number], *, file: str | os.PathLike[str], 
             raise InputError(
                 f"{count} of {block.size} pixels are NaN or infinite",
                 file=file,
-                field=f"{section} {index}",
-                remedy=f"mask them or --exclude {index}" if section == "view" else "write the file again",
+                field=f"section {index}",
+                remedy="write the file again",
             )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.data import TiltSeries
+from tomokit.data.named_views import are_few, list_views, name_views
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import TiltGeometry
 from tomokit.io.angle_sources import angles_of_stack
@@ -19,7 +20,7 @@ from tomokit.io.angles import check_angles, offset_angles
 from tomokit.io.digest import file_digest
 from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
 from tomokit.io.pixel_size import NO_SIZE, pixel_size_of
-from tomokit.io.pixels import require_finite
+from tomokit.io.pixels import require_finite, require_finite_views
 from tomokit.io.raw_defects import RawMender
 from tomokit.io.transforms import align_images, read_xf
 from tomokit.version import __version__
@@ -143,11 +144,15 @@ def load_series(
 def _used_views(n_views: int, exclude: Sequence[int]) -> NDArray[np.intp]:
     for view in exclude:
         if not 0 <= view < n_views:
-            raise OptionError(f"there is no view {view}", field="--exclude", remedy=f"views are 0 to {n_views - 1}")
+            raise OptionError(f"there is no view {view}", field="--exclude", remedy=_known_views(n_views))
     used = np.setdiff1d(np.arange(n_views), np.asarray(exclude, dtype=np.intp))
     if used.size == 0:
-        raise OptionError("leaves no view", field="--exclude")
+        raise OptionError("leaves no view", field="--exclude", remedy="exclude fewer")
     return used
+
+
+def _known_views(n_views: int) -> str:
+    return f"views are 0 to {n_views - 1}" if n_views > 1 else "the only view is 0"
 
 
 def _pixel_size(images: MrcImages, requested: float | None, warnings: list[str]) -> tuple[float, str]:
@@ -178,7 +183,7 @@ def _read_mask(
             file=path,
             remedy="give the right --mask",
         )
-    require_finite(mask, file=path, section="section")
+    require_finite(mask, file=path)
     # The lowest number of the type and the next, where a program has stored 0 and 1 with the type's offset.
     lowest = int(np.iinfo(mask.dtype.str).min) if mask.dtype.kind == "i" else 0
     threshold = 0.5
@@ -206,9 +211,9 @@ def _align_used_views(
             file=path,
             remedy="give the right --xf",
         )
-    values = images.pixels if used.size == n_views else images.pixels[used]
     # The spline would spread a NaN over its whole view, where no mask of the aligned images can cover it.
-    _require_finite_views(values, used, images.path)
+    require_finite_views(images.pixels, used, file=images.path)
+    values = images.pixels if used.size == n_views else images.pixels[used]
     if mender is not None:
         values = mender.mend(values, transforms[used], out_shape)
     return align_images(values, transforms[used], out_shape=out_shape)
@@ -229,7 +234,8 @@ def _as_float32(images: MrcImages, used: NDArray[np.intp], weights: NDArray[np.f
         # A pixel that is not finite may lie where the mask is 0; it gets the mean of its view, which no one looks at.
         covered = weights is not None and not weights[index][~finite].any()
         if not covered:
-            _require_finite_views(result[index : index + 1], used[index : index + 1], images.path)
+            # All views, so that the message can tell a few bad pixels from a stack that is damaged.
+            require_finite_views(values, used, file=images.path, weights=weights)
         result[index][~finite] = result[index][finite].mean(dtype=np.float64) if finite.any() else 0.0
     return result
 
@@ -238,31 +244,17 @@ def _all_finite(images: NDArray[np.number]) -> bool:
     return all(np.isfinite(image).all() for image in images)
 
 
-def _require_finite_views(images: NDArray[np.number], views: NDArray[np.intp], path: Path) -> None:
-    if images.dtype.kind != "f":
-        return
-    for view, image in zip(views, images, strict=True):
-        count = int(image.size - np.count_nonzero(np.isfinite(image)))
-        if count:
-            raise InputError(
-                f"{count} of {image.size} pixels are NaN or infinite",
-                file=path,
-                field=f"view {view}",
-                remedy=f"mask them with --mask or leave the view out with --exclude {view}",
-            )
-
-
 def _require_views_on_field(inside: NDArray[np.float32], used: NDArray[np.intp], xf: _PathLike) -> None:
     """A view that its transform moves off the field is a fault of the transform, not of a mask."""
     empty = [int(view) for view, weight in zip(used, inside, strict=True) if not weight.any()]
     if empty:
-        views = ",".join(str(view) for view in empty)
-        which = "every view" if len(empty) == used.size else f"view {views}"
-        alternative = "" if len(empty) == used.size else f", or leave it out with --exclude {views}"
+        which = name_views(empty, used.size)
+        them = "it" if len(empty) == 1 else "them"
+        leave_out = f", or leave {them} out with --exclude {list_views(empty)}" if are_few(empty, used.size) else ""
         raise InputError(
-            f"{which} is moved off the field",
+            f"{which} {'is' if len(empty) in (1, used.size) else 'are'} moved off the field",
             file=xf,
-            remedy=f"give the --xf of this stack, from raw to aligned, its shifts in raw pixels{alternative}",
+            remedy=f"give the --xf of this stack, from raw to aligned, its shifts in raw pixels{leave_out}",
         )
 
 
@@ -271,7 +263,6 @@ def _require_used_pixels(weights: NDArray[np.float32], used: NDArray[np.intp], p
     if len(empty) == used.size:
         raise InputError("every pixel of every view is masked", file=path, remedy="use a mask that is 1 where to look")
     if empty:
-        views = ",".join(str(view) for view in empty)
-        raise InputError(
-            f"every pixel of view {views} is masked", file=path, remedy=f"leave it out with --exclude {views}"
-        )
+        few = are_few(empty, used.size)
+        remedy = f"mend the mask, or leave out with --exclude {list_views(empty)}" if few else "mend the mask: 1 = use"
+        raise InputError(f"every pixel of {name_views(empty, used.size)} is masked", file=path, remedy=remedy)

@@ -13,6 +13,8 @@ from tomokit.metrics.boxes import Box, check_box
 from tomokit.metrics.error import decibels, fit_scale, rmse
 from tomokit.metrics.similarity import WINDOW, global_ssim, windowed_ssim
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def compare_arrays(
     volume: NDArray[np.floating],
@@ -46,7 +48,8 @@ def compare_arrays(
     InputError
         If the shapes differ, or either holds NaN or an infinite value.
     OptionError
-        If `scale` is neither a word of the above nor a finite number, or the box reaches beyond the volume.
+        If `scale` is neither a word of the above nor a finite number, the scaled volume would be beyond single
+        precision, or the box reaches beyond the volume.
     """
     check_pair(volume, truth)
     if box is not None:
@@ -79,4 +82,10 @@ def _scale_and_offset(
         factor = math.nan
     if not math.isfinite(factor):
         raise OptionError(f"{scale!r} is no scale", field="--scale", remedy="give none, fit, affine or a number")
+    low, high = truth_range(truth, volume)
+    if abs(factor) * max(abs(low), abs(high)) > _LARGEST:
+        raise OptionError(
+            f"a factor of {factor:g} takes the volume beyond single precision", field="--scale",
+            remedy="give a smaller one, or fit",
+        )  # fmt: skip
     return factor, 0.0

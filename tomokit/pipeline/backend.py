@@ -106,7 +106,9 @@ def use_threads(count: int | None) -> int:
 
     if count is not None:
         if count > most:
-            raise OptionError(f"{count} threads where there are {most}", field="--threads", remedy=f"give 1 to {most}")
+            here = "one thread" if most == 1 else f"{most} threads"
+            remedy = "leave it out" if most == 1 else f"give at most {most}, or leave it out to use all"
+            raise OptionError(f"{count} threads, but this process can have {here}", field="--threads", remedy=remedy)
         numba.set_num_threads(count)
     return int(numba.get_num_threads())
 

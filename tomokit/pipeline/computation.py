@@ -20,6 +20,7 @@ from tomokit.methods.interface import Run
 from tomokit.methods.slabs import ReconstructsInSlabs, RunInSlabs, Slabs, crop_rows, slab_bounds
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints, History
+from tomokit.pipeline.config import method_options
 from tomokit.pipeline.doubts import check_alignment, doubt_mask, doubt_result
 from tomokit.pipeline.fit_memory import choose_slabs, least_bytes_of_fit
 from tomokit.pipeline.fitting import fit
@@ -35,7 +36,6 @@ from tomokit.pipeline.rows import check_rows_are_seen
 from tomokit.pipeline.signals import Stop
 from tomokit.pipeline.slabs import SlabFiles, can_use_slabs, check_slabs
 from tomokit.plugin.manager import get_registry
-from tomokit.plugin.options import build_options
 
 _HEADER_BYTES = 1024
 _LIBRARIES_BYTES = 128 << 20
@@ -139,7 +139,7 @@ def compute(
     """
     registry = get_registry()
     method = registry.get("method", request.method)()
-    options = build_options(method.Options, request.options, f"method {request.method}")
+    options = method_options(method, request.options)
     # What a resumed run has to say was told when its state was read.
     warn = _Warner([] if resumed is None else list(resumed.warnings), progress)
     backend = choose_backend(request.backend, method, options, warn)

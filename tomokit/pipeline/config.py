@@ -14,7 +14,7 @@ Options belong to a method: where a later layer names another method, those of t
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,15 @@ from typing import Any
 from tomokit.errors import OptionError
 from tomokit.io.angle_keyword import names_no_file
 from tomokit.io.regular import require_regular
+from tomokit.methods.interface import Method
 from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.plugin.manager import get_registry
+from tomokit.plugin.near import did_you_mean
 from tomokit.plugin.options import build_options
-from tomokit.plugin.settings import merge, parse_settings, read_toml
+from tomokit.plugin.settings import TypedKey, as_typed, merge, parse_settings, read_toml
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
+_MOST_VIEWS = 10**9
 PATHS = ("angles", "mask", "xf", "state")
 ONLY_ON_COMMAND_LINE = ("stack", "output", "overwrite", "preset", "config")
 
@@ -62,8 +66,7 @@ def read_preset(name: str) -> dict[str, Any]:
     """
     names = preset_names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = did_you_mean(name, names)
         raise OptionError(f"no preset {name!r}", field="--preset", remedy=f"{hint}choose from {', '.join(names)}")
     return read_toml(PRESETS / f"{name}.toml")
 
@@ -86,7 +89,9 @@ def default_options(method: str) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read the settings of a configuration file; relative paths in it start from its folder.
+    """Read the settings of a configuration file.
+
+    Relative paths of the request's files start from its folder, and ``~`` is the user's home.
 
     Parameters
     ----------
@@ -113,12 +118,23 @@ def read_config(path: Path) -> dict[str, Any]:
     for key in PATHS:
         # An empty path stays empty, to be refused as such, and does not become the folder.
         if isinstance(layer.get(key), str) and layer[key] and not (key == "angles" and names_no_file(layer[key])):
-            layer[key] = str(path.resolve().parent / layer[key])
+            layer[key] = str(path.resolve().parent / _in_home(layer[key]))
     for key in ("exclude", "exclude_from_1"):
         views = layer.get(key)
         if isinstance(views, list) and all(isinstance(view, int) and not isinstance(view, bool) for view in views):
+            if any(abs(view) > _MOST_VIEWS for view in views):
+                field = f"{path}: {next(as_typed(other) for other in layer if other == key)}"
+                raise OptionError("an index of a view is too large", field=field, remedy="give views of the stack")
             layer[key] = ",".join(map(str, views)) if views else "none"
     return layer
+
+
+def _in_home(path: str) -> Path:
+    """The path with ``~`` as the home of the user, or of the one whom it names."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # `~nobody`: a name like any other
+        return Path(path)
 
 
 def build_request(
@@ -127,7 +143,7 @@ def build_request(
     settings: Sequence[str] = (),
     config: Path | None = None,
     preset: str | None = None,
-    caller: str = "command line",
+    caller: str = "",
 ) -> ReconstructionRequest:
     """Build a request from its layers, the later over the earlier.
 
@@ -142,7 +158,7 @@ def build_request(
     preset : str, optional
         Preset; the one named ``default`` if none is given.
     caller : str
-        What errors call the layer that was given.
+        What errors call the layer that was given; empty for the command line, where an option is told as it is typed.
 
     Returns
     -------
@@ -159,12 +175,15 @@ def build_request(
     layers = [(f"preset {preset or 'default'}", read_preset(preset or "default"))]
     if config is not None:
         layers.append((str(config), read_config(config)))
-    layers.append((caller, {key: value for key, value in command_line.items() if value is not None}))
+    given = {key: value for key, value in command_line.items() if value is not None}
+    if not caller:
+        given = {TypedKey(key, f"--{key.replace('_', '-')}"): value for key, value in given.items()}
+    layers.append((caller, given))
     merged: dict[str, Any] = {}
     for where, layer in layers:
         # Each layer is built alone first, so that an error names the layer it is in.
         required = {"stack": "-", "output": "-"} | dict(layer)
-        build_options(ReconstructionRequest, required, where)
+        build_options(ReconstructionRequest, required, where, _options_of_methods(layer))
         if layer.get("method", merged.get("method")) != merged.get("method"):
             merged.pop("options", None)
         merged = merge(merged, layer)
@@ -174,6 +193,73 @@ def build_request(
     if config is not None:
         _check_config_is_kept(config, request)
     return request
+
+
+def method_options(method: Method, given: Mapping[str, Any]) -> Any:
+    """Build the options of a method, and say of an unknown one where it belongs.
+
+    Parameters
+    ----------
+    method : Method
+        The method.
+    given : mapping
+        Values by option, typed or as texts.
+
+    Returns
+    -------
+    object
+        An instance of the method's ``Options``.
+
+    Raises
+    ------
+    OptionError
+        For a name that the method does not have, or a value that it does not take.
+    """
+    for key in given:
+        # `--set bin=2` is most likely meant for `--bin`, and is refused with its name.
+        if key in _request_names() and key not in {item.name for item in dataclasses.fields(method.Options)}:
+            raise OptionError(
+                f"no option {as_typed(key)!r}",
+                field=f"method {method.name}",
+                remedy=f"it is none of the method: give --{key.replace('_', '-')}, or the key {key} of a --config file",
+            )
+    return build_options(method.Options, given, f"method {method.name}", options_below(method))
+
+
+def options_below(method: Method) -> list[str]:
+    """List the options of the regularizers and optimizers that a method takes, as ``--set`` has them.
+
+    Parameters
+    ----------
+    method : Method
+        The method; one without options of the name ``regularizers`` or ``optimizers`` has none.
+
+    Returns
+    -------
+    list of str
+        Such as ``"regularizers.tv.weight"``.
+    """
+    tables = {item.name for item in dataclasses.fields(method.Options)} & {"regularizers", "optimizers"}
+    entries = get_registry().entries(("regularizer", "optimizer"))
+    return [
+        f"{entry.kind}s.{entry.name.replace('-', '_')}.{item.name}"
+        for entry in entries
+        if f"{entry.kind}s" in tables
+        for item in dataclasses.fields(entry.target.Options)
+    ]
+
+
+def _options_of_methods(layer: Mapping[str, Any]) -> list[str]:
+    """Where a key belongs that a method has and the request has not, in a file and not below ``[options]``."""
+    if all(key in _request_names() for key in layer):
+        return []
+    methods = get_registry().entries(("method",))
+    names = {item.name for method in methods for item in dataclasses.fields(method.target.Options)}
+    return [f"options.{name}" for name in sorted(names)]
+
+
+def _request_names() -> set[str]:
+    return {item.name for item in dataclasses.fields(ReconstructionRequest)}
 
 
 def _check_config_is_kept(config: Path, request: ReconstructionRequest) -> None:

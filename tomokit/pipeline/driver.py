@@ -8,6 +8,7 @@ from typing import Any
 
 from tomokit.data.views import excluded_views
 from tomokit.pipeline.computation import Computed, compute
+from tomokit.pipeline.held_out import advise
 from tomokit.pipeline.memory import peak_bytes
 from tomokit.pipeline.outputs import write_outputs
 from tomokit.pipeline.progress import Progress, Silent
@@ -147,4 +148,9 @@ def _summarize_held_out(computed: Computed) -> dict[str, Any]:
         return {"held_out": None, "best_epoch": None}
     best = max(history, key=lambda entry: entry["held_out"]["correlation"])
     last = history[-1]["held_out"]
-    return {"held_out": {"views": list(held_out.views), **last}, "best_epoch": best["epoch"]}
+    correlations = [entry["held_out"]["correlation"] for entry in history]
+    advice = advise(correlations, [item.name for item in dataclasses.fields(computed.options)])
+    return {
+        "held_out": {"views": list(held_out.views), **last, "advice": advice},
+        "best_epoch": best["epoch"],
+    }

@@ -22,6 +22,8 @@ from tomokit.version import __version__
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 _ROUNDING = 1e-6
+_MOST_VOXELS = 10**6
+"""Along an axis: no volume that could be held has more, and sizes stay numbers that can be told."""
 
 
 def is_ome_zarr(path: Path) -> bool:
@@ -109,7 +111,15 @@ def export(
             remedy="give a smaller one",
         )
     step = spacing / voxel
-    count = [max(1, math.ceil((high - low) / step - _ROUNDING)) for low, high in bounds]
+    with np.errstate(over="ignore", divide="ignore"):
+        exact = (bounds[:, 1] - bounds[:, 0]) / np.float64(step)
+    if not (exact < _MOST_VOXELS).all():
+        given = "--box" if spacing_angstrom is None else "--spacing"
+        remedy = (
+            "give a smaller one" if given == "--box" else f"give a larger one: the tomogram's is {voxel:g} angstrom"
+        )
+        raise OptionError(f"it makes more than {_MOST_VOXELS} voxels along an axis", field=given, remedy=remedy)
+    count = [max(1, math.ceil(voxels - _ROUNDING)) for voxels in exact]
     needed = 4 * math.prod(count)
     what = f"{count[2]} x {count[1]} x {count[0]} voxels"
     state_bytes = sum(array.nbytes for array in state.arrays.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,9 @@ from tomokit.geometry import TiltGeometry
 from tomokit.methods.interface import Run
 
 Stack = NDArray[np.float32]
+
+_TELLING = 1e-3
+"""Smaller differences of correlation are not worth a word."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,38 @@ class HeldOut:
         ]
         correlation, residual = np.mean(scores, axis=0)
         return {"correlation": float(correlation), "residual": float(residual)}
+
+
+def advise(correlations: Sequence[float], options: Collection[str]) -> str | None:
+    """Say what the scores of all epochs advise to try next.
+
+    Parameters
+    ----------
+    correlations : sequence of float
+        Of the held-out views after each epoch.
+    options : collection of str
+        Names of the method's options: only what it has is advised.
+
+    Returns
+    -------
+    str or None
+        One line, or None where the last epoch is about the best and the scores have levelled off.
+    """
+    n, last = len(correlations), correlations[-1]
+    best = max(range(n), key=lambda epoch: correlations[epoch])
+    smoother = [f"more smoothing (--set {name}=)" for name in ("strength", "weight") if name in options][:1]
+    if correlations[best] - last > _TELLING and best + 1 < n:
+        ways = [f"--set epochs={best + 1}"] * ("epochs" in options) + smoother
+        tried = f"; try {' or '.join(ways)}" if ways else ""
+        return (
+            f"stopped improving after epoch {best + 1} of {n} ({correlations[best]:.4f}, now {last:.4f}): later epochs "
+            f"fit noise{tried}"
+        )
+    # Over the last tenth, as single epochs go up and down.
+    earlier = correlations[-1 - max(1, n // 10)] if n > 1 else last
+    if "epochs" in options and last - earlier > _TELLING:
+        return f"was still improving at the last epoch: try more, such as --set epochs={2 * n}"
+    return None
 
 
 def score_view(data: Stack, predicted: Stack, mask: Stack | None) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tomokit.data import TiltSeries
 from tomokit.errors import InputError
 from tomokit.io.angles import check_angles, offset_angles
+from tomokit.io.pixels import require_finite_views
 from tomokit.version import __version__
 
 UNNAMED = Path("series-in-memory")
@@ -89,17 +90,9 @@ class SeriesInMemory:
 
     def _check_finite(self, used: NDArray[np.intp]) -> None:
         """Refuse a pixel that counts and is no number; one view in memory at a time."""
-        for view in used:
-            finite = np.isfinite(self._series.images[view])
-            if self._series.mask is not None:
-                finite |= self._series.mask[view] <= 0
-            if not finite.all():
-                raise InputError(
-                    f"{finite.size - int(np.count_nonzero(finite))} of {finite.size} pixels are NaN or infinite",
-                    file=self._series.source,
-                    field=f"view {view}",
-                    remedy=f"mask them, or exclude view {view}",
-                )
+        images, mask = self._series.images, self._series.mask
+        weights = mask if mask is None or used.size == len(mask) else mask[used]
+        require_finite_views(images, used, file=self._series.source, weights=weights)
 
     def _digests(self) -> dict[str, str]:
         """SHA-256 of each array as it is in memory: the file that it came from may hold something else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from tomokit.errors import InputError
 
 
-def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+def describe(
+    path: str | os.PathLike[str], *, pixels: bool | None = None, tell: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
     """Say what a file is, and by which convention it is read.
 
     Parameters
@@ -18,6 +21,8 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     path : path-like
         The state of a run (``.h5``, or any name if its content is one), or a file that
         :func:`tomokit.io.inspection.describe` knows: MRC, angles, transforms, ``.mdoc``.
+    pixels, tell
+        As of :func:`tomokit.io.inspection.describe`.
 
     Returns
     -------
@@ -39,6 +44,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     require_regular(path)
     if path.suffix.lower() == ".h5" or looks_like_state(path):
         return describe_state(path)
-    with suppress(InputError):  # what is no MRC file is described, or refused, below
-        check_room_to_open(path)
-    return describe_input(path)
+    if pixels is not False:
+        with suppress(InputError):  # what is no MRC file is described, or refused, below
+            check_room_to_open(path)
+    return describe_input(path, pixels=pixels, tell=tell)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tomokit.data import TiltSeries
 from tomokit.data.linearization import Linearization, choose_linearization
+from tomokit.data.named_views import are_few, list_views, name_views
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.data.views import ViewSelection, select_views
 from tomokit.errors import InputError, OptionError
@@ -166,12 +167,12 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
         hold_out=request.hold_out,
     )
     if min(n_y, n_x) < request.bin:
-        raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one")
+        remedy = f"give at most {min(n_y, max(n_x // LEAST_COLUMNS, 1))}"
+        raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy=remedy)
     if request.bin > 1 and n_x // request.bin < LEAST_COLUMNS:
         left = f"{n_x // request.bin} x {n_y // request.bin}"
-        raise OptionError(
-            f"{request.bin} leaves {left} of {n_x} x {n_y} pixels", field="--bin", remedy="give a smaller one"
-        )
+        remedy = f"give at most {max(n_x // LEAST_COLUMNS, 1)}"
+        raise OptionError(f"{request.bin} leaves {left} of {n_x} x {n_y} pixels", field="--bin", remedy=remedy)
     # Rounded up, so that the binned volume holds all of what was asked for.
     thickness = -(-request.thickness // request.bin)
     # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed.
@@ -308,14 +309,15 @@ def _check_masked_views(series: TiltSeries, used: list[int], request: Reconstruc
     """Refuse views of which binning has left no pixel that counts; reading has refused those that never had one."""
     if series.mask is None:
         return
-    empty = ",".join(str(view) for i, view in enumerate(used) if not series.mask[i].any())
+    empty = [view for i, view in enumerate(used) if not series.mask[i].any()]
     if empty:
         binned = f" after binning by {request.bin}" if request.bin > 1 else ""
+        leave_out = f"leave out with --exclude {list_views(empty)}, or " if are_few(empty, len(used)) else ""
         raise InputError(
-            f"every pixel of view {empty} is masked{binned}",
+            f"every pixel of {name_views(empty, len(used))} is masked{binned}",
             file=request.mask or request.xf or request.stack,
             field="mask",
-            remedy=f"leave it out with --exclude {empty}, or mend the mask" + (" or the --xf" if request.xf else ""),
+            remedy=f"{leave_out}mend the mask" + (" or the --xf" if request.xf else ""),
         )
 
 

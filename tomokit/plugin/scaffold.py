@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import importlib.util
 import keyword
 import re
 import shutil
+import sys
 import tempfile
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 from string import Template
 
@@ -43,15 +47,15 @@ def write_package(folder: Path, kind: str = "regularizer") -> list[Path]:
     OptionError
         If `kind` is another.
     PluginError
-        If the name cannot be a plugin's, or is taken.
+        If the name cannot be a plugin's, or is taken: by a plugin, an installed distribution or a module.
     OutputError
         If the folder is there already, or cannot be made.
     """
     if kind not in KINDS:
         raise OptionError(f"no kind {kind!r}", field="--kind", remedy=f"choose from {', '.join(KINDS)}")
-    words = _template_words(folder.resolve().name, kind)
     if folder.exists() or folder.is_symlink():
         raise OutputError("exists already", file=folder, remedy="give another name")
+    words = _template_words(folder.resolve().name, kind)
     if not folder.resolve().parent.is_dir():
         raise OutputError(f"there is no folder {folder.resolve().parent}", file=folder, remedy="make it first")
     package = Path("src") / words["package"]
@@ -64,6 +68,7 @@ def write_package(folder: Path, kind: str = "regularizer") -> list[Path]:
         Path("tests") / f"test_{kind}.py": f"test_{kind}.py",
     }
     templates = resources.files("tomokit.plugin") / "templates"
+    words["Class"] = _class_name(words, (templates / f"{kind}.py.txt").read_text(encoding="utf-8"))
     try:
         # Made in a temporary folder on the same disk and moved: the package is complete, or absent.
         with tempfile.TemporaryDirectory(dir=folder.resolve().parent, prefix=".tomokit-") as scratch:
@@ -87,6 +92,13 @@ def _template_words(distribution: str, kind: str) -> dict[str, str]:
         raise PluginError(
             f"{distribution!r} is no name of a plugin", remedy="use a-z, 0-9 and -, such as tomokit-smooth"
         )
+    # Installed under the name of another, it would take the other's place.
+    if distribution in _installed_distributions():
+        raise PluginError("a distribution of this name is installed", field=distribution, remedy="choose another name")
+    if package in sys.stdlib_module_names or importlib.util.find_spec(package) is not None:
+        raise PluginError(
+            f"there is a module {package!r} already", field=distribution, remedy=f"name it tomokit-{name}, or otherwise"
+        )
     if name in get_registry().names(kind):
         raise PluginError(f"there is a {kind} {name!r} already", field=distribution, remedy="choose another name")
     words = {
@@ -96,6 +108,27 @@ def _template_words(distribution: str, kind: str) -> dict[str, str]:
         "key": name.replace("-", "_"),
         "kind": kind,
         "Kind": kind.capitalize(),
-        "Class": "".join(part.capitalize() for part in name.split("-")),
     }
     return words | {"usage": Template(_USAGE[kind]).substitute(words)}
+
+
+def _installed_distributions() -> set[str]:
+    """Names as they are compared: in lower case, with hyphens."""
+    names = (found.metadata["Name"] for found in metadata.distributions())
+    return {re.sub(r"[-_.]+", "-", name).lower() for name in names if name}
+
+
+def _class_name(words: dict[str, str], template: str) -> str:
+    """The plugin's class: its name in capitals, and its kind too where that means something else in the module."""
+    name = "".join(part.capitalize() for part in words["name"].split("-"))
+    module = ast.parse(Template(template).substitute(words, Class="_Placeholder"))
+    imported = {
+        alias.asname or alias.name.partition(".")[0]
+        for node in ast.walk(module)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    taken = keyword.iskeyword(name) or hasattr(builtins, name) or name in imported
+    # Its companions are called after it, and may not be what is imported either.
+    taken = taken or bool({f"{name}Options", f"{name}Run"} & imported)
+    return f"{name}{words['Kind']}" if taken else name
