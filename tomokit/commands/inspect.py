@@ -21,8 +21,8 @@ def inspect(
         bool | None,
         typer.Option(
             "--pixels/--no-pixels",
-            help="Read every pixel too, for extremes, mean, bad views and spoilt pixels; by default if they take at most "
-            "32 MiB.",
+            help="Read every pixel too, for extremes, mean, bad views and spoilt pixels; by default if they take at "
+            "most 32 MiB.",
             show_default=False,
         ),
     ] = None,
