@@ -105,6 +105,14 @@ def kills(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """An error of the disk, an interrupt or an end at every file operation of short runs; takes minutes."""
+    session.run(
+        sys.executable, "-m", "pytest", "tests/pipeline/test_faults.py", *session.posargs, env={"TOMOKIT_FAULTS": "all"}
+    )
+
+
+@nox.session
 def cold(session: nox.Session) -> None:
     """A run whose kernels are compiled in its own process against the next ones, and one that is resumed; minutes."""
     chosen = session.posargs or ["tests/methods/octree/test_cold_cache.py"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from io import BytesIO
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,44 @@ def write_preview(
     OutputError
         If the file exists or cannot be written.
     """
+    picture = draw_preview(
+        values_zyx,
+        voxel_size_angstrom=voxel_size_angstrom,
+        title=title,
+        slab=slab,
+        percentiles=percentiles,
+        description=description,
+    )
+    with new_file(path_png, overwrite) as temporary:
+        temporary.write_bytes(picture)
+
+
+def draw_preview(
+    values_zyx: NDArray[np.floating],
+    *,
+    voxel_size_angstrom: float | None,
+    title: str,
+    slab: int = 1,
+    percentiles: tuple[float, float] = (0.5, 99.5),
+    description: str = "",
+) -> bytes:
+    """Draw what :func:`write_preview` writes.
+
+    Parameters
+    ----------
+    values_zyx, voxel_size_angstrom, title, slab, percentiles, description
+        As of :func:`write_preview`.
+
+    Returns
+    -------
+    bytes
+        The picture, in PNG format.
+
+    Raises
+    ------
+    InputError, OptionError
+        As :func:`central_slices`.
+    """
     slices = central_slices(values_zyx, slab)
     low, high = _grey_range(slices.values(), percentiles)
     caption = f"{_size_text(values_zyx, voxel_size_angstrom)}, {_slab_text(slab)}, grey {low:.3g} to {high:.3g}"
@@ -111,7 +150,7 @@ def write_preview(
     canvas.panel(slices["xz"], 0, 0, zoom, style, left="xz")
     canvas.panel(slices["yz"], zoom * n_x + _GAP_PX, below, zoom, style, top="yz")
     canvas.scale_bar(n_x, zoom, voxel_size_angstrom)
-    canvas.save(path_png, overwrite, description)
+    return canvas.png(description)
 
 
 def write_comparison(
@@ -181,7 +220,9 @@ def write_comparison(
         canvas.panel(images["xy"], start, zoom * n_z + _GAP_PX, zoom, style, left="xy" if first else "", top=name)
         canvas.panel(images["xz"], start, 0, zoom, style, left="xz" if first else "")
     canvas.scale_bar(n_x, zoom, voxel_size_angstrom)
-    canvas.save(path_png, overwrite)
+    picture = canvas.png()
+    with new_file(path_png, overwrite) as temporary:
+        temporary.write_bytes(picture)
 
 
 class _Canvas:
@@ -235,14 +276,17 @@ class _Canvas:
         self.figure.add_artist(Line2D(xs, ys, color=_TEXT_COLOUR, linewidth=3, solid_capstyle="butt"))
         self._write_text(end + 8, 17, _length_text(length, voxel_size_angstrom is not None), 9, va="center")
 
-    def save(self, path_png: str | PathLike[str], overwrite: bool, description: str = "") -> None:
-        """Write the picture as PNG, all or nothing."""
-        with new_file(path_png, overwrite) as temporary:
-            self.figure.savefig(temporary, format="png", dpi=_DPI, metadata={"Description": description})
+    def png(self, description: str = "") -> bytes:
+        """The picture in PNG format."""
+        stream = BytesIO()
+        self.figure.savefig(stream, format="png", dpi=_DPI, metadata={"Description": description})
+        return stream.getvalue()
 
     def _write_text(self, x_px: float, y_px: float, text: str, size: float, **style: Any) -> None:
         # A file name may hold a dollar sign, which is no mathematics.
         x, y = x_px / self.width, y_px / self.height
+        # And a name that is not UTF-8 has characters that no font can have.
+        text = text.encode("utf-8", "replace").decode("utf-8")
         artist = self.figure.text(x, y, text, fontsize=size, color=_TEXT_COLOUR, parse_math=False, **style)
         # Only the drawn text knows its width: it is shortened in proportion until it ends within the picture.
         room = self.width - _MARGIN_PX / 2

@@ -212,7 +212,7 @@ def test_an_interrupt_leaves_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: object) -> None:
-        assert len(list(tmp_path.iterdir())) == 1
+        assert len(list(tmp_path.glob(".o.mrc.*.part"))) == 1
         raise KeyboardInterrupt
 
     monkeypatch.setattr(VolumeFile, "fill", interrupt)

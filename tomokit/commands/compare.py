@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tomokit.commands.output import AsJson, Overwrite, show
-from tomokit.errors import InputError
+from tomokit.errors import InputError, OutputError
 
 
 def compare(
@@ -41,6 +41,8 @@ def compare(
     ssim_box = None if box is None else parse_box(box)
     if preview is not None:
         check_output(preview, overwrite=overwrite, inputs=(volume, truth))
+        if preview.suffix.lower() not in (".png", ""):
+            raise OutputError(f"the picture is PNG, not {preview.suffix}", file=preview, remedy="name it .png")
     judged, true = read_volume(volume), read_volume(truth)
     result: dict[str, Any] = {"volume": str(volume), "truth": str(truth)}
     try:

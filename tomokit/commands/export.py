@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 def export(
     state: Annotated[Path, typer.Argument(metavar="STATE.h5", help="What `reconstruct --state` wrote.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT.mrc", help="The volume: MRC, or OME-Zarr by the name .zarr.")],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT.mrc", help="The volume, in the format that its name says: .mrc, .mrc.gz, .tif, .zarr."
+        ),
+    ],
     box: Annotated[
         str | None,
         typer.Option(

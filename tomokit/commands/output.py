@@ -59,21 +59,19 @@ def show(result: dict[str, Any], text: str, as_json: bool, written: Sequence[Pat
     Raises
     ------
     OutputError
-        If stdout takes no more, such as a file on a full disk.
-    BrokenPipeError
-        If the reader of stdout is gone.
+        If stdout takes no more, such as a file on a full disk. A reader that is gone is no error.
     """
     global _has_shown
     _has_shown = True  # even where it fails: half an object and another one are no object
     try:
         safe = "\n".join(printable(line) for line in text.split("\n"))
         typer.echo(json.dumps(result, default=str, allow_nan=False) if as_json else safe)
-    except BrokenPipeError:
-        raise
     except OSError as error:
         # What is left in the buffer would fail once more at exit, with a message and a status of Python's own.
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return  # whoever read it has seen enough
         names = ", ".join(map(str, written))
         complete = f"; {names} {'is' if len(written) == 1 else 'are'} complete" if names else ""
         problem = f"the report cannot be written ({error.strerror}){complete}"

@@ -98,8 +98,8 @@ def reconstruct(
     """Reconstruct a tomogram from a tilt series.
 
     Settings come from the preset, then the configuration file, then the command line, then --set: the last one wins.
-    With --state, SIGTERM, SIGINT and SIGUSR1 stop the job after its current step: the state is saved, and the exit
-    status is 75.
+    With --state, SIGTERM, SIGINT, SIGUSR1 and SIGHUP stop the job after its current step: the state is saved, and the
+    exit status is 75.
     """
     from tomokit.pipeline.config import build_request
     from tomokit.pipeline.driver import reconstruct as run
@@ -115,6 +115,6 @@ def reconstruct(
         "keep_views": keep_views or None, "x_rays": x_rays, "overwrite": overwrite,
     }  # fmt: skip
     request = build_request(given, settings=set_ or (), config=config, preset=preset)
-    with TerminalProgress(progress) as told, stopping(request.state is not None) as stop:
+    with TerminalProgress(progress) as told, stopping(request.state, json) as stop:
         summary = run(request, told, stop)
     tell(summary, json, told.told)

@@ -50,6 +50,6 @@ def resume(
     """
     from tomokit.pipeline.resume import resume as run
 
-    with TerminalProgress(progress) as told, stopping(True) as stop:
+    with TerminalProgress(progress) as told, stopping(state, json) as stop:
         summary = run(state, output, epochs=epochs, threads=threads, overwrite=overwrite, progress=told, stop=stop)
     tell(summary, json, told.told)

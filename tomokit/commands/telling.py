@@ -17,26 +17,52 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def stopping(saves: bool) -> Iterator[Stop | None]:
+def stopping(state: Path | None, json: bool) -> Iterator[Stop | None]:
     """Let signals stop a job that saves its state; a job that does not is ended by them as any program is.
 
     Parameters
     ----------
-    saves : bool
-        Whether the job saves its state.
+    state : Path or None
+        Where the job saves its state, if it does.
+    json : bool
+        Whether stdout is to have one JSON object, also of a job that is stopped before its first step.
 
     Yields
     ------
     Stop or None
         What says whether a signal has asked the job to stop; None for a job that saves no state.
-    """
-    from tomokit.pipeline.signals import stop_on_signals
 
-    if not saves:
+    Raises
+    ------
+    Exit
+        Typer's, with status 75, if the job was stopped before its first step and has a state.
+    OutputError
+        If it has none.
+    KeyboardInterrupt
+        If it has none and the signal was SIGINT.
+    """
+    from tomokit.pipeline.signals import STOPPED, stop_on_signals
+
+    if state is None:
         yield None
         return
     with stop_on_signals() as stop:
-        yield stop
+        try:
+            yield stop
+        except BaseException as error:
+            if not stop.was_early:
+                raise
+            # Whatever it is: a library may tell of the signal in its own way.
+            if not stop.is_resumable and stop.signal == "SIGINT":
+                raise KeyboardInterrupt from error
+            if not stop.is_resumable:
+                problem = f"stopped by {stop.signal} before the first step, and there is no state to resume"
+                raise OutputError(problem, file=state) from error
+            summary = {"stopped_by": stop.signal, "output": None, "state": str(state)}
+            if json:
+                show(summary, "", json)
+            complain(f"stopped by {stop.signal} before another step; continue by `tomokit resume {state}`")
+            raise typer.Exit(STOPPED) from error
 
 
 def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:

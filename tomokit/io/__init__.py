@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from tomokit.io.inspection import describe
     from tomokit.io.mrc_header import MrcHeader
     from tomokit.io.mrc_read import MrcImages, read_stack, read_volume
-    from tomokit.io.mrc_write import write_stack, write_volume
+    from tomokit.io.mrc_write import write_stack
     from tomokit.io.output import new_file, write_json, write_text
     from tomokit.io.series import load_series
     from tomokit.io.transforms import align_images, read_xf
+    from tomokit.io.volume_write import write_volume
 
 _HOME = {
     "MrcHeader": "mrc_header",
@@ -36,7 +37,7 @@ _HOME = {
     "write_json": "output",
     "write_stack": "mrc_write",
     "write_text": "output",
-    "write_volume": "mrc_write",
+    "write_volume": "volume_write",
 }
 
 __all__ = [

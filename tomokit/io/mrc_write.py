@@ -1,11 +1,12 @@
-"""Writing of MRC files: volumes and stacks as float32, section by section, all or nothing."""
+"""Writing of MRC files: volumes and stacks as float32, section by section, plain or compressed."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from tomokit.data import TiltSeries, Volume
 from tomokit.errors import InputError
 from tomokit.io.output import new_file
+from tomokit.io.output_names import check_stack_name
 from tomokit.io.pixels import PixelStatistics, RunningStatistics
 from tomokit.io.volume_file import VolumeFile
 from tomokit.version import __version__
@@ -20,33 +22,35 @@ from tomokit.version import __version__
 _LABEL_CHARACTERS = 80
 
 
-def write_volume(
-    path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False, made_in: VolumeFile | None = None
-) -> None:
-    """Write a volume ``[z, y, x]`` as MRC: mode 2, ``ispg`` 1, voxel size, origin and labels.
+def fill_mrc(path: Path, volume: Volume, compress: bool = False, made_in: VolumeFile | None = None) -> None:
+    """Write a volume ``[z, y, x]`` into a file that is there, as MRC of mode 2 and ``ispg`` 1, with labels.
 
     Parameters
     ----------
-    path : path-like
-        The MRC file to be made.
+    path : Path
+        The file.
     volume : Volume
         Its provenance goes in short form into the labels.
-    overwrite : bool
-        Whether an existing file may be replaced.
+    compress : bool
+        Whether the file is compressed by gzip.
     made_in : VolumeFile, optional
-        A file beside `path` that holds the densities already: it gets its header and its name.
+        A file in the same folder that holds the densities already: it gets its header and takes the place of `path`.
 
     Raises
     ------
-    OutputError
-        If the file exists, cannot be written, or the disk is full; nothing is left behind.
+    InputError
+        If there is no voxel, or the voxel size is not positive.
+    OSError
+        If the disk is full, or anything else fails.
     """
-    nz = volume.density.shape[0]
     labels = make_labels("volume [z, y, x]", volume.provenance)
-    _write_sections(
-        path, volume.density, volume.voxel_size_angstrom, volume.origin_angstrom, ispg=1, mz=nz, labels=labels,
-        overwrite=overwrite, made_in=made_in,
-    )  # fmt: skip
+    size, origin = volume.voxel_size_angstrom, volume.origin_angstrom
+    header = _make_header(None, volume.density, size, origin, ispg=1, mz=volume.density.shape[0], labels=labels)
+    if made_in is None or compress:
+        _write_sections(path, header, volume.density, compress)
+        return
+    _set_statistics(header, made_in.statistics)
+    made_in.become(path, header.tobytes())
 
 
 def write_stack(
@@ -62,7 +66,7 @@ def write_stack(
     Parameters
     ----------
     path : path-like
-        The MRC file to be made.
+        The MRC file to be made; compressed if its name ends with ``.gz``.
     stack : TiltSeries or ndarray, shape (n_views, n_y, n_x)
         The images.
     pixel_size_angstrom : float, optional
@@ -74,8 +78,11 @@ def write_stack(
 
     Raises
     ------
+    InputError
+        If there is no pixel, or the pixel size is not positive.
     OutputError
-        If the file exists, cannot be written, or the disk is full; nothing is left behind.
+        If the name is not one of an MRC, the file exists, cannot be written, or the disk is full; nothing is left
+        behind.
     """
     size: float = 1.0
     if isinstance(stack, TiltSeries):
@@ -87,7 +94,10 @@ def write_stack(
     if pixel_size_angstrom is not None:
         size = pixel_size_angstrom
     labels = make_labels("tilt stack [tilt, y, x], axis y", provenance or {})
-    _write_sections(path, images, size, (0.0, 0.0, 0.0), ispg=0, mz=1, labels=labels, overwrite=overwrite)
+    check_stack_name(path)
+    header = _make_header(path, images, size, (0.0, 0.0, 0.0), ispg=0, mz=1, labels=labels)
+    with new_file(path, overwrite) as temporary:
+        _write_sections(temporary, header, images, compress=os.fspath(path).lower().endswith(".gz"))
 
 
 def make_labels(what: str, provenance: Mapping[str, Any]) -> list[str]:
@@ -127,30 +137,16 @@ def _label_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), default=str)
 
 
-def _write_sections(
-    path: str | os.PathLike[str],
-    sections: NDArray[np.number],
-    pixel_size_angstrom: float,
-    origin_angstrom: tuple[float, float, float],
-    *,
-    ispg: int,
-    mz: int,
-    labels: list[str],
-    overwrite: bool,
-    made_in: VolumeFile | None = None,
-) -> None:
-    if sections.ndim != 3 or sections.size == 0:
-        raise InputError(f"an array of shape {sections.shape} is no stack of sections", file=path)
-    if not (np.isfinite(pixel_size_angstrom) and pixel_size_angstrom > 0):
-        raise InputError(f"pixel size {pixel_size_angstrom} is not positive", file=path)
-    header = _make_header(sections.shape, pixel_size_angstrom, origin_angstrom, ispg=ispg, mz=mz, labels=labels)
-    if made_in is not None:
-        _set_statistics(header, made_in.statistics)
-        with new_file(path, overwrite) as temporary:
-            made_in.become(temporary, header.tobytes())
-        return
+def _write_sections(path: Path, header: NDArray[np.void], sections: NDArray[np.number], compress: bool) -> None:
     statistics = RunningStatistics()
-    with new_file(path, overwrite) as temporary, open(temporary, "wb") as stream:
+    with open(path, "r+b") as stream:
+        if compress:
+            # What is compressed cannot be gone back to: the extremes are found first.
+            for section in sections:
+                statistics.add(np.ascontiguousarray(section, dtype="<f4"))
+            _set_statistics(header, statistics.result())
+            _write_compressed(stream, header, sections)
+            return
         stream.write(header.tobytes())
         for section in sections:
             block = np.ascontiguousarray(section, dtype="<f4")
@@ -162,8 +158,20 @@ def _write_sections(
         stream.write(header.tobytes())
 
 
+def _write_compressed(stream: BinaryIO, header: NDArray[np.void], sections: NDArray[np.number]) -> None:
+    """By gzip, with neither name nor time in it, so that the same volume gives the same bytes."""
+    import gzip
+
+    # Noise in floats hardly shrinks further at higher levels, which take several times as long.
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0) as compressed:
+        compressed.write(header.tobytes())
+        for section in sections:
+            compressed.write(np.ascontiguousarray(section, dtype="<f4").data)
+
+
 def _make_header(
-    shape: tuple[int, ...],
+    path: str | os.PathLike[str] | None,
+    sections: NDArray[np.number],
     pixel: float,
     origin: tuple[float, float, float],
     *,
@@ -171,11 +179,15 @@ def _make_header(
     mz: int,
     labels: list[str],
 ) -> NDArray[np.void]:
-    """A header by MRC2014, little-endian."""
+    """A header by MRC2014, little-endian, without the statistics of the pixels."""
     from mrcfile.dtypes import HEADER_DTYPE
 
+    if sections.ndim != 3 or sections.size == 0:
+        raise InputError(f"an array of shape {sections.shape} is no stack of sections", file=path)
+    if not (np.isfinite(pixel) and pixel > 0):
+        raise InputError(f"pixel size {pixel} is not positive", file=path)
     header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
-    nz, ny, nx = shape
+    nz, ny, nx = sections.shape
     header["nx"], header["ny"], header["nz"] = nx, ny, nz
     header["mode"] = 2
     header["mx"], header["my"], header["mz"] = nx, ny, mz

@@ -1,82 +1,33 @@
-"""Writing of OME-Zarr (NGFF 0.5), complete or absent: made into a folder beside the target, which is then renamed."""
+"""Writing of OME-Zarr (NGFF 0.5), complete or absent, and what of that name may be replaced."""
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
-import shutil
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data import Volume
 from tomokit.errors import OutputError, PluginError
-from tomokit.io.durable import NO_ROOM
-from tomokit.io.output import check_output
+from tomokit.io.output import check_is_no_input, check_output
 
 _COARSEST_EDGE = 64
 _CHUNK_EDGE = 128
 _AXES = "zyx"
+_LEVEL = re.compile(r"\w[\w.-]*")
+_OF_GROUP = frozenset(("zarr.json", ".zattrs", ".zgroup", ".zmetadata"))
+_OF_ARRAY = frozenset(("zarr.json", "c", ".zarray", ".zattrs"))
+_CHUNK = re.compile(r"[0-9.]+")
 
 
-def write_ome_zarr(
-    path: str | os.PathLike[str],
-    values: NDArray[np.float32],
-    voxel_size_angstrom: float,
-    origin_angstrom: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    provenance: Mapping[str, Any] | None = None,
-    *,
-    size_is_known: bool = True,
-    overwrite: bool = False,
-) -> None:
-    """Write a volume as an OME-Zarr pyramid, each level the mean over 2 x 2 x 2 voxels of the one before.
-
-    Parameters
-    ----------
-    path : path-like
-        The folder to be made, by custom ``NAME.zarr``.
-    values : ndarray of float32, shape (n_z, n_y, n_x)
-        Densities ``[z, y, x]``.
-    voxel_size_angstrom : float
-        Edge of a voxel in ångström.
-    origin_angstrom : tuple of float
-        Centre of the first voxel, ``(x, y, z)`` in ångström.
-    provenance : mapping, optional
-        How the volume was made; goes into the group's attributes under ``tomokit``.
-    size_is_known : bool
-        Whether the voxel size was given; if not, the axes have no unit.
-    overwrite : bool
-        Whether an existing OME-Zarr may be replaced; anything else of that name never is.
-
-    Raises
-    ------
-    OutputError
-        If the folder exists, or cannot be written; nothing is left behind.
-    PluginError
-        If ome-zarr is not installed.
-    """
-    target = check_ome_zarr(path, overwrite=overwrite)
-    token = secrets.token_hex(4)
-    temporary, aside = (target.with_name(f".{target.name[:200]}.{token}.{end}") for end in ("part", "old"))
-    try:
-        _write_pyramid(temporary, target.stem, values, voxel_size_angstrom, origin_angstrom, provenance, size_is_known)
-        # A folder cannot be replaced in one step: the old one is kept under another name until the new one is there.
-        if target.exists():
-            os.rename(target, aside)
-        os.rename(temporary, target)
-    except OSError as error:
-        if aside.exists() and not target.exists():
-            os.rename(aside, target)
-        remedy = "free some space or choose another disk" if error.errno in NO_ROOM else None
-        raise OutputError(f"cannot be written ({error.strerror or error})", file=path, remedy=remedy) from error
-    finally:
-        for folder in (temporary, aside):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def check_ome_zarr(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+def check_ome_zarr(
+    path: str | os.PathLike[str], *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> Path:
     """Make sure, before any work is done, that an OME-Zarr can be written.
 
     Parameters
@@ -84,7 +35,10 @@ def check_ome_zarr(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
     path : path-like
         The folder to be made.
     overwrite : bool
-        Whether an existing OME-Zarr may be replaced.
+        Whether an existing OME-Zarr may be replaced; anything else of that name never is, nor is one that has other
+        things in it, such as labels.
+    inputs : iterable of path-like
+        What the job reads: none of it may be replaced, or lie in the folder.
 
     Returns
     -------
@@ -94,7 +48,8 @@ def check_ome_zarr(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
     Raises
     ------
     OutputError
-        If it exists and is not one, or may not be replaced; if the folder that it goes into is missing or not writable.
+        If it exists and is not an OME-Zarr image alone, or may not be replaced; if it has an input in it; if the folder
+        that it goes into is missing or not writable.
     PluginError
         If ome-zarr is not installed.
     """
@@ -106,29 +61,79 @@ def check_ome_zarr(path: str | os.PathLike[str], *, overwrite: bool = False) -> 
         ) from error
     target = Path(path).resolve()
     if not target.is_dir():
-        return check_output(path)
-    if not (target / "zarr.json").is_file() and not (target / ".zattrs").is_file():
-        raise OutputError("exists and is no OME-Zarr", file=path, remedy="give another name")
+        return check_output(path, inputs=inputs)
+    check_is_no_input(path, inputs)
+    levels = _levels(target)
+    if not levels:
+        raise OutputError("exists and is no OME-Zarr image", file=path, remedy="give another name")
+    if foreign := _foreign(target, levels):
+        problem = f"holds more than an OME-Zarr image, {foreign}, which would be lost"
+        raise OutputError(problem, file=path, remedy="give another name")
     if not overwrite:
         raise OutputError("exists already", file=path, remedy="give --overwrite to replace it")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"the folder {target.parent} is not writable", file=path, remedy="give another folder")
     return target
 
 
-def _write_pyramid(
-    folder: Path,
-    name: str,
-    values: NDArray[np.float32],
-    voxel: float,
-    origin: tuple[float, float, float],
-    provenance: Mapping[str, Any] | None,
-    size_is_known: bool,
+def _levels(folder: Path) -> set[str]:
+    """Folders of the levels that an OME-Zarr of version 0.4 or 0.5 names in its metadata; none if it is no such image.
+
+    Names that may lead elsewhere, and levels that are no arrays, make it none.
+    """
+    for name, is_array in (("zarr.json", "zarr.json"), (".zattrs", ".zarray")):
+        try:
+            attributes = json.loads((folder / name).read_text("utf-8"))
+            if name == "zarr.json":
+                attributes = attributes["attributes"]["ome"]
+            levels = {level["path"] for image in attributes["multiscales"] for level in image["datasets"]}
+            if all(_LEVEL.fullmatch(level) and (folder / level / is_array).is_file() for level in levels):
+                return levels
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return set()
+
+
+def _foreign(folder: Path, levels: set[str]) -> str | None:
+    """Something in an OME-Zarr that is no part of its image, such as labels or notes."""
+    for where, known in ((folder, _OF_GROUP | levels), *((folder / level, _OF_ARRAY) for level in levels)):
+        for name in sorted(os.listdir(where)):
+            if name not in known and (known is not _OF_ARRAY or not _CHUNK.fullmatch(name)):
+                return os.path.relpath(where / name, folder)
+    return None
+
+
+def fill_ome_zarr(
+    folder: Path, name: str, volume: Volume, provenance: Mapping[str, Any] | None = None, size_is_known: bool = True
 ) -> None:
+    """Write a volume as an OME-Zarr pyramid, each level the mean over 2 x 2 x 2 voxels of the one before.
+
+    Parameters
+    ----------
+    folder : Path
+        An empty folder.
+    name : str
+        Of the image.
+    volume : Volume
+        Densities ``[z, y, x]``, with voxel size and origin.
+    provenance : mapping, optional
+        How the volume was made; goes into the group's attributes under ``tomokit``.
+    size_is_known : bool
+        Whether the voxel size was given; if not, the axes have no unit.
+
+    Raises
+    ------
+    OSError
+        If the disk is full, or anything else fails.
+    """
     import zarr
     from ome_zarr.format import FormatV05
     from ome_zarr.writer import write_multiscales_metadata
 
-    root = zarr.open_group(str(folder), mode="w", zarr_format=3)
-    first_voxel = dict(zip("xyz", origin, strict=True))
+    values, voxel = np.asarray(volume.density), volume.voxel_size_angstrom
+    # Nothing is there to be replaced, and the folder itself is to stay: it is locked.
+    root = zarr.open_group(str(folder), mode="a", zarr_format=3)
+    first_voxel = dict(zip("xyz", volume.origin_angstrom, strict=True))
     datasets: list[dict[str, Any]] = []
     level = values
     while not datasets or max(level.shape) > _COARSEST_EDGE:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tomokit.errors import OutputError
-from tomokit.io.durable import NO_ROOM, sync_file, sync_folder
-
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+from tomokit.io.output_set import Existing, new_outputs
 
 
 def check_output(
@@ -46,11 +42,11 @@ def check_output(
         raise OutputError("an empty file name", remedy="give a name")
     try:
         target = Path(path).resolve()
-        exists, regular, folder = target.exists(), target.is_file(), target.parent.is_dir()
+        exists, regular, folder = _exists(target), target.is_file(), target.parent.is_dir()
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a null byte, a name too long
-        raise OutputError(f"not a usable file name ({error})", file=path) from error
-    if any(_is_same_file(target, file) for file in inputs):
-        raise OutputError("is an input of this job", file=path, remedy="give another name")
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"not a usable file name ({reason})", file=path) from error
+    check_is_no_input(path, inputs)
     if exists and not regular:
         raise OutputError("exists and is not a regular file", file=path, remedy="give another name")
     if exists and not overwrite:
@@ -62,8 +58,56 @@ def check_output(
     return target
 
 
-def _is_same_file(target: Path, file: str | os.PathLike[str]) -> bool:
-    """Whether both are one file, by name or by what the names lead to."""
+def check_is_no_input(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse an output that would replace a file that its job reads, or the folder that one lies in.
+
+    Parameters
+    ----------
+    path : path-like
+        The output.
+    inputs : iterable of path-like
+        What the job reads.
+
+    Raises
+    ------
+    OutputError
+        If it would.
+    """
+    try:
+        target = Path(path).resolve()
+    except (OSError, RuntimeError, ValueError):
+        return  # no usable name, which is told where it would be used
+    for file in inputs:
+        if is_same_file(target, file):
+            raise OutputError("is an input of this job", file=path, remedy="give another name")
+        # No other folder is ever replaced.
+        if target.suffix.lower() == ".zarr" and target in Path(os.path.realpath(file)).parents:
+            raise OutputError(f"holds an input of this job, {os.fspath(file)}", file=path, remedy="give another name")
+
+
+def _exists(target: Path) -> bool:
+    """Whether there is something; a name that cannot be looked at, such as one too long, is an error."""
+    try:
+        os.lstat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def is_same_file(target: Path, file: str | os.PathLike[str]) -> bool:
+    """Tell whether two paths are those of one file, by name or by what the names lead to.
+
+    Parameters
+    ----------
+    target : Path
+        Links resolved.
+    file : path-like
+
+    Returns
+    -------
+    bool
+        False also where one cannot be looked at.
+    """
     try:
         return target == Path(file).resolve() or target.samefile(file)
     except (OSError, RuntimeError, ValueError):
@@ -92,19 +136,32 @@ def new_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[
     OutputError
         As :func:`check_output`; if the disk is full; if the file appeared in the meantime.
     """
-    target = check_output(path, overwrite=overwrite)
-    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
-    try:
-        with _as_output_error(path, temporary):
-            # Made here, so that what cannot be created fails before the body does any work.
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            yield temporary
-            sync_file(temporary)
-            _move_into_place(temporary, target, overwrite)
-            sync_folder(target.parent)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    existing: Existing = "replace" if overwrite else "refuse"
+    with new_outputs() as outputs, outputs.new(path, check_file, existing) as temporary:
+        yield temporary
+
+
+def check_file(path: Path, overwrite: bool) -> Path:
+    """Make sure that a file can be written, as outputs of a set are checked.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    overwrite : bool
+        Whether it may be there.
+
+    Returns
+    -------
+    Path
+        The file itself, links resolved.
+
+    Raises
+    ------
+    OutputError
+        As :func:`check_output`.
+    """
+    return check_output(path, overwrite=overwrite)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, overwrite: bool = False) -> None:
@@ -145,33 +202,3 @@ def write_json(path: str | os.PathLike[str], value: Any, *, overwrite: bool = Fa
         As :func:`new_file`.
     """
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n", overwrite=overwrite)
-
-
-@contextmanager
-def _as_output_error(path: str | os.PathLike[str], temporary: Path) -> Iterator[None]:
-    """Tell failures of writing in one line; what fails while reading something else stays what it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            remedy = "free some space or choose another disk"
-            raise OutputError(f"no room on the disk ({error.strerror})", file=path, remedy=remedy) from error
-        if error.filename is None or os.fspath(error.filename) == str(temporary):
-            raise OutputError(f"cannot be written ({error.strerror or error})", file=path) from error
-        raise
-
-
-def _move_into_place(temporary: Path, target: Path, overwrite: bool) -> None:
-    """Rename; without `overwrite` by a hard link, which unlike a rename fails if the name was taken meanwhile."""
-    if overwrite:
-        os.replace(temporary, target)
-        return
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise OutputError("exists already", file=target, remedy="give --overwrite to replace it") from None
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        check_output(target)
-        os.replace(temporary, target)

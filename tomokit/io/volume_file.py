@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tomokit.errors import OutputError
 from tomokit.io.durable import NO_ROOM
+from tomokit.io.locks import hidden_path, hold
 from tomokit.io.mrc_header import HEADER_BYTES
 from tomokit.io.pixels import PixelStatistics, RunningStatistics
 
@@ -49,13 +50,16 @@ class VolumeFile:
 
     def __init__(self, target: Path, shape_zyx: tuple[int, int, int]) -> None:
         resolved = target.resolve()
-        self.path = resolved.with_name(f".{resolved.name[:200]}.{secrets.token_hex(4)}.part")
+        self.path = hidden_path(resolved, f"{secrets.token_hex(4)}.part")
         self.shape_zyx = shape_zyx
         self._target = target
         self._statistics: PixelStatistics | None = None
         size = HEADER_BYTES + _BYTES * int(np.prod(shape_zyx, dtype=np.int64))
         with self._writing():
             self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        with suppress(OSError):
+            # Told from what a killed process has left.
+            hold(self._descriptor)
         try:
             with self._writing():
                 _take_room(self._descriptor, size)

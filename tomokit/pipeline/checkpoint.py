@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tomokit.errors import OutputError
 from tomokit.methods.capabilities import Samplable
 from tomokit.methods.interface import Run
 from tomokit.state.record import State, previous_path
 from tomokit.state.seal import StateError
-from tomokit.state.write import Predecessor, remove_leftovers, write_state
+from tomokit.state.write import Predecessor, drop_aside, put_back, remove_leftovers, set_aside, write_state
 
 DEFAULT_SECONDS = 600.0
 _LEAST_RATIO = 40
@@ -38,6 +39,8 @@ class Checkpoints:
         Is told in one line what could not be saved.
     predecessor : {"new", "as it is", "none"}
         What becomes of the predecessor at the first saving (see :func:`tomokit.state.write.write_state`).
+    has_arrays : bool
+        Whether steps have gone into the state that is there, which the run goes on from.
 
     Attributes
     ----------
@@ -58,6 +61,7 @@ class Checkpoints:
         seconds: float | None,
         warn: Callable[[str], None],
         predecessor: Predecessor = "new",
+        has_arrays: bool = False,
     ) -> None:
         self.path = path
         self._fixed = provenance, job, lattice
@@ -67,19 +71,34 @@ class Checkpoints:
         self.written = self.failed = 0
         self.cost_s = self._last_cost_s = 0.0
         self._last_s = time.monotonic()
-        self._saved_arrays = False
+        self._saved_arrays = has_arrays
         if path is not None:
             remove_leftovers(path)
 
     def begin(self, run: Run) -> None:
         """Save what is known before the first step, so that the run can be resumed from its first moment on.
 
+        A state of an earlier run that may be replaced is put aside, until steps of this one have been saved.
+
         Parameters
         ----------
         run : Run
             The run, nothing of it done yet.
+
+        Raises
+        ------
+        OutputError
+            If that state cannot be put aside.
         """
-        self._save(State(0, run.epochs, False, *self._fixed[:2]))
+        if self.path is None:
+            return
+        try:
+            set_aside(self.path)
+        except OSError as error:
+            put_back(self.path)
+            raise OutputError(f"cannot be put aside ({error.strerror or error})", file=self.path) from error
+        if not self._save(State(0, run.epochs, False, *self._fixed[:2])):
+            put_back(self.path)
 
     def save(self, run: Run, history: History, paused: bool = False) -> None:
         """Save the run as it is now; what goes wrong is a warning, and the state before is kept.
@@ -103,7 +122,9 @@ class Checkpoints:
             arrays = {**arrays, "volume": run.volume()}
             recipe = {"kind": "voxels", "array": "volume", "margin_px": 0, "scale": 1.0, "least": None}
         state = State(run.epoch, run.epochs, paused, provenance, job, history, {**recipe, **lattice}, arrays)
-        self._saved_arrays |= self._save(state)
+        if self._save(state):
+            self._saved_arrays = True
+            drop_aside(self.path)
 
     def due(self) -> bool:
         """Tell whether enough time has passed since the last saving.
@@ -137,8 +158,8 @@ class Checkpoints:
         )
 
     def discard_beginning(self) -> None:
-        """Remove a state that no step has gone into yet: a job that fails then leaves nothing behind."""
-        if self.path is not None and self.written and not self._saved_arrays:
+        """Remove a state that no step has gone into yet, and bring back the one before: as if the job had not been."""
+        if self.path is not None and not self._saved_arrays and not put_back(self.path) and self.written:
             self.path.resolve().unlink(missing_ok=True)
 
     def _save(self, state: State) -> bool:

@@ -5,8 +5,10 @@ Nothing is written here but the state of the run; :mod:`tomokit.pipeline.driver`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,7 @@ from tomokit.pipeline.memory import check_disk, check_memory
 from tomokit.pipeline.outputs import check_outputs, input_paths
 from tomokit.pipeline.prepare import Plan, Prepared, make_plan, prepare
 from tomokit.pipeline.progress import Progress
-from tomokit.pipeline.provenance import Provenance, header_labels, make_provenance, plugins_used
+from tomokit.pipeline.provenance import Provenance, header_labels, job_record, make_provenance, plugins_used
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.resumption import Resumed, check_same_inputs, check_same_lattice, make_job
@@ -36,6 +38,9 @@ from tomokit.pipeline.rows import check_rows_are_seen
 from tomokit.pipeline.signals import Stop
 from tomokit.pipeline.slabs import SlabFiles, can_use_slabs, check_slabs
 from tomokit.plugin.manager import get_registry
+
+if TYPE_CHECKING:
+    from tomokit.io.output_set import Existing
 
 _HEADER_BYTES = 1024
 _LIBRARIES_BYTES = 128 << 20
@@ -75,6 +80,8 @@ class Computed:
         In how many slabs along the tilt axis the volume was reconstructed.
     made_in : VolumeFile or None
         The file that holds the volume already, where it was reconstructed in slabs.
+    existing : dict
+        What is done about outputs that are there (see :func:`tomokit.pipeline.outputs.check_outputs`).
     """
 
     volume: Volume | None
@@ -91,6 +98,7 @@ class Computed:
     warnings: list[str]
     slabs: int = 1
     made_in: VolumeFile | None = None
+    existing: Mapping[Path, Existing] = field(default_factory=dict)
 
     @property
     def loss(self) -> float | None:
@@ -149,7 +157,7 @@ def compute(
         check_alignment(request, reader, warn)
     else:
         check_same_lattice(plan, resumed)
-    check_outputs(request, going_on=resumed is not None)
+    existing = check_outputs(request, resumed is not None, job_record(request, options, backend))
     check_slabs(request.slabs, method, backend, plan.volume_shape.n_y)
     what = f"a volume of {_size_text(plan)} by {request.method}"
     masked = request.mask is not None or request.xf is not None
@@ -182,11 +190,14 @@ def compute(
     provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, resolved_parameters)
     checkpoints = _make_checkpoints(request, provenance, plan, prepared, resumed, warn)
     history = _begin_or_restore(run, resumed, checkpoints)
+    stop.is_resumable = resumed is not None or checkpoints.written > 0
     progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, {_volume_text(plan, slabs)}")
     try:
         stopped = fit(run, prepared.held_out, history, checkpoints, stop, progress)
-    except TomokitError:
-        checkpoints.discard_beginning()
+    except Exception:
+        # A library may tell of a signal in its own way.
+        if not stop.requested:
+            checkpoints.discard_beginning()
         raise
     epochs, offsets, volume, made_in = run.epoch, None, None, None
     if not stopped:
@@ -204,7 +215,7 @@ def compute(
         volume = _make_volume(density, plan, prepared, provenance)
     return Computed(
         volume, offsets, prepared, history, provenance, checkpoints, epochs, options, backend, threads, inputs,
-        warn.warnings, max(slabs, 1), made_in,
+        warn.warnings, max(slabs, 1), made_in, existing,
     )  # fmt: skip
 
 
@@ -258,6 +269,7 @@ def _make_checkpoints(
         warn=warn,
         # Where the state itself did not verify, its predecessor was read: that one stays until two are good again.
         predecessor="none" if resumed is None else "new" if resumed.used == resumed.path else "as it is",
+        has_arrays=resumed is not None and bool(resumed.state.arrays),
     )
 
 

@@ -170,7 +170,7 @@ def build_request(
     InputError, OptionError
         If a layer cannot be read, has an unknown key, or a value of the wrong type.
     OutputError
-        If there is a configuration file and an output would replace it, or cannot be written.
+        If there is a configuration file and an output would replace it.
     """
     layers = [(f"preset {preset or 'default'}", read_preset(preset or "default"))]
     if config is not None:
@@ -264,11 +264,9 @@ def _request_names() -> set[str]:
 
 def _check_config_is_kept(config: Path, request: ReconstructionRequest) -> None:
     """Refuse an output that would replace the configuration file, which is an input that nothing after this knows."""
-    from tomokit.io.output import check_output
+    from tomokit.io.output import check_is_no_input
 
-    for path in (request.output, request.preview_path, request.provenance_path):
+    for path in (request.output, request.preview_path, request.provenance_path, request.state):
+        # Whether it is there already, and what to do then, is told later.
         if path is not None:
-            check_output(path, overwrite=request.overwrite, inputs=[config])
-    if request.state is not None:
-        # Whether there is a state already, and what to do then, is told later.
-        check_output(request.state, overwrite=True, inputs=[config])
+            check_is_no_input(path, [config])

@@ -10,7 +10,7 @@ from tomokit.data.views import excluded_views
 from tomokit.pipeline.computation import Computed, compute
 from tomokit.pipeline.held_out import advise
 from tomokit.pipeline.memory import peak_bytes
-from tomokit.pipeline.outputs import write_outputs
+from tomokit.pipeline.outputs import locked_outputs, write_outputs
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.readers import Reader, find_reader
 from tomokit.pipeline.request import ReconstructionRequest
@@ -92,16 +92,31 @@ def run_job(
     """
     progress, stop = progress or Silent(), stop or Stop()
     began = time.perf_counter()
-    with SlabFiles(request.output) as files:
+    has_preview = False
+    with locked_outputs(request), SlabFiles(request.output) as files:
         computed = compute(request, reader, progress, stop, files, resumed)
         if computed.volume is not None and request.output is not None:
             progress.stage(f"writing {request.output.name}")
             record = {**computed.provenance, "epochs": computed.epochs, "loss": computed.loss}
-            write_outputs(request, computed.volume, record, computed.size_is_known, computed.made_in)
-    return computed, _summarize(request, computed, stop, time.perf_counter() - began)
+            told: list[str] = []
+            has_preview = write_outputs(
+                request,
+                computed.volume,
+                record,
+                computed.size_is_known,
+                made_in=computed.made_in,
+                existing=computed.existing,
+                warn=told.append,
+            )
+            for text in told:
+                computed.warnings.append(text)
+                progress.warning(text)
+    return computed, _summarize(request, computed, stop, has_preview, time.perf_counter() - began)
 
 
-def _summarize(request: ReconstructionRequest, computed: Computed, stop: Stop, seconds: float) -> Summary:
+def _summarize(
+    request: ReconstructionRequest, computed: Computed, stop: Stop, has_preview: bool, seconds: float
+) -> Summary:
     prepared, volume, checkpoints = computed.prepared, computed.volume, computed.checkpoints
     written = volume is not None and request.output is not None
     voxel_size = prepared.series.pixel_size_angstrom
@@ -109,8 +124,8 @@ def _summarize(request: ReconstructionRequest, computed: Computed, stop: Stop, s
         "method": request.method,
         "backend": computed.backend,
         "output": str(request.output) if written else None,
-        "preview": str(request.preview_path) if written and request.preview_path is not None else None,
-        "provenance_file": str(request.provenance_path) if written else None,
+        "preview": str(request.preview_path) if has_preview else None,
+        "provenance_file": str(request.provenance_path) if written and request.provenance_path is not None else None,
         "shape": None if volume is None else list(volume.density.shape),
         "voxel_size_angstrom": float(voxel_size),
         "parameters": {**request.settings(), "options": dataclasses.asdict(computed.options)},

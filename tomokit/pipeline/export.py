@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tomokit.data import Volume
-from tomokit.errors import InputError, OptionError
+from tomokit.errors import InputError, OptionError, OutputError
 from tomokit.pipeline.memory import check_disk, check_memory
 from tomokit.pipeline.provenance import header_labels
 from tomokit.pipeline.request import provenance_beside
@@ -19,26 +19,14 @@ from tomokit.state.read import newest_state
 from tomokit.state.record import previous_path
 from tomokit.version import __version__
 
+if TYPE_CHECKING:
+    from tomokit.io.output_set import Existing
+
 Box = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 
 _ROUNDING = 1e-6
 _MOST_VOXELS = 10**6
 """Along an axis: no volume that could be held has more, and sizes stay numbers that can be told."""
-
-
-def is_ome_zarr(path: Path) -> bool:
-    """Tell by its name whether an output is to be OME-Zarr.
-
-    Parameters
-    ----------
-    path : Path
-        The output.
-
-    Returns
-    -------
-    bool
-    """
-    return path.suffix.lower() == ".zarr"
 
 
 def export(
@@ -56,7 +44,7 @@ def export(
     path : Path
         The state; its predecessor is used where it does not verify.
     output : Path
-        An MRC volume, or OME-Zarr if its name ends with ``.zarr``.
+        The volume; its name says the format: MRC, compressed MRC, TIFF, or OME-Zarr.
     box : tuple of three pairs of float, optional
         From where to where along z, y and x, in voxels of the tomogram: ``(0, n)`` is all of it, and 0 the outer face
         of its first voxel. It may go beyond. Default: all of it.
@@ -75,20 +63,20 @@ def export(
     ------
     OptionError
         If box or spacing make no sense.
+    OutputError
+        If the output may not or cannot be written.
     TomokitError
-        If the state cannot be used, or the output cannot be written.
+        If the state cannot be used.
     """
-    from tomokit.io import new_file, write_volume
-    from tomokit.io.ome_zarr import check_ome_zarr, write_ome_zarr
-    from tomokit.io.output import check_output
+    from tomokit.io.output import check_file, check_output
+    from tomokit.io.output_set import new_outputs
+    from tomokit.io.volume_write import add_volume, check_volume_output
 
-    # OME-Zarr has room for the provenance in itself.
-    record = None if is_ome_zarr(output) else provenance_beside(output)
-    if record is None:
-        check_ome_zarr(output, overwrite=overwrite)
-    else:
-        for file in (output, record):
-            check_output(file, overwrite=overwrite, inputs=(path, previous_path(path.resolve())))
+    record, inputs = provenance_beside(output), (path, previous_path(path.resolve()))
+    check_volume_output(output, overwrite=overwrite, inputs=inputs)
+    if record is not None:
+        # One without its volume may be left of this very export: whether it is, is known when it would be written.
+        check_output(record, overwrite=True, inputs=inputs)
     state, used, warnings = newest_state(path)
     try:
         density = StoredDensity(state)
@@ -126,6 +114,14 @@ def export(
     # The samples, their transposed copy and a slab at work, beside the state and the field made of it.
     check_memory(3 * needed + 2 * state_bytes, what, "give a smaller --box")
     check_disk(output, needed)
+    provenance = {
+        **state.provenance,
+        "epochs": state.epoch,
+        "exported": {"tomokit": __version__, "box_zyx": bounds.tolist(), "spacing_angstrom": spacing},
+    }
+    text = json.dumps({"output": output.name, **provenance}, indent=2) + "\n"
+    if record is not None and record.exists() and not overwrite and record.read_bytes() != text.encode():
+        raise OutputError("exists already", file=record, remedy="give --overwrite to replace it")
     # Bounds are faces of voxels; where sampling starts is the centre of the first new voxel, counted from the centre of
     # the tomogram's first.
     start = [low + (step - 1) / 2 for low, _ in bounds]
@@ -133,19 +129,14 @@ def export(
     values = np.ascontiguousarray(values.transpose(1, 2, 0))
     # Rows of a tomogram that is a part of a larger one lie where they do in the larger one.
     origin = (start[2] * voxel, (start[1] + density.first_row) * voxel, start[0] * voxel)
-    provenance = {
-        **state.provenance,
-        "epochs": state.epoch,
-        "exported": {"tomokit": __version__, "box_zyx": bounds.tolist(), "spacing_angstrom": spacing},
-    }
-    if record is None:
-        known = density.voxel_size_is_known
-        write_ome_zarr(output, values, spacing, origin, provenance, size_is_known=known, overwrite=overwrite)
-    else:
-        volume = Volume(values, spacing, origin_angstrom=origin, provenance=header_labels(provenance))
-        with new_file(record, overwrite) as beside:
-            beside.write_text(json.dumps({"output": output.name, **provenance}, indent=2) + "\n", "utf-8")
-            write_volume(output, volume, overwrite=overwrite)
+    volume = Volume(values, spacing, origin_angstrom=origin, provenance=header_labels(provenance))
+    known = density.voxel_size_is_known
+    with new_outputs() as outputs:
+        if record is not None:
+            with outputs.new(record, check_file, "replace" if overwrite else "same") as beside:
+                beside.write_text(text, "utf-8")
+        existing: Existing = "replace" if overwrite else "refuse"
+        add_volume(outputs, output, volume, existing, provenance=provenance, size_is_known=known)
     return {
         "output": str(output),
         "provenance_file": None if record is None else str(record),

@@ -52,8 +52,13 @@ def fit(
         If a term of the loss is no finite number any more.
     """
     steps = _Steps(progress)
+
+    def is_to_pause() -> bool:
+        stop.has_steps = True
+        return steps.count() or stop.requested or checkpoints.due()
+
     if isinstance(run, Pausable):
-        run.pause = lambda: steps.count() or stop.requested or checkpoints.due()
+        run.pause = is_to_pause
     spent_s, paused = 0.0, False
     if run.epoch >= run.epochs:
         return False
@@ -70,6 +75,7 @@ def fit(
             if not stop.requested:
                 checkpoints.save(run, history, paused)
             continue
+        stop.has_steps = True
         entry = _history_entry(run, terms, held_out)
         entry["seconds"] = spent_s + time.perf_counter() - began
         spent_s, paused = 0.0, False

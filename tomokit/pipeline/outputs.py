@@ -1,22 +1,68 @@
-"""The outputs of a reconstruction: checked before the work, written after it, all or none."""
+"""The outputs of a reconstruction: checked and locked before the work, written after it, all or none."""
 
 from __future__ import annotations
 
 import json
 import os
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tomokit.data import Volume
-from tomokit.errors import InputError, OptionError, OutputError
+from tomokit.errors import InputError, OptionError, OutputError, TomokitError
 from tomokit.io.angle_keyword import names_no_file
 from tomokit.io.volume_file import VolumeFile
+from tomokit.pipeline.own_outputs import is_own_output
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.record import previous_path
 
+if TYPE_CHECKING:
+    from tomokit.io.output_set import Existing, OutputSet
 
-def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> None:
+_STATE_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
+
+
+@contextmanager
+def locked_outputs(request: ReconstructionRequest) -> Iterator[None]:
+    """Let no other run write the tomogram or the state of a job while the context lasts.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        The job.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    OutputError
+        If another run is writing one of them, or its folder takes no files.
+    """
+    from tomokit.io.locks import locked
+
+    with ExitStack() as held:
+        for path, what, field in ((request.output, "tomogram", None), (request.state, "state", "--state")):
+            # What cannot be written at all is told by the checks, in better words.
+            if path is not None and _has_place(path):
+                held.enter_context(locked(path, what, field))
+        yield
+
+
+def _has_place(path: Path) -> bool:
+    try:
+        target = path.resolve()
+        return bool(target.name) and os.access(target.parent, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def check_outputs(
+    request: ReconstructionRequest, going_on: bool = False, job: Mapping[str, Any] | None = None
+) -> dict[Path, Existing]:
     """Make sure that volume, preview, provenance and state can be written where they are asked for.
 
     Parameters
@@ -25,34 +71,44 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
         The job.
     going_on : bool
         Whether the state is there because the run is continued from it.
+    job : mapping, optional
+        What a record says of this job (see :func:`tomokit.pipeline.provenance.job_record`): what it wrote itself before
+        it was ended may be there.
+
+    Returns
+    -------
+    dict of Path to {"refuse", "replace", "same"}
+        What is done about each of volume, preview and provenance if it is there when it is written.
 
     Raises
     ------
     OutputError
-        If one exists and may not be replaced, is one of the inputs, or its folder cannot be written to.
+        If one exists and may not be replaced, is one of the inputs, has a name for something else, or its folder cannot
+        be written to.
     OptionError
         If it is told how often to save a state, and there is no state.
     """
     from tomokit.io.output import check_output
+    from tomokit.io.output_names import check_name
+    from tomokit.io.volume_write import check_volume_output
 
     # The angles beside the stack are an input although the request does not name them.
     inputs = [*input_paths(request), *_angles_beside(request)]
     outputs = {"tomogram": request.output, "preview": request.preview_path, "provenance": request.provenance_path}
-    for path in outputs.values():
-        if path is not None:
-            check_output(path, overwrite=request.overwrite, inputs=inputs)
-    tomogram, preview = request.output, request.preview_path
-    if tomogram is not None and preview is not None and preview.resolve() == tomogram.resolve():
-        raise OutputError("would be the preview's name too", file=tomogram, remedy="name the volume .mrc")
+    named = {what: path for what, path in outputs.items() if path is not None}
+    existing = _existing(request, named, going_on, {} if job is None else job, inputs)
+    for what, path in named.items():
+        check = check_volume_output if what == "tomogram" else check_output
+        check(path, overwrite=existing[path] != "refuse", inputs=inputs)
     if request.state is None:
         if request.state_epochs is not None or request.state_seconds is not None:
             field = "--state-seconds" if request.state_epochs is None else "--state-epochs"
             raise OptionError("there is no state to save", field=field, remedy="give --state too")
-        return
+        return existing
     previous = previous_path(request.state.resolve())
     for path in (request.state, previous):
-        for what, output in outputs.items():
-            if output is not None and path.resolve() == output.resolve():
+        for what, output in named.items():
+            if path.resolve() == output.resolve():
                 raise OutputError(f"is the {what} too", file=path, field="--state", remedy="give another name")
     try:
         check_output(request.state, overwrite=request.overwrite or going_on, inputs=inputs)
@@ -62,6 +118,33 @@ def check_outputs(request: ReconstructionRequest, going_on: bool = False) -> Non
         if error.problem == "exists already":
             error.remedy = "continue it by `tomokit resume`, or give --overwrite to begin anew"
         raise
+    check_name(request.state, "a state is written as HDF5", _STATE_SUFFIXES, "--state")
+    return existing
+
+
+def _existing(
+    request: ReconstructionRequest,
+    named: Mapping[str, Path],
+    going_on: bool,
+    job: Mapping[str, Any],
+    inputs: list[Path],
+) -> dict[Path, Existing]:
+    """What is done about each output that is there."""
+    if request.overwrite:
+        return dict.fromkeys(named.values(), "replace")
+    from tomokit.io.digest import file_digest
+
+    @cache
+    def digests() -> dict[Path, str]:
+        return {path: file_digest(path) for path in inputs}
+
+    own = {what for what, path in named.items() if job and is_own_output(path, job, digests, request.stack)}
+    existing: dict[Path, Existing] = {path: "replace" if what in own else "refuse" for what, path in named.items()}
+    if "tomogram" in named:
+        # It has its name last: where it is there the set was complete, and only a run that goes on may find it so.
+        is_own = going_on and bool(own & {"provenance", "tomogram"})
+        existing[named["tomogram"]] = "same" if is_own else "refuse"
+    return existing
 
 
 def input_paths(request: ReconstructionRequest) -> list[Path]:
@@ -98,11 +181,13 @@ def write_outputs(
     provenance: dict[str, Any],
     size_is_known: bool = True,
     made_in: VolumeFile | None = None,
-) -> None:
+    existing: Mapping[Path, Existing] | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> bool:
     """Write the volume, its provenance, and its preview if one is wanted; if one fails, none is left.
 
-    Provenance and preview, which are small, are made first under temporary names, then the volume is written, then they
-    get their own names: only a rename can still fail once the volume is there.
+    All are made under temporary names first, and get their own together, the volume's last. A preview that cannot be
+    made is a warning.
 
     Parameters
     ----------
@@ -116,30 +201,85 @@ def write_outputs(
         Whether the voxel's edge was given, by the stack or the user, and not assumed; the preview says so.
     made_in : VolumeFile, optional
         The file beside the output that holds the densities already.
+    existing : mapping, optional
+        What :func:`check_outputs` gave; by default what the request says of overwriting.
+    warn : callable
+        Is told in one line what became of the preview.
+
+    Returns
+    -------
+    bool
+        Whether there is a preview.
 
     Raises
     ------
     OutputError
         If no output was asked for, or one cannot be written.
     """
-    from tomokit.io import new_file, write_volume
-    from tomokit.preview import write_preview
+    from tomokit.io.output import check_file
+    from tomokit.io.output_set import new_outputs
+    from tomokit.io.volume_write import add_volume
 
-    output, record_path = request.output, request.provenance_path
-    if output is None or record_path is None:
+    output, record_path, preview = request.output, request.provenance_path, request.preview_path
+    if output is None:
         raise OutputError("no output was asked for")
-    with ExitStack() as stack:
-        text = json.dumps({"output": output.name, **provenance}, indent=2)
-        record = stack.enter_context(new_file(record_path, request.overwrite))
-        record.write_text(text + "\n", "utf-8")
-        if request.preview_path is not None:
-            # `new_file` gives the name when the block ends, after the volume is complete.
-            temporary = stack.enter_context(new_file(request.preview_path, request.overwrite))
-            drawn = temporary.with_name(temporary.name + ".png")
-            stack.callback(drawn.unlink, missing_ok=True)
-            known = volume.voxel_size_angstrom if size_is_known else None
-            write_preview(
-                drawn, volume.density, voxel_size_angstrom=known, title=output.name, overwrite=True, description=text
-            )
-            os.replace(drawn, temporary)
-        write_volume(output, volume, overwrite=request.overwrite, made_in=made_in)
+    default: Existing = "replace" if request.overwrite else "refuse"
+    policy = dict.fromkeys((output, record_path, preview), default) | dict(existing or {})
+    text = json.dumps({"output": output.name, **provenance}, indent=2)
+    problem = None
+    with new_outputs() as outputs:
+        if record_path is not None:
+            with outputs.new(record_path, check_file, policy[record_path]) as temporary:
+                temporary.write_text(text + "\n", "utf-8")
+        add_volume(
+            outputs,
+            output,
+            volume,
+            policy[output],
+            provenance=provenance,
+            size_is_known=size_is_known,
+            made_in=made_in,
+        )
+        if preview is not None:
+            problem = _add_preview(outputs, preview, policy[preview], volume, output.name, text, size_is_known)
+    problem = problem or (str(outputs.refused[0].problem) if outputs.refused else None)
+    if preview is None or problem is None:
+        return preview is not None
+    left = ""
+    if policy[preview] == "replace" and os.path.lexists(preview):
+        # It would be taken for a picture of the volume that is there now.
+        with suppress(OSError):
+            preview.unlink()
+            left = ", and the one of an earlier tomogram is removed"
+    warn(f"{preview}: there is no picture{left} ({problem}); the tomogram is complete")
+    return False
+
+
+def _add_preview(
+    outputs: OutputSet,
+    path: Path,
+    existing: Existing,
+    volume: Volume,
+    title: str,
+    description: str,
+    size_is_known: bool,
+) -> str | None:
+    """Add the picture to the outputs; what went wrong, if anything did: no fit is lost for a picture."""
+    from tomokit.io.output import check_file
+
+    try:
+        from tomokit.preview import draw_preview
+
+        picture = draw_preview(
+            volume.density,
+            voxel_size_angstrom=volume.voxel_size_angstrom if size_is_known else None,
+            title=title,
+            description=description,
+        )
+        with outputs.new(path, check_file, existing, optional=True) as temporary:
+            temporary.write_bytes(picture)
+    except TomokitError as error:
+        return error.problem
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None

@@ -64,11 +64,7 @@ def make_provenance(
     """
     return _as_read_from_json(
         {
-            "tomokit": __version__,
-            "method": request.method,
-            "backend": backend,
-            "seed": request.seed,
-            "configuration": {**_settings(request), "options": dataclasses.asdict(options)},
+            **job_record(request, options, backend),
             "resolved_parameters": dict(resolved_parameters),
             "inputs": dict(inputs),
             "plugins": plugins,
@@ -76,6 +72,31 @@ def make_provenance(
             "linearization": prepared.linearization.to_json(),
             # Warnings name files by their place, and are told anyway.
             "series": {key: value for key, value in prepared.series.provenance.items() if key != "warnings"},
+        }
+    )
+
+
+def job_record(request: ReconstructionRequest, options: Any, backend: str) -> Provenance:
+    """Make the part of the record that is known of a job before its inputs are read.
+
+    Parameters
+    ----------
+    request, options, backend
+        As of :func:`make_provenance`.
+
+    Returns
+    -------
+    dict
+        JSON-serializable, equal to what is read back from JSON. With the same inputs it is the same job, and has the
+        same result.
+    """
+    return _as_read_from_json(
+        {
+            "tomokit": __version__,
+            "method": request.method,
+            "backend": backend,
+            "seed": request.seed,
+            "configuration": {**_settings(request), "options": dataclasses.asdict(options)},
         }
     )
 

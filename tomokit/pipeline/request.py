@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tomokit.io.output_names import path_beside
 from tomokit.plugin.options import option
 
 
@@ -21,7 +22,7 @@ class ReconstructionRequest:
     stack : Path
         The tilt series.
     output : Path or None
-        The tomogram to be written; its preview lies beside it under the suffix ``.png``. None writes nothing.
+        The tomogram to be written; its preview lies beside it, ``OUT.png`` for ``OUT.mrc``. None writes nothing.
     overwrite : bool
         Whether existing outputs may be replaced.
     method, backend : str
@@ -158,11 +159,11 @@ class ReconstructionRequest:
         """Where the picture of the central slices goes; None if none is wanted."""
         if self.output is None or not (self.preview and self.output.name):
             return None
-        return self.output.with_suffix(".png")
+        return path_beside(self.output, ".png")
 
     @property
     def provenance_path(self) -> Path | None:
-        """Where the record of how the tomogram came about goes; None if there is no tomogram to be written."""
+        """Where the record of how the tomogram came about goes; None if it goes into the tomogram, or nowhere."""
         return None if self.output is None else provenance_beside(self.output)
 
     def settings(self) -> dict[str, Any]:
@@ -182,7 +183,7 @@ class ReconstructionRequest:
         return settings
 
 
-def provenance_beside(output: Path) -> Path:
+def provenance_beside(output: Path) -> Path | None:
     """Name the record of provenance that lies beside an output: ``OUT.provenance.json`` for ``OUT.mrc``.
 
     Parameters
@@ -191,6 +192,7 @@ def provenance_beside(output: Path) -> Path:
 
     Returns
     -------
-    Path
+    Path or None
+        None for an OME-Zarr, which has room for the record in itself.
     """
-    return output.parent / f"{output.stem}.provenance.json"
+    return None if output.suffix.lower() == ".zarr" else path_beside(output, ".provenance.json")

@@ -12,9 +12,16 @@ from types import FrameType
 STOPPED = 75
 """Exit status of a run that was stopped and can be resumed: EX_TEMPFAIL of sysexits.h."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+
+_IGNORABLE = (signal.SIGINT, signal.SIGHUP)
+"""Signals that a shell has ignored for jobs in the background, or under ``nohup``: they stay so."""
 
 _SHOW_CURSOR = "\x1b[?25h"
+
+
+class StoppedEarly(KeyboardInterrupt):
+    """Raised where the process is by a signal that comes before the first step is done, such as during compilation."""
 
 
 class Stop:
@@ -24,10 +31,18 @@ class Stop:
     ----------
     signal : str or None
         Name of the first signal that came, such as ``"SIGTERM"``.
+    has_steps : bool
+        Whether a step has been done in this process, so that there is something to be saved. Before it, a signal raises
+        :class:`StoppedEarly`.
+    was_early : bool
+        Whether a signal has done so.
+    is_resumable : bool
+        Whether the state file is one of this run.
     """
 
     def __init__(self) -> None:
         self.signal: str | None = None
+        self.has_steps = self.was_early = self.is_resumable = False
 
     @property
     def requested(self) -> bool:
@@ -37,10 +52,11 @@ class Stop:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Let SIGTERM, SIGINT and SIGUSR1 set a :class:`Stop`; only in the main thread.
+    """Let SIGTERM, SIGINT, SIGUSR1 and SIGHUP set a :class:`Stop`; only in the main thread.
 
-    After a first SIGINT the second one has its default effect: it ends the process at once, in the middle of any
-    kernel, which a handler written in Python would have to wait for.
+    Before the first step is done they end the job at once. Afterwards, a first SIGINT gives the second one its default
+    effect: it ends the process at once, in the middle of any kernel, which a handler written in Python would have to
+    wait for.
 
     Yields
     ------
@@ -52,12 +68,16 @@ def stop_on_signals() -> Iterator[Stop]:
     def handle(number: int, frame: FrameType | None) -> None:
         first = not stop.requested
         stop.signal = stop.signal or signal.Signals(number).name
+        if not stop.has_steps:
+            stop.was_early = True
+            raise StoppedEarly(stop.signal)
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         if first:
             _announce(stop.signal, number == signal.SIGINT)
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    heeded = [one for one in SIGNALS if not (one in _IGNORABLE and signal.getsignal(one) is signal.SIG_IGN)]
+    before = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield stop
     finally:

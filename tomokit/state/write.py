@@ -7,13 +7,12 @@ place.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedRandom
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,9 +20,10 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from tomokit.io.durable import NO_ROOM, sync_folder
-from tomokit.state.read import verify
+from tomokit.io.locks import clear_leftovers, hidden_path
+from tomokit.state.read import read_state, verify
 from tomokit.state.record import TEXTS, State, contiguous_bytes, previous_path
-from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, digest_of_rest, seal_of
+from tomokit.state.seal import FORMAT_VERSION, SEAL_BYTES, StateError, digest_of_rest, seal_of
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ def write_state(path: Path, state: State, predecessor: Predecessor = "new") -> N
         If what was read back is not what was written.
     """
     target = path.resolve()
-    temporary = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}.part")
+    temporary = hidden_path(target, f"{secrets.token_hex(4)}.part")
     try:
         _write_hdf5(temporary, state)
         _seal(temporary)
@@ -78,10 +78,93 @@ def remove_leftovers(path: Path) -> None:
     path : Path
         The state file; a symbolic link stands for the file that it points to.
     """
+    clear_leftovers(path.resolve())
+
+
+def set_aside(path: Path) -> None:
+    """Keep a state and its predecessor under hidden names, where they stay when the names are given to a new run.
+
+    Parameters
+    ----------
+    path : Path
+        The state file. What is aside already is kept in its place, unless the state has arrays: then the run that it
+        was put aside for has got that far, and it should have been dropped.
+
+    Raises
+    ------
+    OSError
+        If a name cannot be given.
+    """
     target = path.resolve()
-    for name in target.parent.glob(f".{glob.escape(target.name[:200])}.*.part"):
+    if any(name.exists() for _, name in _aside(target)):
+        if not _has_arrays(target):
+            return
+        drop_aside(path)
+    for place, name in _aside(target):
+        if place.exists():
+            _second_name(place, name)
+
+
+def put_back(path: Path) -> bool:
+    """Give the states that were put aside their names again, in place of what has been written since.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
+
+    Returns
+    -------
+    bool
+        Whether there were any.
+    """
+    pairs = _aside(path.resolve())
+    if not any(name.exists() for _, name in pairs):
+        return False
+    for place, name in pairs:
+        if name.exists():
+            os.replace(name, place)
+            # Of two names of one file neither goes by that.
+            name.unlink(missing_ok=True)
+        else:
+            place.unlink(missing_ok=True)
+    return True
+
+
+def drop_aside(path: Path) -> None:
+    """Remove the states that were put aside.
+
+    Parameters
+    ----------
+    path : Path
+        The state file.
+    """
+    for _, name in _aside(path.resolve()):
         with suppress(OSError):
-            name.unlink()
+            name.unlink(missing_ok=True)
+
+
+def _aside(target: Path) -> list[tuple[Path, Path]]:
+    """State and predecessor, each with its hidden name."""
+    aside = hidden_path(target, "replaced")
+    return [(target, aside), (previous_path(target), previous_path(aside))]
+
+
+def _has_arrays(path: Path) -> bool:
+    try:
+        return bool(read_state(path).arrays)
+    except StateError:
+        return False
+
+
+def _second_name(path: Path, name: Path) -> None:
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        os.replace(path, name)
+    except OSError:
+        # No links on this file system: for an instant there is none under the first name.
+        os.replace(path, name)
 
 
 def _write_hdf5(path: Path, state: State) -> None:
@@ -93,7 +176,7 @@ def _write_hdf5(path: Path, state: State) -> None:
         expected = _ROOM_FOR_STRUCTURE + sum(array.nbytes for array in arrays.values())
         _reserve(stream.fileno(), expected)
         sink = _Sink(stream)
-        with h5py.File(sink, "w", userblock_size=SEAL_BYTES) as file:
+        with _first_error(sink), h5py.File(sink, "w", userblock_size=SEAL_BYTES) as file:
             file.attrs["format"] = "tomokit state"
             file.attrs["format_version"] = FORMAT_VERSION
             for name in ("tomokit", "method", "backend", "seed"):
@@ -109,8 +192,6 @@ def _write_hdf5(path: Path, state: State) -> None:
             for name, array in arrays.items():
                 stored = group.create_dataset(name, data=array.astype(array.dtype.newbyteorder("<"), copy=False))
                 stored.attrs["sha256"] = np.bytes_(hashlib.sha256(contiguous_bytes(array).data).hexdigest())
-        if sink.error is not None:
-            raise sink.error
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -126,33 +207,47 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 class _Sink:
-    """A file for the HDF5 library whose writes never fail.
+    """A file for the HDF5 library that never fails.
 
-    After a failed write the library crashes when it closes what it could not write. Here the first error is kept for
-    the caller in ``error``, and what the library writes after it is dropped.
+    After a failed call the library crashes, or raises errors of its own, when it closes what it could not write. Here
+    the first error, or interrupt, is kept for the caller in ``error``. From then on nothing reaches the file, and the
+    library is told of a file that takes everything.
     """
 
     def __init__(self, stream: BufferedRandom) -> None:
         self.stream = stream
-        self.error: OSError | None = None
+        self.error: BaseException | None = None
+        self._position = self._end = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return int(self.stream.seek(offset, whence))
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end}[whence]
+        self._try(self.stream.seek, self._position)
+        return self._position
 
     def tell(self) -> int:
-        return int(self.stream.tell())
+        return self._position
 
     def read(self, size: int = -1) -> bytes:
-        return bytes(self.stream.read(size))
+        data = self._try(self.stream.read, size) or b""
+        self._position += len(data)
+        return data
 
     def readinto(self, buffer: memoryview) -> int:
-        return int(self.stream.readinto(buffer))
+        count = self._try(self.stream.readinto, buffer)
+        count = len(buffer) if count is None else count
+        self._position += count
+        return count
 
     def write(self, data: memoryview) -> int:
-        return int(self._try(self.stream.write, data) or len(data))
+        self._try(self.stream.write, data)
+        self._position += len(data)
+        self._end = max(self._end, self._position)
+        return len(data)
 
     def truncate(self, size: int) -> int:
-        return int(self._try(self.stream.truncate, size) or size)
+        self._try(self.stream.truncate, size)
+        self._end = size
+        return size
 
     def flush(self) -> None:
         self._try(self.stream.flush)
@@ -161,9 +256,19 @@ class _Sink:
         if self.error is None:
             try:
                 return call(*arguments)
-            except OSError as error:
+            except BaseException as error:
                 self.error = error
         return None
+
+
+@contextmanager
+def _first_error(sink: _Sink) -> Iterator[None]:
+    """Raise what went wrong first, whatever the HDF5 library made of it."""
+    try:
+        yield
+    finally:
+        if sink.error is not None:
+            raise sink.error
 
 
 def _seal(path: Path) -> None:
@@ -182,7 +287,7 @@ def _seal(path: Path) -> None:
 
 def _keep_as_predecessor(target: Path, temporary: Path) -> None:
     """Make `target` its own predecessor, by a second name: there is a file under `target` at every moment."""
-    previous, link = previous_path(target), temporary.with_name(temporary.name + ".part")
+    previous, link = previous_path(target), temporary.with_suffix(".old")
     try:
         os.link(target, link)
     except OSError:

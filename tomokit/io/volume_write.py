@@ -1,0 +1,130 @@
+"""Volumes out, in the format that their name says: MRC, compressed MRC, TIFF or OME-Zarr."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tomokit.data import Volume
+from tomokit.io.output import check_output
+from tomokit.io.output_names import volume_format
+from tomokit.io.output_set import Existing, OutputSet, new_outputs
+from tomokit.io.volume_file import VolumeFile
+
+
+def check_volume_output(
+    path: str | os.PathLike[str], *, overwrite: bool = False, inputs: Iterable[str | os.PathLike[str]] = ()
+) -> Path:
+    """Make sure, before any work is done, that a volume can be written.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or the folder of an OME-Zarr.
+    overwrite : bool
+        Whether what is there may be replaced.
+    inputs : iterable of path-like
+        What the job reads: none of it may be replaced, whatever `overwrite` says.
+
+    Returns
+    -------
+    Path
+        The output itself, links resolved.
+
+    Raises
+    ------
+    OutputError
+        As :func:`tomokit.io.output.check_output`; if the name says no format that is written; if a folder is there
+        that is no OME-Zarr alone.
+    PluginError
+        If the format needs a package that is not installed.
+    """
+    if Path(path).suffix.lower() == ".zarr":
+        from tomokit.io.ome_zarr import check_ome_zarr
+
+        return check_ome_zarr(path, overwrite=overwrite, inputs=inputs)
+    target = check_output(path, overwrite=overwrite, inputs=inputs)
+    volume_format(path)
+    return target
+
+
+def add_volume(
+    outputs: OutputSet,
+    path: Path,
+    volume: Volume,
+    existing: Existing = "refuse",
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    size_is_known: bool = True,
+    made_in: VolumeFile | None = None,
+) -> None:
+    """Write a volume as one of a set of outputs, the one that gets its name last.
+
+    Parameters
+    ----------
+    outputs : OutputSet
+        The set.
+    path : Path
+        The volume; its name says the format.
+    volume : Volume
+        Densities ``[z, y, x]``. Its own provenance goes in short form into the labels of an MRC.
+    existing : {"refuse", "replace", "same"}
+        What is done about what is there.
+    provenance : mapping, optional
+        The whole record of how it was made, for a format that has room for it: OME-Zarr.
+    size_is_known : bool
+        Whether the voxel size was given; if not, it is left out where the format can do without.
+    made_in : VolumeFile, optional
+        A file beside the volume that holds its densities already, and becomes a plain MRC.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    known = volume_format(path)
+    with outputs.new(path, _check, existing, folder=known == "ome-zarr", last=True) as temporary:
+        if known == "ome-zarr":
+            from tomokit.io.ome_zarr import fill_ome_zarr
+
+            fill_ome_zarr(temporary, path.stem, volume, provenance, size_is_known)
+        elif known == "tiff":
+            from tomokit.io.tiff_write import fill_tiff
+
+            fill_tiff(temporary, volume, size_is_known)
+        else:
+            from tomokit.io.mrc_write import fill_mrc
+
+            fill_mrc(temporary, volume, compress=known == "mrc.gz", made_in=made_in)
+
+
+def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> None:
+    """Write a volume ``[z, y, x]`` in the format that its name says, all or nothing.
+
+    Parameters
+    ----------
+    path : path-like
+        ``.mrc`` or another name of MRC (mode 2, ``ispg`` 1, voxel size, origin, labels), the same with ``.gz``,
+        ``.tif``, or ``.zarr`` for the folder of an OME-Zarr.
+    volume : Volume
+        Its provenance goes in short form into the labels of an MRC.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If the name says no format that is written, the file exists, cannot be written, or the disk is full; nothing is
+        left behind.
+    PluginError
+        If the format needs a package that is not installed.
+    """
+    check_volume_output(path, overwrite=overwrite)
+    with new_outputs() as outputs:
+        add_volume(outputs, Path(path), volume, "replace" if overwrite else "refuse")
+
+
+def _check(path: Path, overwrite: bool) -> Path:
+    return check_volume_output(path, overwrite=overwrite)
