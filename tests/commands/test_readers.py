@@ -14,6 +14,7 @@ import pytest
 from tomokit.io import read_stack, read_volume, write_stack
 
 Cli = Callable[..., tuple[int, str, str]]
+# The last of them is left off where a refusal is expected as a line.
 WBP = ("--method", "wbp", "--thickness", 16, "--no-preview", "--json")
 
 
@@ -77,7 +78,7 @@ def test_views_are_left_out_by_either_count(cli: Cli, data: Path) -> None:
     ],
 )
 def test_numbers_that_are_no_views(cli: Cli, data: Path, options: tuple[str, ...], message: str) -> None:
-    status, out, err = cli("reconstruct", data / "tilts.mrc", *WBP, "-o", data / "a.mrc", *options)
+    status, out, err = cli("reconstruct", data / "tilts.mrc", *WBP[:-1], "-o", data / "a.mrc", *options)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert len(err) < 400
@@ -95,10 +96,9 @@ def test_a_pipe_as_any_input_is_refused_at_once(cli: Cli, data: Path, role: str)
     os.mkfifo(pipe)
     stack = pipe if role == "stack" else data / "tilts.mrc"
     options = () if role == "stack" else (role, pipe)
-    status, _, err = cli("reconstruct", stack, *WBP, "-o", data / "a.mrc", *options)
-    # There may be a warning before it: the data say that they are aligned.
-    assert (status, err.count("\n")) == (2, 2 if role == "--xf" else 1)
-    assert "pipe: cannot be read: it is a named pipe, not a file" in err
+    status, _, err = cli("reconstruct", stack, *WBP[:-1], "-o", data / "a.mrc", *options)
+    assert status == 2
+    assert "pipe: cannot be read: it is a named pipe, not a file" in err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("words", [("inspect",), ("resume",), ("compare", "{truth}")])
@@ -113,11 +113,17 @@ def test_a_pipe_given_to_other_commands(cli: Cli, data: Path, words: tuple[str, 
 
 def test_escape_sequences_of_names_and_labels_do_not_reach_the_terminal(cli: Cli, data: Path) -> None:
     path = data / "a\x1b[31m\x07.mrc"
-    write_stack(path, np.ones((3, 4, 5), np.float32))
+    write_stack(path, np.random.default_rng(1).normal(100, 9, (3, 16, 16)).astype(np.float32))
     status, out, err = cli("inspect", path, data / "none\x1b[2J.mrc")
     assert status == 2
     assert r"file: a\x1b[31m\x07.mrc" in out
     assert r"none\x1b[2J.mrc" in err
+    assert "\x1b" not in out + err
+    np.savetxt(data / "a.tlt", [-30, 0, 30])
+    words = ("reconstruct", path, *WBP, "-o", data / "o\x1b[2J.mrc", "--angles", data / "a.tlt", "--progress", "lines")
+    status, out, err = cli(*words, "--linearization", "log")
+    assert status == 0
+    assert r"a\x1b[31m\x07.mrc" in err
     assert "\x1b" not in out + err
 
 

@@ -13,7 +13,7 @@ import typer
 
 from tomokit.commands.completion import one_of
 from tomokit.commands.output import complain
-from tomokit.errors import OptionError
+from tomokit.errors import OptionError, printable
 from tomokit.pipeline.progress import Silent
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class TerminalProgress(Silent):
         """Show what begins (see :class:`tomokit.pipeline.progress.Progress`)."""
         self._fit, self._costs = None, ()
         if self._view is not None:
-            self._view.stage(text)
+            self._view.stage(printable(text))
 
     def epochs_begin(self, costs: Sequence[float]) -> None:
         """Begin to measure the epochs (see :class:`tomokit.pipeline.progress.Progress`)."""
