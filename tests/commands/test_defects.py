@@ -175,6 +175,33 @@ def test_results_that_say_nothing_are_doubted_or_refused(cli: Cli, data: Path, f
     assert any("the fit explains nothing" in text for text in summary["warnings"])
 
 
+def test_doubts_are_told_before_the_fit_begins(data: Path, views: np.ndarray) -> None:
+    import tomokit
+    from tomokit.pipeline.progress import Silent
+
+    told: list[str] = []
+
+    class Listener(Silent):
+        def warning(self, text: str) -> None:
+            told.append(text)
+
+        def stage(self, text: str) -> None:
+            told.append(f"stage {text.split()[0]}")
+
+    views[3] = 0
+    views[5, 9, 9] += 1e4
+    write_stack(data / "tilts.mrc", views, overwrite=True)
+    (data / "tilts.xtilt").write_text("4.2\n" * len(views))
+    options = {"thickness": 8, "method": "sirt", "options": {"epochs": 1}, "linearization": "linear"}
+    result = tomokit.reconstruct(data / "tilts.mrc", progress=Listener(), **options)
+    assert "tilts.xtilt (x-axis tilts up to 4.2 degrees)" in told[0]
+    assert told[1] == "stage reading"
+    assert told[2].startswith("view 3 is constant (0)")
+    assert told[3].startswith("1 isolated extreme pixel")
+    assert told[4] == "stage fitting"
+    assert result.summary["warnings"] == [text for text in told if not text.startswith("stage")]
+
+
 def test_cases(cli: Cli, shared_data: Path, tmp_path: Path) -> None:
     cases = shared_data / "cases"
     status, out, err = cli("reconstruct", cases / "one_black_view.mrc", "-o", tmp_path / "b.mrc", *WBP, "--json")

@@ -139,13 +139,12 @@ def find_spots(image: Image, used: Used | None = None) -> list[Spot] | None:
 
 def _noise_tails(image: Image, used: Used | None) -> tuple[float, float]:
     """How far above and below their surroundings noise alone puts pixels."""
-    n_x = image.shape[1]
-    inner = np.zeros(image.shape, bool)
-    inner[_REACH:-_REACH, _REACH:-_REACH] = True
+    n_y, n_x = (n - 2 * _REACH for n in image.shape)
+    rows, columns = np.divmod(np.arange(0, n_y * n_x, _stride(n_y * n_x, n_x)), n_x)
+    rows, columns = rows + _REACH, columns + _REACH
     if used is not None:
-        inner &= used
-    places = np.flatnonzero(inner)
-    rows, columns = np.divmod(places[:: _stride(places.size, n_x)], n_x)
+        counted = used[rows, columns]
+        rows, columns = rows[counted], columns[counted]
     if rows.size < LEAST_EDGE_PX:
         return 0.0, 0.0
     residual = image[rows, columns] - _median_at_distance(image, rows, columns, 2)
