@@ -104,7 +104,7 @@ class MrcReader:
         from tomokit.io.alignment import judge_alignment
         from tomokit.io.mrc_read import open_mrc
 
-        return judge_alignment(open_mrc(path))
+        return judge_alignment(open_mrc(path, with_pixels=False))
 
 
 def check_room_to_open(path: Path) -> None:
