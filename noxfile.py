@@ -98,6 +98,12 @@ def quality(session: nox.Session) -> None:
 
 
 @nox.session
+def contrast(session: nox.Session) -> None:
+    """What series of known contrast are taken for; -- --seed N for other ones, --write docs/results/contrast.md."""
+    session.run(sys.executable, "tests/benchmarks/contrast.py", *session.posargs)
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """SIGKILL at 200 random moments of short runs, each brought to its end; takes ten minutes."""
     environment = {"TOMOKIT_KILLS": "200"}

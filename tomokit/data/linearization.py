@@ -8,21 +8,24 @@ linear    line integrals already                                         ``I / m
 invert    zero-mean images of a dark specimen                            ``-I / max(-I)``
 ========  =============================================================  ===============================
 
-Imin, Imax and the maxima are taken over the pixels whose mask is not 0; beads and padding have no say. In ``log`` a
-projection is the logarithm of Beer and Lambert's law, divided by the largest one so that it lies in [0, 1].
+I is a pixel less a constant, where counts were stored with one. Imin, Imax and the maxima are taken over the pixels
+whose mask is not 0; beads and padding have no say. In ``log`` a projection is the logarithm of Beer and Lambert's law,
+divided by the largest one so that it lies in [0, 1]. Which kind images are is found by
+:mod:`tomokit.data.interpretation`.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.interpretation import Interpretation, Kind, interpret
 from tomokit.errors import InputError, OptionError
 
-Kind = Literal["log", "linear", "invert"]
 Float = NDArray[np.floating]
 
 FLOOR = 1e-5
@@ -41,13 +44,17 @@ class Linearization:
     kind : {"log", "linear", "invert"}
         The formula, as in the table above.
     imin, imax : float
-        The extremes (or percentiles) of the images, in their units.
+        The extremes (or percentiles) of the images less the offset, in their units.
     scale : float
         Divisor of the formula: ``ln(imax/imin)``, ``imax`` or ``-imin``.
     chosen_by : {"user", "auto"}
-        Whether the kind was given by the user or found by :func:`recognize`.
+        Whether the kind was given by the user or found by :func:`tomokit.data.interpretation.interpret`.
     reason : str
-        Why ``auto`` chose it, in one line; empty if it did not.
+        Why, in one line; empty if there is nothing to say.
+    offset : float
+        What is subtracted from every pixel first, in units of the images.
+    background : bool
+        Whether ``linear`` images have a background beyond that, which an offset of each view then stands for.
     """
 
     kind: Kind
@@ -56,6 +63,23 @@ class Linearization:
     scale: float
     chosen_by: str = "user"
     reason: str = ""
+    offset: float = 0.0
+    background: bool = False
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Linearization:
+        """Rebuild a linearization from its record in a provenance or a state.
+
+        Parameters
+        ----------
+        record : mapping
+            What :meth:`to_json` gave; records made before there was an offset have none.
+
+        Returns
+        -------
+        Linearization
+        """
+        return cls(**{item.name: record[item.name] for item in fields(cls) if item.name in record})
 
     def apply(self, images: Float) -> NDArray[np.float32]:
         """Compute the projections of images.
@@ -71,6 +95,8 @@ class Linearization:
             Projections ``p``, without a unit, about 0 to 1.
         """
         pixels = np.asarray(images, dtype=np.float32)
+        if self.offset:
+            pixels = pixels - np.float32(self.offset)
         if self.kind == "linear":
             return (pixels / np.float32(self.scale)).astype(np.float32, copy=False)
         if self.kind == "invert":
@@ -84,7 +110,8 @@ class Linearization:
         """Factor by which a method's density becomes the volume that is written.
 
         A method's density satisfies ``kappa * line integral in pixels = p``. For ``linear`` the volume is in the
-        units of the input: its reprojection is the input. For ``log`` and ``invert`` it is in units of p per pixel.
+        units of the input: its reprojection is the input, less offsets. For ``log`` and ``invert`` it is in units of p
+        per pixel.
 
         Parameters
         ----------
@@ -119,6 +146,7 @@ def choose_linearization(
     *,
     kind: str = "auto",
     percentiles: tuple[float, float] | None = None,
+    interpretation: Interpretation | None = None,
 ) -> Linearization:
     """Choose the linearization of a series, its scale taken from the pixels that count.
 
@@ -129,9 +157,11 @@ def choose_linearization(
     mask : ndarray or None, shape (n_views, n_y, n_x)
         Pixels of 0 do not count; None if all do.
     kind : {"auto", "log", "linear", "invert"}
-        ``auto`` chooses by the data, see :func:`recognize`.
+        ``auto`` chooses by the data.
     percentiles : tuple of float, optional
         Take these instead of the extremes, such as ``(0.01, 99.99)``; p then exceeds [0, 1] at outliers.
+    interpretation : Interpretation, optional
+        What the images are, if that has been found out from more of the series than is here; `kind` has no say then.
 
     Returns
     -------
@@ -140,7 +170,7 @@ def choose_linearization(
     Raises
     ------
     InputError
-        If no pixel counts, a pixel that counts is not finite, or the values do not fit the kind.
+        If no pixel counts, a pixel that counts is not finite, the values do not fit the kind, or it cannot be told.
     OptionError
         If `kind` is unknown or the percentiles are not ``0 <= low < high <= 100``.
     """
@@ -149,55 +179,14 @@ def choose_linearization(
     if percentiles is not None and not 0 <= percentiles[0] < percentiles[1] <= 100:
         raise OptionError(f"{percentiles} is not a range", field="--percentiles", remedy="give such as 0.01,99.99")
     sample, low, high = _sample_and_extremes(images, mask)
-    chosen_by, reason = "user", ""
-    if kind == "auto":
-        kind, reason = recognize(sample)
-        chosen_by = "auto"
     if percentiles is not None:
         low, high = (float(value) for value in np.percentile(sample, percentiles))
     if not high > low:
         raise InputError(f"every pixel that counts is {low:g}", field="images", remedy="check the stack and its mask")
-    scale = _divisor(kind, low, high)
-    return Linearization(kind, low, high, scale, chosen_by, reason)  # type: ignore[arg-type]
-
-
-def recognize(sample: Float) -> tuple[Kind, str]:
-    """Recognize what kind of images these are, and say why.
-
-    The rule, on values that count (quantiles at 0.1 and 99.9 % stand for the extremes):
-
-    1. Mostly positive (lowest quantile at least 0, or mean above 1.5 standard deviations) with the median in the upper
-       two thirds of the range: intensities over a bright background, ``log``.
-    2. Otherwise, a mean within 0.02 standard deviations of 0 and no tail to the bright side (skewness below 0.1), or
-       a mean below 0: a dark specimen in zero-mean images, ``invert``.
-    3. Otherwise the background is the dark end and the specimen adds to it: ``linear``.
-
-    Parameters
-    ----------
-    sample : ndarray of any shape
-        Finite pixels in the images' unit; masked ones left out.
-
-    Returns
-    -------
-    kind, reason : str
-        The kind, and one line with the numbers that decided.
-    """
-    pixels = np.asarray(sample, dtype=np.float64).ravel()
-    low, median, high = np.percentile(pixels, (0.1, 50, 99.9))
-    mean, spread = pixels.mean(), pixels.std()
-    if not spread > 0:
-        return "linear", "constant"
-    median_place = (median - low) / (high - low) if high > low else 0.0
-    skewness = float(np.mean(((pixels - mean) / spread) ** 3))
-    numbers = (
-        f"mean {mean:.4g}, deviation {spread:.4g}, median at {median_place:.0%} of the range, skewness {skewness:.2g}"
-    )
-    # A specimen in ice covers little of a field that is bright elsewhere: the median lies near the background.
-    if (low >= 0 or mean > 1.5 * spread) and median_place >= 1 / 3:
-        return "log", f"positive over a bright background ({numbers})"
-    if mean < -0.02 * spread or (mean <= 0.02 * spread and skewness < 0.1):
-        return "invert", f"zero-mean with a dark specimen ({numbers})"
-    return "linear", f"bright specimen over a dark background ({numbers})"
+    found = interpret(images, mask, kind=kind) if interpretation is None else interpretation
+    low, high = low - found.offset, high - found.offset
+    scale = _divisor(found.kind, low, high)
+    return Linearization(found.kind, low, high, scale, found.chosen_by, found.reason, found.offset, found.background)
 
 
 def _divisor(kind: str, low: float, high: float) -> float:

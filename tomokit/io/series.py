@@ -18,6 +18,7 @@ from tomokit.geometry import TiltGeometry
 from tomokit.io.angle_sources import angles_of_stack
 from tomokit.io.angles import check_angles, offset_angles
 from tomokit.io.digest import file_digest
+from tomokit.io.imaging import imaging_record
 from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
 from tomokit.io.pixel_size import NO_SIZE, pixel_size_of
 from tomokit.io.pixels import require_finite, require_finite_views
@@ -71,7 +72,8 @@ def load_series(
     -------
     TiltSeries
         Images memory-mapped where they can be used as they are. Its provenance has the files' names and
-        SHA-256 digests, the source of the pixel size, and ``"warnings"``.
+        SHA-256 digests, the source of the pixel size, ``"warnings"``, and what
+        :func:`~tomokit.io.imaging.imaging_record` found of the detector and the exposures.
 
     Raises
     ------
@@ -127,6 +129,7 @@ def load_series(
         "excluded_views": sorted({int(view) for view in exclude}),
         "warnings": warnings,
         "sha256": {role: file_digest(path) for role, path in files.items()},
+        **imaging_record(stack, images.header.labels, [int(view) for view in used]),
     }
     if xf is not None and mender is not None and mender.replaced:
         provenance["replaced_pixels"] = mender.replaced

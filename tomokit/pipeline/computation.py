@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.data import Volume
+from tomokit.data.linearization import Linearization
 from tomokit.errors import TomokitError
 from tomokit.io.digest import file_digest
 from tomokit.io.volume_file import VolumeFile
@@ -168,7 +169,8 @@ def compute(
     threads = use_threads(request.threads)
 
     progress.stage(f"reading {request.stack.name}")
-    prepared = prepare(request, plan, reader, backend)
+    begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
+    prepared = prepare(request, plan, reader, backend, begun)
     plan = prepared.plan
     for text in (*prepared.warnings, *doubt_mask(prepared.problem, request)):
         warn(text)

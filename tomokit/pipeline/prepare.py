@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.data import TiltSeries
+from tomokit.data.interpretation import Interpretation, interpret
 from tomokit.data.linearization import Linearization, choose_linearization
 from tomokit.data.named_views import are_few, list_views, name_views
 from tomokit.data.problem import Problem, ProblemShape
@@ -175,31 +178,38 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
         raise OptionError(f"{request.bin} leaves {left} of {n_x} x {n_y} pixels", field="--bin", remedy=remedy)
     # Rounded up, so that the binned volume holds all of what was asked for.
     thickness = -(-request.thickness // request.bin)
-    # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed.
-    fit_offsets = request.offsets != "zero" and request.linearization != "linear"
+    # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed, but for line
+    # integrals, whose background is at 0 as a rule. What the data turn out to need is held against the memory again.
+    fit_offsets = request.offsets == "fit" or (request.offsets == "auto" and request.linearization != "linear")
     shape = ProblemShape(len(views.fitted), n_x // request.bin, n_y // request.bin, thickness, fit_offsets=fit_offsets)
     return Plan(stack_shape, views, shape, binned_rows(request.y, n_y, request.bin))
 
 
-def fits_offsets(request: ReconstructionRequest, kind: str) -> bool:
-    """Tell whether the offset of each view is fitted to images of a kind.
+def fits_offsets(request: ReconstructionRequest, linearization: Linearization) -> bool:
+    """Tell whether the offset of each view is fitted.
 
     Parameters
     ----------
     request : ReconstructionRequest
         The job.
-    kind : str
-        How images become projections: ``"log"``, ``"linear"`` or ``"invert"``; ``"auto"``, still to be recognized,
-        counts as linear.
+    linearization : Linearization
+        How images become projections, and whether their background is at 0.
 
     Returns
     -------
     bool
     """
-    return request.offsets == "fit" or (request.offsets == "auto" and kind in ("log", "invert"))
+    needed = linearization.kind in ("log", "invert") or linearization.background
+    return request.offsets == "fit" or (request.offsets == "auto" and needed)
 
 
-def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend: str) -> Prepared:
+def prepare(
+    request: ReconstructionRequest,
+    plan: Plan,
+    reader: Reader,
+    backend: str,
+    linearization: Linearization | None = None,
+) -> Prepared:
     """Read the series and make its problem.
 
     Parameters
@@ -212,6 +222,8 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
         Reads the series.
     backend : {"cpu", "cuda", "reference"}
         Where the problem will be solved.
+    linearization : Linearization, optional
+        How images became projections when the run began, if it goes on; found from the images if None.
 
     Returns
     -------
@@ -242,6 +254,11 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     _check_order(series, request)
     # Before the binning, which would spread a spoilt pixel, and before anything looks at the pixels' range.
     series, views, told = mend_series(series, plan.views, request)
+    if linearization is None:
+        # From all views and before they are binned, so that no such option changes what they are taken for.
+        exposures = dict(zip(used, series.provenance.get("exposures", ()), strict=False))
+        interpretation = _interpret(series, sorted((*views.fitted, *views.held_out)), exposures, request)
+        told = [*told, *interpretation.warnings]
     series = bin_series(series, request.bin)
     plan = replace(plan, views=views, shape=replace(plan.shape, n_views=len(views.fitted)))
     used = plan.used
@@ -250,20 +267,17 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
     chosen = series if fitted.size == series.n_views else series.select(fitted)
     # Scaled by the fitted views alone: held-out ones must have no say in what they are compared with.
-    try:
-        linearization = choose_linearization(
-            chosen.images, chosen.mask, kind=request.linearization, percentiles=request.percentiles
-        )
-    except InputError as error:
-        # It sees arrays; which file they are of is known here.
-        error.file = error.file or str(request.mask if error.field == "mask" and request.mask else request.stack)
-        raise
+    if linearization is None:
+        with _naming_files(request):
+            linearization = choose_linearization(
+                chosen.images, chosen.mask, percentiles=request.percentiles, interpretation=interpretation
+            )
     problem = Problem(
         projections=_linearize_views(series, fitted, linearization),
         mask=_transpose_mask(series.mask, fitted),
         geometry=series.geometry.select(fitted),
         thickness_px=plan.shape.thickness_px,
-        fit_offsets=fits_offsets(request, linearization.kind),
+        fit_offsets=fits_offsets(request, linearization),
         seed=request.seed,
         backend=backend,
     )
@@ -274,6 +288,31 @@ def prepare(request: ReconstructionRequest, plan: Plan, reader: Reader, backend:
     warnings = [*told, *_collect_warnings(linearization, series, chosen.geometry.tilt_deg)]
     facts = SeriesFacts(series.pixel_size_angstrom, series.provenance)
     return Prepared(plan, problem, held_out, linearization, facts, warnings)
+
+
+def _interpret(
+    series: TiltSeries, views: list[int], exposures: dict[int, float], request: ReconstructionRequest
+) -> Interpretation:
+    """What the images of these views are taken for, by themselves and by what the files record."""
+    with _naming_files(request):
+        return interpret(
+            series.images,
+            series.mask,
+            series.geometry.tilt_deg,
+            kind=request.linearization,
+            recorded=str(series.provenance.get("detector", "")),
+            exposure=np.array([exposures[view] for view in views]) if exposures else None,
+        )
+
+
+@contextmanager
+def _naming_files(request: ReconstructionRequest) -> Iterator[None]:
+    """Name the file in an error of what sees arrays alone."""
+    try:
+        yield
+    except InputError as error:
+        error.file = error.file or str(request.mask if error.field == "mask" and request.mask else request.stack)
+        raise
 
 
 def _linearize_views(series: TiltSeries, views: NDArray[np.int_], linearization: Linearization) -> Stack:

@@ -115,7 +115,8 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
         Short values by short names.
     """
     linearization, configuration = provenance["linearization"], provenance["configuration"]
-    numbers = " ".join(f"{name}={linearization[name]:.6g}" for name in ("imin", "imax", "scale"))
+    named = ("imin", "imax", "scale", *(("offset",) if linearization.get("offset") else ()))
+    numbers = " ".join(f"{name}={linearization[name]:.6g}" for name in named)
     series, inputs = provenance["series"], provenance["inputs"]
     return {
         "method": provenance["method"],

@@ -64,6 +64,7 @@ class _Linearization(_Model):
     volume_units: Word
     chosen_by: Word = "user"
     reason: Text = ""
+    offset: FiniteFloat = 0.0
     background: bool = False
 
 
