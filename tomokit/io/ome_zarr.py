@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,35 @@ def fill_ome_zarr(
     OSError
         If the disk is full, or anything else fails.
     """
+    try:
+        _write_pyramid(folder, name, volume, provenance, size_is_known)
+    except BaseException:
+        _cancel_writing()
+        raise
+
+
+def _cancel_writing() -> None:
+    """Stop what zarr does in a thread of its own, which goes on after an interrupt and would fill a removed folder."""
+    with suppress(Exception):
+        import asyncio
+        from threading import Event
+
+        from zarr.core.sync import _get_loop
+
+        loop, cancelled = _get_loop(), Event()
+
+        def cancel() -> None:
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            cancelled.set()
+
+        loop.call_soon_threadsafe(cancel)
+        cancelled.wait(timeout=1)
+
+
+def _write_pyramid(
+    folder: Path, name: str, volume: Volume, provenance: Mapping[str, Any] | None, size_is_known: bool
+) -> None:
     import zarr
     from ome_zarr.format import FormatV05
     from ome_zarr.writer import write_multiscales_metadata

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ Existing = Literal["refuse", "replace", "same"]
 
 Check = Callable[[Path, bool], Path]
 """Makes sure that an output can be written, given whether it may be there; gives it with links resolved."""
+
+_TRIES, _BETWEEN_TRIES_S = 40, 0.05
 
 
 @dataclass
@@ -239,13 +242,22 @@ def _remove(part: _Part) -> None:
     """Remove what is left under the temporary name: a part that is not wanted, or what was replaced."""
     with suppress(OSError):
         if part.temporary.is_dir():
-            shutil.rmtree(part.temporary, ignore_errors=True)
+            _remove_tree(part.temporary)
         else:
             part.temporary.unlink(missing_ok=True)
     if part.descriptor is not None:
         with suppress(OSError):
             os.close(part.descriptor)
         part.descriptor = None
+
+
+def _remove_tree(folder: Path) -> None:
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        # Threads of a library that was interrupted may still be writing what they had begun, and make it anew.
+        time.sleep(_BETWEEN_TRIES_S)
+        if not folder.exists():
+            return
 
 
 def _require_same(part: _Part) -> None:
