@@ -211,7 +211,7 @@ def test_an_output_folder_that_is_not_there(refused: Callable[..., str]) -> None
         (("--exclude", "21"), "no view 21"),
         (("--half", "odd", "--hold-out", "4"), "--hold-out"),
         (("--bin", "0"), "tomokit: --bin: 0 is out of bounds; give 1 to 64"),
-        (("--bin", "33"), "tomokit: --bin: 33 for 32 x 32 pixels; give at most 32"),
+        (("--bin", "33"), "tomokit: --bin: 33 for 32 x 32 pixels; give at most 8"),
         (("--seed", str(10**30)), "tomokit: --seed: "),
         (("--linearization", "sqrt"), "tomokit: --linearization: "),
         (("--percentiles", "5"), "tomokit: --percentiles: "),

@@ -137,6 +137,8 @@ class TerminalProgress(Silent):
     def warning(self, text: str) -> None:
         """Print a warning at once, on a terminal above the bar (see :class:`tomokit.pipeline.progress.Progress`)."""
         self.told.append(text)
+        if self._view is not None:
+            self._view.flush()
         complain(f"warning: {text}")
 
 

@@ -87,6 +87,9 @@ class ProgressBar:
         self._numbers = numbers
         self._refresh()
 
+    def flush(self) -> None:
+        """Do nothing: what is said meanwhile stands above the bar."""
+
     def step(self) -> None:
         """Do nothing: the bar is drawn anew four times a second."""
 

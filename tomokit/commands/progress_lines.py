@@ -58,6 +58,11 @@ class ProgressLines:
                 self._release()
             self._held = None
 
+    def flush(self) -> None:
+        """Say what is held back, before something else is said."""
+        with self._lock:
+            self._release()
+
     def stage(self, text: str) -> None:
         """Begin a stage (see :class:`tomokit.pipeline.progress.Progress`)."""
         with self._lock:

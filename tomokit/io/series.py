@@ -267,5 +267,7 @@ def _require_used_pixels(weights: NDArray[np.float32], used: NDArray[np.intp], p
         raise InputError("every pixel of every view is masked", file=path, remedy="use a mask that is 1 where to look")
     if empty:
         few = are_few(empty, used.size)
-        remedy = f"mend the mask, or leave out with --exclude {list_views(empty)}" if few else "mend the mask: 1 = use"
+        them = "it" if len(empty) == 1 else "them"
+        leave_out = f"leave {them} out with --exclude {list_views(empty)}, or mend the mask"
+        remedy = leave_out if few else "mend the mask: 1 = use"
         raise InputError(f"every pixel of {name_views(empty, used.size)} is masked", file=path, remedy=remedy)

@@ -168,9 +168,8 @@ def compute(
         check_disk(request.output, plan.volume_shape.volume_bytes + _HEADER_BYTES)
     threads = use_threads(request.threads)
 
-    progress.stage(f"reading {request.stack.name}")
     begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
-    prepared = prepare(request, plan, reader, backend, begun)
+    prepared = prepare(request, plan, reader, backend, begun, progress)
     plan = prepared.plan
     for text in (*prepared.warnings, *doubt_mask(prepared.problem, request)):
         warn(text)
@@ -181,6 +180,7 @@ def compute(
     # Angles, transform and noise are known only now, and with them how far the volume extends and how fine it is.
     prepared = _crop(prepared, plan, whole_problem=can_use_slabs(method, backend))
     slabs = choose_slabs(request, plan, prepared.problem, method, options, backend, what)
+    progress.stage(f"setting up {request.method}")
     # Nothing is fitted yet, but what follows from the data and the options is known when a run has been set up.
     run: Run
     if slabs and isinstance(method, ReconstructsInSlabs):
@@ -205,6 +205,7 @@ def compute(
     if not stopped:
         for text in doubt_result(crop_rows(prepared.problem, plan.rows) if slabs else prepared.problem, history):
             warn(text)
+        progress.stage("making the volume")
         offsets = run.offsets()
         if slabs:
             made_in = files.make_volume(cast(RunInSlabs, run), _units_scale(prepared))

@@ -19,6 +19,7 @@ from tomokit.data.views import ViewSelection, select_views
 from tomokit.errors import InputError, OptionError
 from tomokit.pipeline.defects import mend_series
 from tomokit.pipeline.held_out import HeldOut
+from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.rows import binned_rows
@@ -209,6 +210,7 @@ def prepare(
     reader: Reader,
     backend: str,
     linearization: Linearization | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Read the series and make its problem.
 
@@ -224,6 +226,8 @@ def prepare(
         Where the problem will be solved.
     linearization : Linearization, optional
         How images became projections when the run began, if it goes on; found from the images if None.
+    progress : Progress, optional
+        Is told of the stages.
 
     Returns
     -------
@@ -237,7 +241,9 @@ def prepare(
     """
     from tomokit.io import bin_series
 
+    progress = progress or Silent()
     used = plan.used
+    progress.stage(f"reading {request.stack.name}")
     series = reader.read(
         request.stack,
         angles=request.angles,
@@ -252,8 +258,10 @@ def prepare(
     if series.n_views != len(used):
         raise InputError(f"{series.n_views} views were read where {len(used)} are used", file=request.stack)
     _check_order(series, request)
+    progress.stage(f"looking for bad views and pixels in {series.n_views} views")
     # Before the binning, which would spread a spoilt pixel, and before anything looks at the pixels' range.
     series, views, told = mend_series(series, plan.views, request)
+    progress.stage(f"linearizing {series.n_views} views")
     if linearization is None:
         # From all views and before they are binned, so that no such option changes what they are taken for.
         exposures = dict(zip(used, series.provenance.get("exposures", ()), strict=False))
@@ -351,7 +359,8 @@ def _check_masked_views(series: TiltSeries, used: list[int], request: Reconstruc
     empty = [view for i, view in enumerate(used) if not series.mask[i].any()]
     if empty:
         binned = f" after binning by {request.bin}" if request.bin > 1 else ""
-        leave_out = f"leave out with --exclude {list_views(empty)}, or " if are_few(empty, len(used)) else ""
+        them = "it" if len(empty) == 1 else "them"
+        leave_out = f"leave {them} out with --exclude {list_views(empty)}, or " if are_few(empty, len(used)) else ""
         raise InputError(
             f"every pixel of {name_views(empty, len(used))} is masked{binned}",
             file=request.mask or request.xf or request.stack,
