@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -19,7 +24,8 @@ from tomokit.geometry import TiltGeometry
 from tomokit.io import read_volume, write_stack
 from tomokit.io.volume_file import VolumeFile
 from tomokit.pipeline import fit_memory, memory
-from tomokit.pipeline.prepare import make_plan
+from tomokit.pipeline.prepare import make_plan, prepare
+from tomokit.pipeline.readers import MrcReader
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.rows import binned_rows
 from tomokit.plugin.manager import get_registry
@@ -221,6 +227,18 @@ def test_an_interrupt_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_signal_leaves_no_volume(folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from tomokit.commands.app import main; from tomokit.io.volume_file import VolumeFile\n"
+        "VolumeFile.fill = lambda *_: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "main(sys.argv[1:])"
+    )
+    words = ["reconstruct", folder / "tilts.mrc", "-o", tmp_path / "o.mrc", "--thickness", "12", "--method", "wbp"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words), "--slabs", "3"], check=False)
+    assert done.returncode == -signal.SIGTERM
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
+
+
 def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -294,3 +312,27 @@ def test_a_large_volume_fits_in_8_gib(
     assert 2 <= slabs_with(7) <= 32
     with pytest.raises(ResourceError, match=r"it in 128 slabs needs about .* GiB of memory, 1\.0 GiB is available"):
         slabs_with(1)
+
+
+@pytest.mark.parametrize("words", [{"mask": True}, {"bin": 2, "hold_out": 4}])
+def test_only_the_projections_are_kept(tmp_path: Path, words: dict[str, Any]) -> None:
+    generator = np.random.default_rng(0)
+    shape = (31, 120, 110)
+    # Half-precision pixels are converted, so that nothing of the stack is mapped.
+    with mrcfile.new(tmp_path / "t.mrc") as stack:
+        stack.set_data((50 + 5 * generator.random(shape)).astype(np.float16))
+    (tmp_path / "t.tlt").write_text("\n".join(map(str, np.linspace(-60, 60, shape[0]))))
+    options = {**words}
+    masked = options.pop("mask", False)
+    if masked:
+        write_stack(tmp_path / "mask.mrc", (generator.random(shape) > 0.1).astype(np.float32))
+        options["mask"] = tmp_path / "mask.mrc"
+    request = ReconstructionRequest(tmp_path / "t.mrc", thickness=10, linearization="log", **options)
+    plan = make_plan(request, shape)
+    prepare(request, plan, MrcReader(), "cpu")  # imports
+    tracemalloc.start()
+    prepared = prepare(request, plan, MrcReader(), "cpu")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert prepared.problem.projections.any()
+    assert kept < 1.01 * plan.bytes_of_problem(masked) + 100_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -184,7 +185,8 @@ def compute(
     # Nothing is fitted yet, but what follows from the data and the options is known when a run has been set up.
     run: Run
     if slabs and isinstance(method, ReconstructsInSlabs):
-        run = method.start_in_slabs(prepared.problem, options, Slabs(slab_bounds(plan.rows, slabs), files.make_store))
+        make_store = partial(files.make_store, plan.shape.n_u)
+        run = method.start_in_slabs(prepared.problem, options, Slabs(slab_bounds(plan.rows, slabs), make_store))
     else:
         run = method.start(prepared.problem, options)
     used = plugins_used(registry, request, options, reader)

@@ -77,10 +77,11 @@ class Plan:
         """
         _, n_y, n_x = self.stack_shape
         used = len(self.used)
-        # The views as they are read, 4 bytes a pixel, then the binned ones and the projections that are made of them,
-        # each with its mask.
+        # The views as they are read, 4 bytes a pixel, then what is made of them on the way to projections: binned ones,
+        # and the fitted ones among them, all with their masks.
         whole = 4 * used * n_y * n_x * (2 if masked else 1)
-        return whole + 2 * self.bytes_of_problem(masked)
+        stages = (self.stack_shape[1:] != (self.shape.n_y, self.shape.n_u), bool(self.views.held_out), True)
+        return whole + sum(stages) * self.bytes_of_problem(masked)
 
     def bytes_of_problem(self, masked: bool) -> int:
         """Tell the bytes that the fit finds taken: projections of all views, and their mask.
@@ -337,7 +338,13 @@ def _linearize_views(series: TiltSeries, views: NDArray[np.int_], linearization:
 
 def _transpose_mask(mask: Stack | None, views: NDArray[np.int_]) -> Stack | None:
     """The mask of some views as ``[tilt, u, y]``."""
-    return None if mask is None else np.ascontiguousarray(mask[views].transpose(0, 2, 1), dtype=np.float32)
+    if mask is None:
+        return None
+    # A view at a time: a selection of them would be one more copy of all.
+    transposed = np.empty((views.size, mask.shape[2], mask.shape[1]), np.float32)
+    for i, view in enumerate(views):
+        transposed[i] = mask[view].T
+    return transposed
 
 
 def _check_order(series: TiltSeries, request: ReconstructionRequest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import OptionError
+from tomokit.io.clean_end import clean_end
 from tomokit.io.volume_file import VolumeFile
 from tomokit.methods.interface import Method
 from tomokit.methods.slabs import ReconstructsInSlabs, Rows, RunInSlabs
@@ -73,21 +75,28 @@ class SlabFiles:
     def __init__(self, output: Path | None) -> None:
         self._target = Path(tempfile.gettempdir()) / "tomokit-volume" if output is None else output
         self._files: list[VolumeFile] = []
+        self._volume: VolumeFile | None = None
+        self._held = ExitStack()
 
     def __enter__(self) -> SlabFiles:
         """The files themselves."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Remove what is left."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> bool | None:
+        """Remove what is left; a signal that ends the process does so after it."""
         for file in self._files:
             file.discard()
+        return self._held.__exit__(kind, error, at)
 
-    def make_store(self, n_x: int, n_z: int, bounds: Sequence[Rows]) -> SlabsInFile:
-        """Make the store of a run (see :class:`tomokit.methods.slabs.Slabs`).
+    def make_store(self, width: int, n_x: int, n_z: int, bounds: Sequence[Rows]) -> SlabsInFile:
+        """Make the store of a run (see :class:`tomokit.methods.slabs.Slabs`), and the file of the volume.
 
         Parameters
         ----------
+        width : int
+            Voxels of the volume across the tilt axis.
         n_x, n_z : int
             Voxels across the tilt axis, margins included, and along the beam.
         bounds : sequence of (int, int)
@@ -97,7 +106,13 @@ class SlabFiles:
         -------
         SlabsInFile
         """
-        return SlabsInFile(self._new_file((n_z, bounds[-1][1], n_x)), bounds)
+        # Signals that stop a run whose state is saved have their handlers already.
+        self._held.enter_context(clean_end())
+        rows = bounds[-1][1]
+        # Both now: a disk without room for the second one is told before the fit.
+        self._volume = self._new_file((n_z, rows, width))
+        # Without a margin the file is the volume itself, and in the end each section is written over itself.
+        return SlabsInFile(self._volume if n_x == width else self._new_file((n_z, rows, n_x)), bounds)
 
     def make_volume(self, run: RunInSlabs, units_scale: np.float32) -> VolumeFile:
         """Bring a finished run's density into the units of the output, without its margin.
@@ -120,13 +135,10 @@ class SlabFiles:
             If the run's store was made elsewhere.
         """
         store = run.store
-        if not isinstance(store, SlabsInFile):
+        if self._volume is None or not isinstance(store, SlabsInFile):
             raise TypeError("the run's store was made elsewhere")
-        n_z, n_y, n_x = store.file.shape_zyx
-        # Without a margin the file is the volume itself, and each section is written over itself.
-        volume = self._new_file((n_z, n_y, n_x - 2 * run.margin_px)) if run.margin_px else store.file
-        volume.fill(store.file, run.margin_px, (run.density_scale, units_scale))
-        return volume
+        self._volume.fill(store.file, run.margin_px, (run.density_scale, units_scale))
+        return self._volume
 
     def _new_file(self, shape_zyx: tuple[int, int, int]) -> VolumeFile:
         file = VolumeFile(self._target, shape_zyx)
