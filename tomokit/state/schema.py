@@ -126,8 +126,6 @@ class _Epoch(_Model):
 
 class _Lattice(_Model):
     shape_xzy: Annotated[list[Extent], Field(min_length=3, max_length=3)]
-    # States of tomokit 0.2.0 before it made parts of a volume have none.
-    first_row: Count = 0
     # States of before there were parts of a volume do not have it.
     first_row: Count = 0
     voxel_size_angstrom: Positive
