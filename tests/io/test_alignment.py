@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tomokit.errors import InputError
@@ -113,6 +113,7 @@ def test_transforms_beside_a_stack(judge: Callable[..., AlignmentFacts], tmp_pat
     facts.require_aligned("ts.st")
     assert "shifts them by up to 31 pixels" in facts.doubts("ts.st")[0]
     xf.write_text(LEVEL)
+    (tmp_path / "ts.ali").unlink()
     assert judge("ts.st").doubts("ts.st") == []
 
 
@@ -140,6 +141,15 @@ def test_other_files_of_an_alignment(judge: Callable[..., AlignmentFacts], tmp_p
     (tmp_path / "newst.com").unlink()
     (tmp_path / "ts.prexg").write_text(SHIFTED)
     assert "ts.prexg" in judge().doubts("ts.mrc")[0]
+
+
+def test_names_that_give_doubt(judge: Callable[..., AlignmentFacts], tmp_path: Path) -> None:
+    assert judge("draw.mrc").doubts("draw.mrc") == []
+    assert "by its name it is raw" in judge("ts_raw.mrc").doubts("ts_raw.mrc")[0]
+    assert "aligned coarsely only" in judge("ts_preali.mrc").doubts("ts_preali.mrc")[0]
+    judge("ts_ali.mrc")
+    assert "ts_ali.mrc beside it is aligned by its name" in judge("ts.mrc").doubts("ts.mrc")[0]
+    assert judge("ts_ali.mrc").doubts("ts_ali.mrc") == []
 
 
 def test_what_etomo_has_and_is_not_used_is_told(judge: Callable[..., AlignmentFacts], tmp_path: Path) -> None:
@@ -187,6 +197,7 @@ def test_damaged_companions_count_as_absent(judge: Callable[..., AlignmentFacts]
     assert judge().doubts("ts.mrc") == []
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_command_files_of_any_bytes(raw: bytes) -> None:
     import tempfile

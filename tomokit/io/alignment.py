@@ -13,6 +13,7 @@ from tomokit.errors import InputError
 from tomokit.io.companions import Companions, Transforms, find_companions
 from tomokit.io.mrc_read import MrcImages
 from tomokit.io.pixel_size import pixel_size_of
+from tomokit.io.unused_settings import unused_settings
 
 CERTAIN_DEG = 10.0
 """A tilt axis that is further off vertical is that of a raw stack: no alignment leaves so much."""
@@ -21,6 +22,7 @@ DOUBTFUL_DEG = 2.0
 _SAME_SIZE = 0.01
 """Pixel sizes that differ by a smaller fraction are the same, one of them calibrated."""
 _ALIGNED_NAME = re.compile(r"(^|[_.\-])(ali|aligned)([_.\-]|$)", re.IGNORECASE)
+_RAW_NAME = re.compile(r"(^|[_.\-])raw([_.\-]|$)", re.IGNORECASE)
 _COARSE_NAME = re.compile(r"(^|[_.\-])preali([_.\-]|$)", re.IGNORECASE)
 
 
@@ -154,7 +156,7 @@ def judge_alignment(images: MrcImages) -> AlignmentFacts:
         certain=not aligned_by and off_vertical > CERTAIN_DEG,
         transforms=beside.transforms.path if beside.transforms and beside.transforms.count == n_views else None,
         tilt_axis_deg=next(iter(axes.values()), None),
-        not_used=_not_used(beside),
+        not_used=unused_settings(beside),
         pixel_size_doubt=_pixel_size_doubt(images, beside, bool(aligned_by)),
     )
 
@@ -215,8 +217,12 @@ def _raw_by(name: str, beside: Companions, axes: dict[str, float], n_views: int)
     if beside.other_transforms:
         names = ", ".join(other.path.name for other in beside.other_transforms[:3])
         weak.append(f"{names} beside it {_have(beside.other_transforms)} a transform for each of its {n_views} views")
+    if beside.aligned_stack is not None:
+        weak.append(f"{beside.aligned_stack.name} beside it is aligned by its name")
     if _COARSE_NAME.search(name):
         weak.append("by its name it is aligned coarsely only")
+    elif _RAW_NAME.search(name):
+        weak.append("by its name it is raw")
     for command, key in (("newst.com", "INPUTFILE"), ("tilt.com", "INPUTPROJECTIONS")):
         parameters = beside.commands.get(command, {})
         other = Path(parameters.get(key, "")).name
@@ -244,39 +250,6 @@ def _transforms_text(transforms: Transforms, n_views: int) -> str:
 
 def _have(several: Sequence[object]) -> str:
     return "has" if len(several) == 1 else "have"
-
-
-def _not_used(beside: Companions) -> tuple[tuple[str, str], ...]:
-    """What a user of IMOD expects to count, and does not, each with the setting that takes its place."""
-    found = []
-    if beside.x_tilt_path is not None and beside.x_tilt_deg:
-        found.append((f"{beside.x_tilt_path.name} (x-axis tilts up to {beside.x_tilt_deg:g} degrees)", ""))
-    tilt = beside.commands.get("tilt.com", {})
-    for key, setting in (("OFFSET", "tilt_offset"), ("SHIFT", ""), ("XAXISTILT", ""), ("LOCALFILE", "")):
-        value = tilt.get(key, "")
-        if value and not _is_zero(value):
-            first = value.replace(",", " ").split()[0]
-            found.append((f"{key} {value} of tilt.com" + (f" (--tilt-offset={first})" if setting else ""), setting))
-    for key in ("EXCLUDELIST", "EXCLUDELIST2"):
-        if tilt.get(key):
-            option = _list_of_views(tilt[key])
-            found.append(
-                (f"{key} {tilt[key]} of tilt.com" + (f" (--exclude-from-1 {option})" if option else ""), "exclude")
-            )
-    return tuple(found)
-
-
-def _is_zero(value: str) -> bool:
-    try:
-        return all(float(word) == 0 for word in value.replace(",", " ").split())
-    except ValueError:
-        return False
-
-
-def _list_of_views(views: str) -> str:
-    """IMOD's list of views, which counts from 1, without blanks; empty if it is no such list."""
-    text = ",".join(views.replace(",", " ").split())
-    return text if re.fullmatch(r"[1-9]\d*(-[1-9]\d*)?(,[1-9]\d*(-[1-9]\d*)?)*", text) else ""
 
 
 def _pixel_size_doubt(images: MrcImages, beside: Companions, aligned: bool) -> str:

@@ -67,6 +67,8 @@ class Companions:
         Parameters of ``newst.com`` and ``tilt.com``, keywords in upper case, where they name this series.
     coarse : tuple of Path
         Files of Etomo's coarse alignment.
+    aligned_stack : Path or None
+        A stack of the same series that is aligned by its name.
     """
 
     mdoc: MdocFacts | None = None
@@ -78,6 +80,7 @@ class Companions:
     x_tilt_path: Path | None = None
     commands: dict[str, dict[str, str]] = field(default_factory=dict)
     coarse: tuple[Path, ...] = ()
+    aligned_stack: Path | None = None
 
 
 def find_companions(stack: str | os.PathLike[str], n_views: int) -> Companions:
@@ -118,8 +121,19 @@ def find_companions(stack: str | os.PathLike[str], n_views: int) -> Companions:
             commands[name] = parameters
     axes = _tilt_axes(mdoc, mdoc_path, beside(".edf"), beside(".aln", ".mrc.aln", ".st.aln"), commands)
     coarse = tuple(path for suffix in (".prexg", ".prexf") if (path := beside(suffix)))
-    x_tilt_deg = _largest(x_tilt_path)
-    return Companions(mdoc, mdoc_path, own, tuple(others), axes, x_tilt_deg, x_tilt_path, commands, coarse)
+    aligned = beside("_ali.mrc", ".ali", "_aligned.mrc")
+    return Companions(
+        mdoc=mdoc,
+        mdoc_path=mdoc_path,
+        transforms=own,
+        other_transforms=tuple(others),
+        tilt_axes_deg=axes,
+        x_tilt_deg=_largest(x_tilt_path),
+        x_tilt_path=x_tilt_path,
+        commands=commands,
+        coarse=coarse,
+        aligned_stack=None if aligned is None or aligned.name.lower() == stack.name.lower() else aligned,
+    )
 
 
 def series_names(stack_name: str) -> list[str]:
