@@ -99,8 +99,9 @@ def test_names_and_settings_that_pictures_do_not_survive(data: Path) -> None:
     assert (data / name).exists()
 
 
-def test_a_reader_that_is_gone_is_no_error(data: Path) -> None:
-    line = f"({sys.executable} -m tomokit inspect truth.mrc --json; echo $? >&2) | true"
+@pytest.mark.parametrize("arguments", ["inspect truth.mrc --json", "inspect truth.mrc", "reconstruct --help"])
+def test_a_reader_that_is_gone_is_no_error(data: Path, arguments: str) -> None:
+    line = f"({sys.executable} -m tomokit {arguments}; echo $? >&2) | true"
     done = subprocess.run(["sh", "-c", line], cwd=data, capture_output=True, text=True, check=False)
     assert done.stderr == "0\n"
 
@@ -189,3 +190,46 @@ class TestStateOfAnEarlierRun:
         assert cli("resume", data / "s.h5", "--overwrite")[0] == 0
         assert read_state(data / "s.h5").provenance["seed"] == 5
         assert [path.name for path in data.iterdir() if path.name.startswith(".")] == []
+
+
+class TestSignalsBeforeTheFirstStep:
+    """As while kernels are compiled: nothing is worth finishing."""
+
+    @pytest.fixture
+    def waiting(self, data: Path) -> Callable[..., tuple[int, str, str]]:
+        """A run that does not get to the end of its first step, and gets a signal there: status, stdout and stderr."""
+
+        def call(name: str, *more: str) -> tuple[int, str, str]:
+            code = "import sys, time; from tomokit.methods.voxels.sirt import SirtRun\n"
+            code += "SirtRun.advance = lambda self: time.sleep(300)\n"
+            code += "sys.argv[0] = 'tomokit'; from tomokit.commands.app import main; main()"
+            arguments = words(data, "o.mrc", "--state", data / "s.h5", *more)
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+            while not (data / "s.h5").exists():
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.02)
+            # The state is there a moment before all that can be told of it.
+            time.sleep(0.5)
+            process.send_signal(signal.Signals[name])
+            out, err = process.communicate(timeout=30)
+            return process.returncode, out, err
+
+        return call
+
+    @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+    def test_they_end_a_run_at_once(
+        self, cli: Cli, data: Path, waiting: Callable[..., tuple[int, str, str]], name: str
+    ) -> None:
+        status, out, err = waiting(name, "--json")
+        assert status == 75
+        assert json.loads(out)["stopped_by"] == name
+        assert f"stopped by {name} before another step; continue by `tomokit resume {data / 's.h5'}`" in err
+        assert [path.name for path in data.iterdir() if path.name.startswith(".")] == []
+        assert cli("resume", data / "s.h5")[0] == 0
+        assert (data / "o.mrc").exists()

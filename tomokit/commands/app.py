@@ -180,6 +180,11 @@ def run(arguments: list[str], interrupted: Callable[[], bool] = lambda: False) -
         status = typer.main.get_command(app).main(arguments, prog_name="tomokit", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort, Exception) as error:
         return end_by(error, "--json" in arguments, interrupted())
+    except SystemExit:
+        # So the parser ends where the reader of a help text is gone, with a stdout that takes whatever is left.
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+            return 0
+        raise
     if status == INTERRUPTED:  # newer Typer catches the interrupt
         return end_by(KeyboardInterrupt(), "--json" in arguments)
     return status if isinstance(status, int) else 0

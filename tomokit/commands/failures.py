@@ -12,7 +12,7 @@ from tomokit.errors import TomokitError
 from tomokit.io.durable import NO_ROOM
 
 FAULT, MENDABLE, INTERRUPTED = 1, 2, 130
-_READER_IS_GONE = 1
+_READER_IS_GONE = 0
 
 
 def end_by(error: BaseException, as_json: bool, interrupted: bool = False) -> int:
