@@ -163,7 +163,7 @@ def test_results_that_say_nothing_are_doubted_or_refused(cli: Cli, data: Path, f
     mask[0, 8:16, 8:16] = 1
     write_stack(data / "mask.mrc", mask, overwrite=True)
     summary, _ = fit(views, "--mask", data / "mask.mrc")
-    assert "the mask leaves 6.2% of the pixels; is it 1 where" in summary["warnings"][0]
+    assert any("the mask leaves 6.2% of the pixels; is it 1 where" in text for text in summary["warnings"])
     status, _, err = cli("reconstruct", stack, "-o", output, *WBP, "--bin", 32)
     assert status == 2
     assert "32 leaves 1 x 1 of 32 x 32 pixels" in err
@@ -194,11 +194,11 @@ def test_doubts_are_told_before_the_fit_begins(data: Path, views: np.ndarray) ->
     (data / "tilts.xtilt").write_text("4.2\n" * len(views))
     options = {"thickness": 8, "method": "sirt", "options": {"epochs": 1}, "linearization": "linear"}
     result = tomokit.reconstruct(data / "tilts.mrc", progress=Listener(), **options)
-    assert "tilts.xtilt (x-axis tilts up to 4.2 degrees)" in told[0]
-    assert told[1] == "stage reading"
-    assert told[2].startswith("view 3 is constant (0)")
-    assert told[3].startswith("1 isolated extreme pixel")
-    assert told[4] == "stage fitting"
+    before = told[: told.index("stage fitting")]
+    assert before[-1] != "stage reading"
+    for said in ("tilts.xtilt (x-axis tilts up to 4.2 degrees)", "view 3 is constant (0)", "1 isolated extreme pixel"):
+        assert sum(said in text for text in before) == 1
+    assert before[0].startswith("beside tilts.mrc but not used")
     assert result.summary["warnings"] == [text for text in told if not text.startswith("stage")]
 
 

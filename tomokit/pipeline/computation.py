@@ -25,7 +25,7 @@ from tomokit.methods.slabs import ReconstructsInSlabs, RunInSlabs, Slabs, crop_r
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints, History
 from tomokit.pipeline.config import method_options
-from tomokit.pipeline.doubts import check_alignment, doubt_mask, doubt_result
+from tomokit.pipeline.doubts import check_alignment, doubt_result
 from tomokit.pipeline.fit_memory import choose_slabs, least_bytes_of_fit
 from tomokit.pipeline.fitting import fit
 from tomokit.pipeline.memory import check_disk, check_memory
@@ -172,7 +172,7 @@ def compute(
     begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
     prepared = prepare(request, plan, reader, backend, begun, progress)
     plan = prepared.plan
-    for text in (*prepared.warnings, *doubt_mask(prepared.problem, request)):
+    for text in prepared.warnings:
         warn(text)
     inputs = prepared.series.provenance.get("sha256") or {path.name: file_digest(path) for path in input_paths(request)}
     if resumed is not None:

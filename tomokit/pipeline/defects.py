@@ -14,6 +14,11 @@ from tomokit.data.views import ViewSelection
 from tomokit.errors import InputError
 from tomokit.pipeline.request import ReconstructionRequest
 
+FEW_USED = 0.2
+"""A mask that leaves a smaller fraction of the pixels is more often one that has 1 and 0 exchanged."""
+LEAST_USED = 16
+"""Views of fewer pixels that count determine nothing."""
+
 
 class Mended(NamedTuple):
     """A series after its defects were seen to.
@@ -70,6 +75,47 @@ def mend_series(series: TiltSeries, views: ViewSelection, request: Reconstructio
         series = series.select(np.array([place for place, view in enumerate(index) if view not in lost], int))
         series = replace(series, provenance={**series.provenance, "left_out_views": sorted(lost)})
     return Mended(series, views, warnings)
+
+
+def doubt_mask(series: TiltSeries, request: ReconstructionRequest) -> list[str]:
+    """Tell that a mask leaves little, and refuse one that leaves nothing to speak of.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The views, before anything looks at their pixels' range.
+    request : ReconstructionRequest
+        Names the mask.
+
+    Returns
+    -------
+    list of str
+        One warning, or none.
+
+    Raises
+    ------
+    InputError
+        If fewer than 16 pixels of the typical view count, where it has more.
+    """
+    if series.mask is None:
+        return []
+    # A view at a time: of a memory-mapped mask no more is held.
+    used = [int(np.count_nonzero(view > 0)) for view in series.mask]
+    size = series.mask[0].size
+    typical = int(np.median(used))
+    if typical < min(LEAST_USED, size):
+        raise InputError(
+            f"{typical} of the {size} pixels of a view count: too few for a tomogram",
+            file=request.mask or request.xf or request.stack,
+            field="mask",
+            remedy="give a mask that is 1 where a pixel is used, 0 on beads and padding",
+        )
+    left = float(np.mean(used)) / size
+    if left >= FEW_USED:
+        return []
+    if request.mask is None and request.xf is not None:
+        return [f"the transforms leave {left:.1%} of the pixels"]
+    return [f"the mask leaves {left:.1%} of the pixels; is it 1 where a pixel is used, and 0 on beads and padding?"]
 
 
 def _without(views: ViewSelection, lost: set[int], request: ReconstructionRequest) -> ViewSelection:

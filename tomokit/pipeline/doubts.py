@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from tomokit.data.problem import Problem
-from tomokit.errors import InputError, OptionError
+from tomokit.errors import OptionError
 from tomokit.pipeline.checkpoint import History
 from tomokit.pipeline.readers import KnowsAlignment, Reader
 from tomokit.pipeline.request import ReconstructionRequest
 
-FEW_USED = 0.2
-"""A mask that leaves a smaller fraction of the pixels is more often one that has 1 and 0 exchanged."""
 NO_BETTER = 0.999
 """A data term above this fraction of that of an empty volume is that of an empty volume."""
-LEAST_USED = 16
-"""Views of fewer pixels that count determine nothing."""
 
 
 def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callable[[str], None]) -> None:
@@ -50,46 +44,6 @@ def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callab
     given = [name for name in settings if getattr(request, name)]
     for text in facts.doubts(request.stack, ["exclude", *given] if request.exclude_from_1 else given):
         warn(text)
-
-
-def doubt_mask(problem: Problem, request: ReconstructionRequest) -> list[str]:
-    """Tell that a mask leaves little, and refuse one that leaves nothing to speak of.
-
-    Parameters
-    ----------
-    problem : Problem
-        What would be fitted.
-    request : ReconstructionRequest
-        Names the mask.
-
-    Returns
-    -------
-    list of str
-        One warning, or none.
-
-    Raises
-    ------
-    InputError
-        If fewer than 16 pixels of the typical view count, where it has more.
-    """
-    if problem.mask is None:
-        return []
-    used = np.count_nonzero(problem.mask, axis=(1, 2))
-    size = problem.mask[0].size
-    left = float(used.mean()) / size
-    typical = int(np.median(used))
-    if typical < min(LEAST_USED, size):
-        raise InputError(
-            f"{typical} of the {size} pixels of a view count: too few for a tomogram",
-            file=request.mask or request.xf or request.stack,
-            field="mask",
-            remedy="give a mask that is 1 where a pixel is used, 0 on beads and padding",
-        )
-    if left >= FEW_USED:
-        return []
-    what = "mask" if request.mask is not None else "transforms" if request.xf is not None else "mask"
-    hint = "; is it 1 where a pixel is used, and 0 on beads and padding?" if what == "mask" else ""
-    return [f"the {what} leave{'s' if what == 'mask' else ''} {left:.1%} of the pixels{hint}"]
 
 
 def doubt_result(problem: Problem, history: History) -> list[str]:

@@ -17,7 +17,7 @@ from tomokit.data.named_views import are_few, list_views, name_views
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.data.views import ViewSelection, select_views
 from tomokit.errors import InputError, OptionError
-from tomokit.pipeline.defects import mend_series
+from tomokit.pipeline.defects import doubt_mask, mend_series
 from tomokit.pipeline.held_out import HeldOut
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.readers import Reader
@@ -261,7 +261,9 @@ def prepare(
     _check_order(series, request)
     progress.stage(f"looking for bad views and pixels in {series.n_views} views")
     # Before the binning, which would spread a spoilt pixel, and before anything looks at the pixels' range.
+    doubts = doubt_mask(series, request)
     series, views, told = mend_series(series, plan.views, request)
+    told = [*told, *doubts]
     progress.stage(f"linearizing {series.n_views} views")
     if linearization is None:
         # From all views and before they are binned, so that no such option changes what they are taken for.
