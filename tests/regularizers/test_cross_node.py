@@ -224,6 +224,20 @@ def test_a_value_that_is_not_finite_is_not_hidden_and_spoils_nothing(wrong, make
     assert not gradient.any()
 
 
+@pytest.mark.parametrize("kernel", list(KERNELS))
+@pytest.mark.parametrize("huge", [1e36, 3e38, np.nan])
+def test_values_that_have_no_place_on_a_grid_are_not_looked_up(huge, kernel, make_field) -> None:
+    """Differences of singles overflow at 3.4e38: such a place was an index once, far outside of the tables."""
+    field = make_field(np.float32)
+    field.values[0, 1, 2, 3], field.values[0, 3, 2, 1] = huge, -huge
+    regularizer = CrossNode(CrossNodeOptions(kernel=kernel))
+    value, _ = evaluate(regularizer, field)
+    assert np.isnan(value) == (not huge < 1e37)
+    term = regularizer.fused_term(field, np.empty((0, 6, 1, 1), np.float32), 1.0)
+    assert (term.leaves.size == 0) == np.isnan(value)
+    assert np.isnan(term.value) == np.isnan(value)
+
+
 def test_no_leaf_inside_asks_nothing(make_field) -> None:
     field = replace(make_field(), inside=np.zeros(make_field().forest.n_leaves, bool))
     value, gradient = evaluate(CrossNode(CrossNodeOptions()), field)

@@ -284,7 +284,7 @@ HARMS: tuple[Callable[[Path, Random], str], ...] = (
 )  # fmt: skip
 
 
-def make_states(folder: Path, stack: Path) -> dict[str, Path]:
+def make_states(folder: Path, stack: Path, octrees: bool = True) -> dict[str, Path]:
     """Make small states of every method: begun, stopped on the way, and finished.
 
     Parameters
@@ -293,6 +293,8 @@ def make_states(folder: Path, stack: Path) -> dict[str, Path]:
         Where they go.
     stack : Path
         A series of ``tomokit simulate``, angles beside it.
+    octrees : bool
+        Whether those of the octree are among them, whose kernels take long to compile.
 
     Returns
     -------
@@ -321,6 +323,8 @@ def make_states(folder: Path, stack: Path) -> dict[str, Path]:
     }  # fmt: skip
     jobs: dict[str, dict[str, Any]] = {"octree": octree, "sirt": {}, "sart": {}, "sart-tv": {"inner": 3}, "tv": {}}
     states = {}
+    if not octrees:
+        del jobs["octree"]
     for method in (*jobs, "wbp"):
         options = {} if method == "wbp" else {"epochs": 3, **jobs[method]}
         looks = {"octree": 14, "sart": 14, "sart-tv": 14, "wbp": 99}.get(method, 2)

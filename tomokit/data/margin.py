@@ -23,6 +23,7 @@ def margin_option() -> Any:
         "Without it what the highest views see if the specimen fills the field (its offsets are fitted), else none; "
         "raise it if bright or dark bands run along the left and right edges, at the cost of memory.",
         minimum=0.0,
+        maximum=10.0,
     )
 
 

@@ -128,7 +128,9 @@ class ReconstructionRequest:
         "Isolated extreme pixels, as of x-rays and hot or dead pixels: replaced by the median around them, or kept.",
         choices=("replace", "keep"),
     )
-    seed: int = option(0, "Seed of every random choice; the same seed gives the same tomogram.", minimum=0)
+    seed: int = option(
+        0, "Seed of every random choice; the same seed gives the same tomogram.", minimum=0, maximum=2**63 - 1
+    )
     backend: str = option(
         "auto",
         "Where to compute: CPU (cpu), NVIDIA GPU (cuda), a GPU if one runs the method (auto), or slowly in double "

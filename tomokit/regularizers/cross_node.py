@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -180,6 +181,10 @@ class CrossNode:
     def fused_term(self, field: Field, sides: NDArray[np.floating], scale: float) -> ValueTable:
         """The tables of this step's partners (see :class:`tomokit.regularizers.fusion.Fusable`)."""
         tables = self.tabulate(field)
+        if np.isnan(tables.value):
+            # Nothing has been tabulated, and what the memory holds must not be looked up: no leaf takes part, and the
+            # penalty says that the fit has diverged.
+            return ValueTable(tables.leaves[:0], tables.grid[:0], tables.table[:0], scale, math.nan)
         return ValueTable(tables.leaves, tables.grid, tables.table, scale, scale * tables.value)
 
     def fused_bytes(self, n_leaves: int, n: int) -> int:

@@ -26,6 +26,7 @@ from tomokit.regularizers.cross_node_grid import (
     grid_of,
     to_cubic,
 )
+from tomokit.regularizers.cross_node_scalars import LARGEST
 from tomokit.regularizers.cross_node_tables import answer_table, partner_gradient_table
 
 
@@ -51,16 +52,20 @@ def count_leaves(
     Returns
     -------
     bool
-        Whether all values are finite; if not, nothing else is of use.
+        Whether all values are finite and none is beyond :data:`tomokit.regularizers.cross_node_scalars.LARGEST`; if
+        not, nothing else is of use.
     """
     finite = np.ones(leaves.size, np.bool_)
     for i in prange(leaves.size):
         flat = values[leaves[i]].reshape(-1)
         finite[i] = all_finite(flat)
         if finite[i]:
-            grid[i, 0], grid[i, 1] = grid_of(flat, counts.shape[1])
-            count(flat, grid[i, 0], grid[i, 1], cells[i])
-            deposit(cells[i], counts[i])
+            low, spacing = grid_of(flat, counts.shape[1])
+            grid[i, 0], grid[i, 1] = low, spacing
+            finite[i] = max(abs(low), abs(low + spacing * (counts.shape[1] - 1))) <= LARGEST
+            if finite[i]:
+                count(flat, low, spacing, cells[i])
+                deposit(cells[i], counts[i])
     return bool(finite.all())
 
 

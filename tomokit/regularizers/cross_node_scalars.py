@@ -33,6 +33,9 @@ STEEPEST = 2.8
 Of an exponential of logarithmic slope 2.82 a spacing, the slope at the upper node is three times the rise: up to there
 a cubic is monotone (Fritsch and Carlson, SIAM J. Numer. Anal. 17, 238, 1980).
 """
+LARGEST = 1e37
+"""Largest magnitude of values that can be told apart: differences of larger ones overflow single precision, and what is
+not a number has no place on a grid."""
 HUGE = 1e30
 """Makes any error but the tiniest larger than 1, in single precision too."""
 

@@ -10,6 +10,8 @@ from tomokit.errors import OptionError
 from tomokit.plugin.options import option, range_text
 
 _LEAST_SPACING_PX = 0.1
+# Below, the slope of an activation that keeps densities positive is so small that no step changes anything.
+_LEAST_START = 1e-3
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class OctreeOptions:
         "Passes over all views. More sharpen detail until the held-out score stops rising; fewer give a "
         "quick preview. The shares below follow it.",
         minimum=1,
+        maximum=1_000_000,
     )
     coarse_epochs: int = option(
         0,
@@ -147,18 +150,21 @@ class OctreeOptions:
         "softplus (a larger one is sharper), for densities in the fit's unit. Make it sharper if empty "
         "regions stay grey, softer if weak detail near zero does not appear.",
         minimum=1e-12,
+        maximum=1e3,
     )
     unit: float | None = option(
         None,
         "Density, per pixel and times kappa, that counts as 1 in the fit. Without it the contrast of the "
         "projections sets it; give it only to repeat a published setting.",
         minimum=1e-30,
+        maximum=1e30,
     )
     start: float = option(
         0.1,
         "Uniform density that the fit starts from; 1 is the mean projection spread evenly over the "
         "thickness. Lower it if empty regions stay grey.",
         minimum=0.0,
+        maximum=1e3,
     )
     optimizer: str = option(
         "rmsprop",
@@ -203,6 +209,12 @@ class OctreeOptions:
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other, before anything is read."""
+        if self.activation != "identity" and self.start < _LEAST_START:
+            raise _contradiction(
+                "start",
+                f"{self.start:g} with the activation {self.activation}, which hardly moves from there",
+                f"give at least {_LEAST_START:g}, or activation=identity",
+            )
         if self.coarse_epochs > self.epochs:
             raise _contradiction(
                 "coarse_epochs",

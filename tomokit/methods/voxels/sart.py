@@ -34,6 +34,7 @@ class SartOptions:
         "Sweeps over all views, one after the other. A few are enough: more fit noise; stop where the "
         "held-out score is best.",
         minimum=1,
+        maximum=1_000_000,
     )
     relaxation: float = option(
         0.3,

@@ -30,6 +30,7 @@ class SartTvOptions(SartOptions):
         "Sweeps over all views, each followed by denoising. More bring out detail that the denoising has "
         "kept; stop where the held-out score is best.",
         minimum=1,
+        maximum=1_000_000,
     )
     relaxation: float = option(
         0.1,

@@ -36,6 +36,7 @@ class SirtOptions:
         "Iterations, each of which uses all views once. More sharpen detail and, from some number on, noise; "
         "stop where the held-out score is best.",
         minimum=1,
+        maximum=1_000_000,
     )
     relaxation: float = option(
         1.0,

@@ -40,6 +40,7 @@ class TvOptions:
         "Iterations, each of which uses all views once. The result is that of the smoothing and not of when "
         "it stops: give more only if it still changes, fewer for a preview.",
         minimum=1,
+        maximum=1_000_000,
     )
     weight: float | None = option(
         None,

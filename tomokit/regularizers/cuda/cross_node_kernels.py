@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from tomokit.regularizers.cross_node_scalars import (
     FINE,
+    LARGEST,
     ONE_SHIFT,
     PLACES,
     STEEPEST,
@@ -125,7 +126,7 @@ def make_kernels(bins: int) -> tuple[Any, Any]:
             half //= 2
         cuda.syncthreads()
         lowest, width = low[0], high[0] - low[0]
-        good = bad[0] == float32(0)
+        good = bad[0] == float32(0) and max(abs(low[0]), abs(high[0])) <= float32(LARGEST)
         # Equal values get some spacing too, small enough to matter nowhere.
         spacing = max(width / float32(top), max(float32(1e-9) * abs(lowest), float32(1e-30)))
         if tid == 0:
