@@ -157,6 +157,13 @@ def test_a_density_that_is_not_finite_is_never_written(finished: Path, value: fl
     assert not output.exists()
 
 
+def test_a_scale_that_overflows_is_not_written(finished: Path) -> None:
+    edit(finished, "density", lambda density: density.update(units_scale=1e300))
+    with pytest.raises(InputError, match="in the units of the output is not finite"):
+        export(finished, finished.with_name("again.mrc"))
+    assert not finished.with_name("again.mrc").exists()
+
+
 @pytest.mark.parametrize("method", ["octree", "sart"])
 def test_counters_of_another_run_are_refused(job: Job, stop_after: Callable[[int], Any], method: str) -> None:
     request = job(method)

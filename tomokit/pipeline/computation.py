@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tomokit.data import Volume
 from tomokit.data.linearization import Linearization
-from tomokit.errors import TomokitError
+from tomokit.errors import OptionError, TomokitError
 from tomokit.io.digest import file_digest
 from tomokit.io.volume_file import VolumeFile
 from tomokit.methods.capabilities import ResolvesParameters
@@ -301,7 +301,14 @@ def _in_units_of_output(values_xzy: NDArray[np.float32], prepared: Prepared) -> 
 
 
 def _make_volume(density: NDArray[np.float32], plan: Plan, prepared: Prepared, provenance: Provenance) -> Volume:
-    """The volume with its size, its place in that of all rows, and what its header tells."""
+    """The volume with its size, its place in that of all rows, and what its header tells; never one with NaN."""
+    # One sum tells: infinities and NaN survive it, and finite single precision does not overflow a double.
+    if not np.isfinite(density.sum(dtype=np.float64)):
+        raise OptionError(
+            "the tomogram is not finite: the fit has diverged",
+            field="options",
+            remedy="lower the learning rate or the weights",
+        )
     voxel_size = prepared.series.pixel_size_angstrom
     origin = (0.0, plan.rows[0] * voxel_size, 0.0)
     return Volume(density, voxel_size, origin, header_labels(provenance))

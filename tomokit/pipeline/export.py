@@ -125,8 +125,12 @@ def export(
     # Bounds are faces of voxels; where sampling starts is the centre of the first new voxel, counted from the centre of
     # the tomogram's first.
     start = [low + (step - 1) / 2 for low, _ in bounds]
-    values = density.sample((start[2], start[0], start[1]), step, (count[2], count[0], count[1]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = density.sample((start[2], start[0], start[1]), step, (count[2], count[0], count[1]))
     values = np.ascontiguousarray(values.transpose(1, 2, 0))
+    # Finite densities times a scale that is too large for them.
+    if not np.isfinite(values.sum(dtype=np.float64)):
+        raise InputError("its density in the units of the output is not finite", file=used, field="/density")
     # Rows of a tomogram that is a part of a larger one lie where they do in the larger one.
     origin = (start[2] * voxel, (start[1] + density.first_row) * voxel, start[0] * voxel)
     volume = Volume(values, spacing, origin_angstrom=origin, provenance=header_labels(provenance))

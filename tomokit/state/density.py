@@ -69,7 +69,8 @@ class StoredDensity:
         self.voxel_size_angstrom = float(recipe["voxel_size_angstrom"])
         self.voxel_size_is_known = bool(recipe["voxel_size_is_known"])
         self.units = str(recipe["units"])
-        self._scale = np.float32(recipe["units_scale"])
+        with np.errstate(over="ignore"):  # what overflows is found out in the values
+            self._scale = np.float32(recipe["units_scale"])
         kinds: dict[str, Callable[[State, dict[str, Any]], LatticeSampler]] = {"voxels": _Voxels, "octree": _Leaves}
         if recipe["kind"] not in kinds:
             raise InputError(f"a density of the kind {recipe['kind']!r} is not known to this version", field="state")
