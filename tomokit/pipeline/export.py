@@ -65,8 +65,10 @@ def export(
         If box or spacing make no sense.
     OutputError
         If the output may not or cannot be written.
+    InputError
+        If the state cannot be used, or its density is not finite.
     TomokitError
-        If the state cannot be used.
+        If the state needs a plugin that is not installed.
     """
     from tomokit.io.output import check_file, check_output
     from tomokit.io.output_set import new_outputs
