@@ -22,6 +22,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def long(session: nox.Session) -> None:
+    """The tests that the suite leaves out because each takes ten seconds or more."""
+    session.run(sys.executable, "-m", "pytest", "-m", "long", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, types, docstrings, and the floors: what may import what."""
     session.run(sys.executable, "-m", "ruff", "check", ".")
@@ -107,7 +113,9 @@ def contrast(session: nox.Session) -> None:
 def kills(session: nox.Session) -> None:
     """SIGKILL at 200 random moments of short runs, each brought to its end; takes ten minutes."""
     environment = {"TOMOKIT_KILLS": "200"}
-    session.run(sys.executable, "-m", "pytest", "-s", "tests/state/test_killed.py", *session.posargs, env=environment)
+    session.run(
+        sys.executable, "-m", "pytest", "-s", "-m", "", "tests/state/test_killed.py", *session.posargs, env=environment
+    )
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["TOMOKIT_PROGRESS"] = "none"
 # What they expect is the CPU's; a GPU is for `nox -s gpu`.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+# Scripts start jobs in the background with it ignored, which the programs that are tested would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # What tests of several folders share is a module there.

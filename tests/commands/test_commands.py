@@ -185,4 +185,4 @@ def test_plugins_list_has_name_kind_origin_version_and_summary(cli: Cli) -> None
     assert "epochs" not in text
     _, text, _ = cli("plugins", "list", "--verbose")
     default = next(option["default"] for option in sirt["options"] if option["name"] == "epochs")
-    assert f"epochs = {default}  (int, at least 1)" in text
+    assert f"epochs = {default}  (int, 1 to 1000000)" in text

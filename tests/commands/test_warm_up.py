@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tomokit.kernels.notice import COMPILING
 
 
@@ -19,6 +21,7 @@ def tomokit(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_after_it_a_run_compiles_nothing(tmp_path: Path) -> None:
     done = tomokit(tmp_path, "warm-up", "wbp", "--json")
     assert (done.returncode, done.stderr) == (0, "tomokit: wbp done\n")

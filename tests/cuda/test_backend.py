@@ -110,7 +110,7 @@ def test_every_method_gives_the_cpus_tomogram(
     for chosen in ("cpu", "auto"):
         request = ReconstructionRequest(
             tmp_path / "s.mrc", tmp_path / f"{chosen}.mrc", method=method, backend=chosen, thickness=8,
-            linearization="linear", hold_out=5, preview=False, options=dict(options),
+            linearization="linear", offsets="zero", hold_out=5, preview=False, options=dict(options),
         )  # fmt: skip
         summaries[chosen] = reconstruct(request)
     assert [summaries[name]["backend"] for name in ("cpu", "auto")] == ["cpu", "cuda"]

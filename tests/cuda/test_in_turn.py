@@ -63,6 +63,7 @@ def assert_same(found: OctreeRun, expected: OctreeRun) -> None:
     np.testing.assert_array_equal(found.volume(), expected.volume())
 
 
+@pytest.mark.long
 def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_partition() -> None:
     found = in_turn(small_problem("cuda", SHAPE), OPTIONS)
     expected = beside_each_other(found)

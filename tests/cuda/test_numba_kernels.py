@@ -21,6 +21,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.long
 def test_in_the_simulator() -> None:
     done = run("-m", "pytest", str(HERE / "simulator_checks.py"), "-q", NUMBA_ENABLE_CUDASIM="1")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
@@ -40,7 +41,9 @@ def test_a_small_forest_is_no_reason_for_a_warning() -> None:
 
 
 @NEEDS_NUMBA_CUDA
-@pytest.mark.parametrize("capability", ["8.0", "9.0", "10.0"])
+@pytest.mark.parametrize(
+    "capability", [pytest.param("8.0", marks=pytest.mark.long), "9.0", pytest.param("10.0", marks=pytest.mark.long)]
+)
 def test_compiled_for_a_gpu_without_double_precision(capability: str) -> None:
     done = run(str(HERE / "compile_numba_kernels.py"), capability, NUMBA_ENABLE_CUDASIM="0")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

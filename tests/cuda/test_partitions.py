@@ -104,6 +104,7 @@ def test_a_step_from_any_field_is_that_of_one_device(weights: tuple[float, float
     assert np.linalg.norm(moved - wanted) < 1e-4 * np.linalg.norm(wanted)
 
 
+@pytest.mark.long
 @needs_compiler
 def test_several_devices_give_the_fit_of_one() -> None:
     problem = small_problem("cuda", (12, 40, 20))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from cases import needs_compiler
 from forests import two_level_forest
 from on_cpu import CpuDevice
@@ -31,6 +32,7 @@ def test_every_point_is_the_cpus() -> None:
         np.testing.assert_array_equal(found == 0, expected == 0)
 
 
+@pytest.mark.long
 def test_a_volume_in_pieces_is_the_volume() -> None:
     forest = two_level_forest()
     values = np.random.default_rng(1).normal(size=forest.values_shape).astype(np.float32)

@@ -87,6 +87,7 @@ def job(name: str) -> list[str]:
     return words
 
 
+@pytest.mark.long
 @needs_installer
 def test_installed_chosen_stopped_resumed_and_missed_when_it_is_gone(tmp_path: Path) -> None:
     place = Place(tmp_path)

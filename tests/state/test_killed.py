@@ -51,7 +51,7 @@ def killed(arguments: list[str], state: Path, longest_s: float, random: np.rando
     return False
 
 
-@pytest.mark.parametrize("method", ["octree", "sart-tv"])
+@pytest.mark.parametrize("method", [pytest.param("octree", marks=pytest.mark.long), "sart-tv"])
 def test_killed_at_any_moment_it_is_resumed_to_the_same_volume(
     job: Callable[..., ReconstructionRequest], method: str, record_property: Callable[[str, object], None]
 ) -> None:

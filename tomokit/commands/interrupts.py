@@ -7,7 +7,6 @@ goes wrong in their import into another error.
 
 from __future__ import annotations
 
-import _thread
 import signal
 import sys
 import threading
@@ -42,8 +41,10 @@ def heeded_interrupts() -> Iterator[Callable[[], bool]]:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             before(lost)
             return
-        # Raised from a timer a moment later: raised from here it would be lost once more.
-        timer = threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main)
+        # Sent by a timer a moment later: raised from here it would be lost once more. A signal, since it also ends what
+        # the program may be waiting for by then.
+        main_thread = threading.main_thread().ident
+        timer = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (main_thread, signal.SIGINT))
         timer.daemon = True
         timer.start()
 

@@ -48,13 +48,15 @@ def to_arrays(forest: Forest) -> dict[str, NDArray[Any]]:
     }
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Forest:
+def from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Forest:
     """The forest that :func:`to_arrays` made arrays of.
 
     Parameters
     ----------
     arrays : mapping of ndarray
         Arrays by name; others than the forest's may be among them.
+    prefix : str, optional
+        What their names begin with in `arrays`, and in errors.
 
     Returns
     -------
@@ -67,19 +69,20 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Forest:
     """
     fields = {}
     for name, shape in _SHAPES.items():
-        if name not in arrays:
-            raise InputError("missing", field=f"octree array {name}", remedy="use a state file that is complete")
-        fields[name] = array = np.asarray(arrays[name])
+        known = prefix + name
+        if known not in arrays:
+            raise InputError("missing", field=f"octree array {known}", remedy="use a state file that is complete")
+        fields[name] = array = np.asarray(arrays[known])
         if len(array.shape) != len(shape) or any(n not in (m, None) for m, n in zip(array.shape, shape, strict=True)):
             expected = str(shape).replace("None", "leaves") if shape else "one number"
-            raise InputError(f"shape {array.shape} instead of {expected}", field=f"octree array {name}")
+            raise InputError(f"shape {array.shape} instead of {expected}", field=f"octree array {known}")
         kinds, least, most = _BOUNDS[name]
         if array.dtype.kind not in kinds or not ((array >= least) & (array <= most)).all():
             words = "whole numbers" if "f" not in kinds else "numbers"
-            raise InputError(f"not {words} from {least:g} to {most:g}", field=f"octree array {name}")
+            raise InputError(f"not {words} from {least:g} to {most:g}", field=f"octree array {known}")
     if len(fields["level"]) != len(fields["index"]):
         problem = f"shapes {fields['level'].shape} and {fields['index'].shape} disagree"
-        raise InputError(problem, field="octree arrays level, index")
+        raise InputError(problem, field=f"octree arrays {prefix}level, {prefix}index")
     x, z, y = (float(value) for value in fields["origin_px"])
     roots = tuple(int(value) for value in fields["roots"])
     forest = Forest(
@@ -138,7 +141,7 @@ def read_forest(arrays: Mapping[str, NDArray[Any]], first: Forest, finest_level:
                 field=name,
                 remedy="continue with the input and the options of the state",
             )
-    forest = from_arrays({name[len(_PREFIX) :]: array for name, array in arrays.items() if name.startswith(_PREFIX)})
+    forest = from_arrays(arrays, _PREFIX)
     finest = int(forest.level.max(initial=0))
     if not forest.n_leaves or finest > finest_level:
         problem = f"{forest.n_leaves} leaves down to level {finest}, where {finest_level} is the finest"
