@@ -23,7 +23,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def long(session: nox.Session) -> None:
-    """The tests that the suite leaves out because each takes ten seconds or more."""
+    """The tests that the suite leaves out because they take long, alone or with their kind."""
     session.run(sys.executable, "-m", "pytest", "-m", "long", *session.posargs)
 
 

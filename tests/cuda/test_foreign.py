@@ -22,7 +22,7 @@ from tomokit.methods.octree.options import OctreeOptions
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.registry import Entry
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.long]
 
 OPTIONS = OctreeOptions(
     epochs=2, coarse_epochs=1, n=6, leaf_px=10.0, coarser=1, views_per_step=2, margin=0.3, max_leaves=40

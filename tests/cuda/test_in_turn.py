@@ -21,7 +21,7 @@ from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.octree.run import OctreeRun
 from tomokit.methods.pausing import EpochPaused
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.long]
 
 OPTIONS = OctreeOptions(
     epochs=2, coarse_epochs=1, n=7, leaf_px=6.0, coarser=1, views_per_step=2, margin=0.0, max_leaves=80
@@ -63,7 +63,6 @@ def assert_same(found: OctreeRun, expected: OctreeRun) -> None:
     np.testing.assert_array_equal(found.volume(), expected.volume())
 
 
-@pytest.mark.long
 def test_turns_give_the_bits_of_as_many_devices_and_the_fit_of_one_partition() -> None:
     found = in_turn(small_problem("cuda", SHAPE), OPTIONS)
     expected = beside_each_other(found)

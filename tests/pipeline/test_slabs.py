@@ -24,7 +24,8 @@ from tomokit.geometry import TiltGeometry
 from tomokit.io import read_volume, write_stack
 from tomokit.io.volume_file import VolumeFile
 from tomokit.pipeline import fit_memory, memory
-from tomokit.pipeline.prepare import make_plan, prepare
+from tomokit.pipeline.plan import make_plan
+from tomokit.pipeline.prepare import prepare
 from tomokit.pipeline.readers import MrcReader
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.rows import binned_rows

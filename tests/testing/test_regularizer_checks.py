@@ -85,6 +85,7 @@ def one_term(factor, jumps_only=False):
     return signs
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("factor", "jumps_only"), [(0.0, False), (-1.0, False), (0.0, True), (-1.0, True)])
 def test_one_boundary_term_dropped_or_flipped_is_caught_every_time(make_wrong, factor, jumps_only) -> None:
     for seed in SEEDS:
@@ -95,12 +96,14 @@ def test_one_boundary_term_dropped_or_flipped_is_caught_every_time(make_wrong, f
             assert FINE in said or COARSE in said
 
 
+@pytest.mark.long
 def test_a_factor_of_a_hundredth_is_caught_every_time(make_wrong) -> None:
     wrong = make_wrong(signs=lambda self, forest, found: 1.01 * np.sign(found))
     for seed in SEEDS:
         assert "it is 1.01 times as large" in failure(wrong, seed)
 
 
+@pytest.mark.long
 def test_one_sign_flipped_inside_leaves_is_caught_every_time(make_wrong, differences) -> None:
     for seed in SEEDS:
         said = failure(make_wrong(build=staticmethod(differences), signs=one_term(-1.0), seed=seed), seed)

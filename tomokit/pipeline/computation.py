@@ -30,7 +30,8 @@ from tomokit.pipeline.fit_memory import choose_slabs, least_bytes_of_fit
 from tomokit.pipeline.fitting import fit
 from tomokit.pipeline.memory import check_disk, check_memory
 from tomokit.pipeline.outputs import check_outputs, input_paths
-from tomokit.pipeline.prepare import Plan, Prepared, make_plan, prepare
+from tomokit.pipeline.plan import Plan, make_plan
+from tomokit.pipeline.prepare import Prepared, prepare
 from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.provenance import Provenance, header_labels, job_record, make_provenance, plugins_used
 from tomokit.pipeline.readers import Reader

@@ -10,7 +10,7 @@ from tomokit.methods.capabilities import EstimatesBytesOfData
 from tomokit.methods.interface import Method
 from tomokit.methods.slabs import ReconstructsInSlabs
 from tomokit.pipeline.memory import available_bytes, check_memory
-from tomokit.pipeline.prepare import Plan
+from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.slabs import can_use_slabs
 

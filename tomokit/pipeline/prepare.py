@@ -14,88 +14,19 @@ from tomokit.data import TiltSeries
 from tomokit.data.interpretation import Interpretation, interpret
 from tomokit.data.linearization import Linearization, choose_linearization
 from tomokit.data.named_views import are_few, list_views, name_views
-from tomokit.data.problem import Problem, ProblemShape
-from tomokit.data.views import ViewSelection, select_views
-from tomokit.errors import InputError, OptionError
+from tomokit.data.problem import Problem
+from tomokit.errors import InputError
 from tomokit.pipeline.defects import doubt_mask, mend_series
 from tomokit.pipeline.held_out import HeldOut
+from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
-from tomokit.pipeline.rows import binned_rows
 
 Stack = NDArray[np.float32]
 
-LEAST_COLUMNS = 4
-"""Views that binning makes narrower hold no specimen."""
 LEAST_VIEWS = 3
 """A volume from fewer views is not refused, but is hardly what was wanted."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will be done, known from the header alone.
-
-    Attributes
-    ----------
-    stack_shape : tuple of int
-        ``(n_views, n_y, n_x)`` as in the file.
-    views : ViewSelection
-        Which views are fitted and scored.
-    shape : ProblemShape
-        Sizes of the problem, after binning, with all rows of the detector.
-    rows : (int, int)
-        Rows along the tilt axis that are reconstructed, after binning: the first, and the one after the last.
-    """
-
-    stack_shape: tuple[int, int, int]
-    views: ViewSelection
-    shape: ProblemShape
-    rows: tuple[int, int]
-
-    @property
-    def volume_shape(self) -> ProblemShape:
-        """Sizes of the problem with only the rows that are reconstructed."""
-        return replace(self.shape, n_y=self.rows[1] - self.rows[0])
-
-    @property
-    def used(self) -> list[int]:
-        """Indices of the views that are read, fitted or scored, ascending."""
-        return sorted((*self.views.fitted, *self.views.held_out))
-
-    def bytes_of_reading(self, masked: bool) -> int:
-        """Estimate the bytes that reading and linearizing take at their peak.
-
-        Parameters
-        ----------
-        masked : bool
-            Whether there will be a mask.
-
-        Returns
-        -------
-        int
-        """
-        _, n_y, n_x = self.stack_shape
-        used = len(self.used)
-        # The views as they are read, 4 bytes a pixel, then what is made of them on the way to projections: binned ones,
-        # and the fitted ones among them, all with their masks.
-        whole = 4 * used * n_y * n_x * (2 if masked else 1)
-        stages = (self.stack_shape[1:] != (self.shape.n_y, self.shape.n_u), bool(self.views.held_out), True)
-        return whole + sum(stages) * self.bytes_of_problem(masked)
-
-    def bytes_of_problem(self, masked: bool) -> int:
-        """Tell the bytes that the fit finds taken: projections of all views, and their mask.
-
-        Parameters
-        ----------
-        masked : bool
-            Whether there will be a mask.
-
-        Returns
-        -------
-        int
-        """
-        return 4 * len(self.used) * self.shape.n_u * self.shape.n_y * (2 if masked else 1)
 
 
 @dataclass(frozen=True)
@@ -140,51 +71,6 @@ class Prepared:
     linearization: Linearization
     series: SeriesFacts
     warnings: list[str] = field(default_factory=list)
-
-
-def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int]) -> Plan:
-    """Plan a job from its request and the stack's header: which views, and what sizes.
-
-    Parameters
-    ----------
-    request : ReconstructionRequest
-        The job.
-    stack_shape : tuple of int
-        ``(n_views, n_y, n_x)`` of the stack.
-
-    Returns
-    -------
-    Plan
-
-    Raises
-    ------
-    OptionError
-        If no thickness is given, views are selected badly, or the binning leaves nothing.
-    """
-    if request.thickness is None:
-        raise OptionError("is not given", field="--thickness", remedy="give the extent along z in pixels of the stack")
-    n_views, n_y, n_x = stack_shape
-    views = select_views(
-        n_views,
-        exclude=request.exclude,
-        exclude_from_1=request.exclude_from_1,
-        half=request.half,
-        hold_out=request.hold_out,
-    )
-    if min(n_y, n_x) < request.bin:
-        remedy = f"give at most {min(n_y, max(n_x // LEAST_COLUMNS, 1))}"
-        raise OptionError(f"{request.bin} for {n_x} x {n_y} pixels", field="--bin", remedy=remedy)
-    if request.bin > 1 and n_x // request.bin < LEAST_COLUMNS:
-        left = f"{n_x // request.bin} x {n_y // request.bin}"
-        remedy = f"give at most {max(n_x // LEAST_COLUMNS, 1)}"
-        raise OptionError(f"{request.bin} leaves {left} of {n_x} x {n_y} pixels", field="--bin", remedy=remedy)
-    # Rounded up, so that the binned volume holds all of what was asked for.
-    thickness = -(-request.thickness // request.bin)
-    # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed, but for line
-    # integrals, whose background is at 0 as a rule. What the data turn out to need is held against the memory again.
-    fit_offsets = request.offsets == "fit" or (request.offsets == "auto" and request.linearization != "linear")
-    shape = ProblemShape(len(views.fitted), n_x // request.bin, n_y // request.bin, thickness, fit_offsets=fit_offsets)
-    return Plan(stack_shape, views, shape, binned_rows(request.y, n_y, request.bin))
 
 
 def fits_offsets(request: ReconstructionRequest, linearization: Linearization) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 from tomokit.errors import InputError, PluginError
 from tomokit.geometry import ORIENTATION
-from tomokit.pipeline.prepare import Plan, Prepared
+from tomokit.pipeline.plan import Plan
+from tomokit.pipeline.prepare import Prepared
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.registry import KINDS_WITH_OPTIONS, Registry
 from tomokit.version import __version__

@@ -10,7 +10,7 @@ from typing import Any
 from tomokit.errors import InputError
 from tomokit.io.angle_keyword import names_no_file
 from tomokit.pipeline.machine import Machine, record_of_run
-from tomokit.pipeline.prepare import Plan
+from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.provenance import FILES, check_inputs
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.record import State
