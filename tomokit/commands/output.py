@@ -136,9 +136,11 @@ def complain(line: str) -> None:
     line : str
         The message; line breaks in it become spaces.
     """
-    # Never `print(file=sys.stderr)`: where stderr is closed that is None, which means stdout.
-    with suppress(OSError):  # what cannot be said changes nothing about the exit status
-        typer.echo(f"tomokit: {printable(' '.join(line.split()))}", err=True)
+    # A closed stderr is None, which would mean stdout to `print`. Typer's echo writes past the stand-in for stderr that
+    # keeps lines above a progress bar.
+    if sys.stderr is not None:
+        with suppress(OSError):  # what cannot be said changes nothing about the exit status
+            print(f"tomokit: {printable(' '.join(line.split()))}", file=sys.stderr, flush=True)
 
 
 def table(rows: list[tuple[str, ...]]) -> str:
