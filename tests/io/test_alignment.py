@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tomokit.errors import InputError
 from tomokit.io.alignment import AlignmentFacts, judge_alignment, off_vertical_deg
-from tomokit.io.companions import find_companions, read_command_file, series_names
+from tomokit.io.beside import series_names
+from tomokit.io.companions import find_companions, read_command_file
 from tomokit.io.mrc_read import open_mrc
 
 MakeMrc = Callable[..., Path]

@@ -38,7 +38,7 @@ def test_labels(tmp_path: Path, label: str, detector: str | None) -> None:
         ("NumSubFrames = many", None),
     ],
 )
-@pytest.mark.parametrize("name", ["a.mrc.mdoc", "a.mdoc"])
+@pytest.mark.parametrize("name", ["a.mrc.mdoc", "a.mdoc", "a.MDOC"])
 def test_channels(tmp_path: Path, fields: str, detector: str | None, name: str) -> None:
     (tmp_path / name).write_text(f"[ZValue = 0]\nTiltAngle = 1\n{fields}\n")
     assert imaging_record(tmp_path / "a.mrc", [], [0]).get("detector") == detector

@@ -178,7 +178,7 @@ def run(arguments: list[str], interrupted: Callable[[], bool] = lambda: False) -
         completion.enable()
     try:
         status = typer.main.get_command(app).main(arguments, prog_name="tomokit", standalone_mode=False)
-    except (KeyboardInterrupt, typer.Abort, Exception) as error:
+    except (KeyboardInterrupt, Exception) as error:
         return end_by(error, "--json" in arguments, interrupted())
     except SystemExit:
         # So the parser ends where the reader of a help text is gone, with a stdout that takes whatever is left.

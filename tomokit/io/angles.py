@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 from tomokit.data.named_views import are_few, list_views
 from tomokit.errors import InputError, OptionError
 from tomokit.io.angle_text import LIMIT_DEG, AngleTable, read_angle_text
-from tomokit.io.beside import find_beside
+from tomokit.io.beside import find_beside, series_names, without_compression
 from tomokit.io.mdoc import mdoc_angles
 
 LEAST_RANGE_DEG = 10.0
 """Angles that span less are doubted: no depth can be told from them."""
-
-# What Etomo and others add to the name of a series when they align or filter its stack.
-_STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered")
 
 
 def read_angles(path: str | os.PathLike[str]) -> NDArray[np.float64]:
@@ -160,33 +157,11 @@ def candidate_names(stack_name: str) -> list[str]:
         Names without a folder, each once: refined angles before raw ones, those before an ``.mdoc``.
     """
     full = without_compression(stack_name)
-    stem = Path(full).stem
-    stems = [stem]
-    for ending in _STEM_ENDINGS:
-        if stem.lower().endswith(ending) and len(stem) > len(ending):
-            stems.append(stem[: -len(ending)])
+    stems = series_names(stack_name)
     names = [f"{name}{suffix}" for suffix in (".tlt", ".rawtlt") for name in stems]
-    names += [f"{full}.mdoc", f"{stem}.mdoc"]
+    names += [f"{full}.mdoc", f"{stems[0]}.mdoc"]
     names += [f"{name}{suffix}" for name in stems for suffix in (".mrc.mdoc", ".st.mdoc", ".mdoc")]
     return list(dict.fromkeys(names))
-
-
-def without_compression(name: str) -> str:
-    """Take the suffix of compression off a file's name.
-
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    str
-        Without ``.gz`` or ``.bz2``, in upper or lower case.
-    """
-    for compressed in (".gz", ".bz2"):
-        if name.lower().endswith(compressed):
-            return name[: -len(compressed)]
-    return name
 
 
 def check_angles(

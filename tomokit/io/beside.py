@@ -9,6 +9,8 @@ from pathlib import Path
 
 # The last two at most: what comes before them names the series.
 _SUFFIXES = re.compile(r"(\.[A-Za-z]\w{0,7}){1,2}$", re.ASCII)
+# What Etomo and others add to the name of a series when they align or filter its stack.
+_STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered")
 
 
 def find_beside(stack: str | os.PathLike[str], names: Iterable[str]) -> Path | None:
@@ -41,6 +43,61 @@ def find_beside(stack: str | os.PathLike[str], names: Iterable[str]) -> Path | N
         if found is not None:
             return folder / found
     return None
+
+
+def without_compression(name: str) -> str:
+    """Take the suffix of compression off a file's name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str
+        Without ``.gz`` or ``.bz2``, in upper or lower case.
+    """
+    for compressed in (".gz", ".bz2"):
+        if name.lower().endswith(compressed):
+            return name[: -len(compressed)]
+    return name
+
+
+def series_names(stack_name: str, more_endings: Iterable[str] = ()) -> list[str]:
+    """List the names that the series of a stack may go by, the longest first.
+
+    Parameters
+    ----------
+    stack_name : str
+        The stack's file name, without a folder.
+    more_endings : iterable of str, optional
+        What may be left out at the end of a name besides ``_ali`` and the like, in lower case.
+
+    Returns
+    -------
+    list of str
+        ``TS_ali`` and ``TS`` for ``TS_ali.mrc``.
+    """
+    stem = Path(without_compression(stack_name)).stem
+    endings = (*_STEM_ENDINGS, *more_endings)
+    shorter = [stem[: -len(end)] for end in endings if stem.lower().endswith(end) and len(stem) > len(end)]
+    return [stem, *shorter]
+
+
+def mdoc_beside(stack: Path) -> Path | None:
+    """Find the ``.mdoc`` of a stack, under the stack's own name.
+
+    Parameters
+    ----------
+    stack : Path
+
+    Returns
+    -------
+    Path or None
+        ``TS.mrc.mdoc`` or ``TS.mdoc`` for ``TS.mrc``; None if there is neither.
+    """
+    full = without_compression(stack.name)
+    return find_beside(stack, (f"{full}.mdoc", f"{Path(full).stem}.mdoc"))
 
 
 def _key(name: str) -> tuple[str, str]:

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from tomokit.errors import InputError
+from tomokit.io.beside import series_names
 from tomokit.io.mdoc import MdocFacts, read_mdoc
 from tomokit.io.table import read_table, read_text
 from tomokit.io.transforms import read_xf
 
-_STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered", "_st")
+# What a stack that was joined of several files has at the end of its name.
+_JOINED = ("_st",)
 _OTHERS = 8
 """So many files of other names are looked into; a folder may be that of a whole session."""
 _FLAT_DEG = 0.05
@@ -99,7 +101,7 @@ def find_companions(stack: str | os.PathLike[str], n_views: int) -> Companions:
     """
     stack = Path(stack)
     present = _folder(stack.parent)
-    stems = series_names(stack.name)
+    stems = series_names(stack.name, _JOINED)
 
     def beside(*suffixes: str) -> Path | None:
         names = (f"{stem}{suffix}".lower() for suffix in suffixes for stem in stems)
@@ -134,28 +136,6 @@ def find_companions(stack: str | os.PathLike[str], n_views: int) -> Companions:
         coarse=coarse,
         aligned_stack=None if aligned is None or aligned.name.lower() == stack.name.lower() else aligned,
     )
-
-
-def series_names(stack_name: str) -> list[str]:
-    """List the names that the series of a stack may go by, the longest first.
-
-    Parameters
-    ----------
-    stack_name : str
-        The stack's file name, without a folder.
-
-    Returns
-    -------
-    list of str
-        ``TS_ali`` and ``TS`` for ``TS_ali.mrc``.
-    """
-    for compressed in (".gz", ".bz2"):
-        stack_name = stack_name.removesuffix(compressed)
-    stems = [Path(stack_name).stem]
-    for ending in _STEM_ENDINGS:
-        if stems[0].lower().endswith(ending) and len(stems[0]) > len(ending):
-            stems.append(stems[0][: -len(ending)])
-    return stems
 
 
 def read_command_file(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -229,7 +209,7 @@ def _largest(x_tilts: Path | None) -> float:
 def _names_series(parameters: dict[str, str], stems: list[str]) -> bool:
     """Whether a command file is about this series, not about another one of its folder."""
     keywords = ("INPUTPROJECTIONS", "INPUTFILE", "OUTPUTFILE", "MODELFILE", "IMAGEFILE")
-    named = {name.lower() for key in keywords if parameters.get(key) for name in series_names(parameters[key])}
+    named = {name.lower() for key in keywords if parameters.get(key) for name in series_names(parameters[key], _JOINED)}
     return bool(named & {stem.lower() for stem in stems})
 
 

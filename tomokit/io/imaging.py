@@ -6,7 +6,6 @@ SerialEM's ``.mdoc`` names the STEM detector of an image as ``ChannelName``; an 
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Sequence
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import TomokitError
-from tomokit.io.table import read_text
+from tomokit.io.beside import mdoc_beside
+from tomokit.io.mdoc_text import as_number, as_whole, split_mdoc
 
 _DARK_FIELD = re.compile(r"\b(HAADF|[ML]?ADF|[ML]AADF|dark[ _-]?field)", re.IGNORECASE)
 _BRIGHT_FIELD = re.compile(r"\b(ABF|bright[ _-]?field)", re.IGNORECASE)
@@ -42,8 +42,7 @@ def imaging_record(stack: str | os.PathLike[str], labels: Sequence[str], views: 
         differ. Each only if it is recorded.
     """
     record: dict[str, Any] = {}
-    text = _mdoc_beside(Path(stack))
-    sections = _sections(text)
+    sections = _sections(Path(stack))
     channels = {value for fields in sections.values() if (value := fields.get("ChannelName"))}
     detector = _detector(" ".join(channels), channel=True) or _detector(" ".join(labels), channel=False)
     if not detector and any(_number(fields.get("NumSubFrames")) for fields in sections.values()):
@@ -57,29 +56,20 @@ def imaging_record(stack: str | os.PathLike[str], labels: Sequence[str], views: 
     return record
 
 
-def _mdoc_beside(stack: Path) -> str:
-    for path in (Path(f"{stack}.mdoc"), stack.with_suffix(".mdoc")):
-        if path.is_file():
-            try:
-                return read_text(path)
-            except TomokitError:
-                return ""
-    return ""
-
-
-def _sections(text: str) -> dict[int, dict[str, str]]:
-    """The fields of each section, by its ZValue."""
-    sections: dict[int, dict[str, str]] = {}
-    current: dict[str, str] | None = None
-    for line in text.splitlines():
-        head = re.match(r"\s*\[\s*(\w+)\s*=\s*(.*?)\s*\]", line)
-        if head is not None:
-            number = head.group(2) if head.group(1) == "ZValue" else ""
-            current = sections.setdefault(int(number), {}) if number.isascii() and number.isdigit() else None
-        elif current is not None and "=" in line:
-            name, _, value = line.partition("=")
-            current[name.strip()] = value.strip()
-    return sections
+def _sections(stack: Path) -> dict[int, dict[str, str]]:
+    """The fields of each section of the ``.mdoc`` beside a stack, by its ZValue; none if it cannot be read."""
+    path = mdoc_beside(stack)
+    try:
+        sections = () if path is None else split_mdoc(path).sections
+    except TomokitError:
+        return {}
+    found: dict[int, dict[str, str]] = {}
+    for section in sections:
+        number = as_whole(section.name.text) if section.kind == "ZValue" else None
+        if number is not None:
+            fields = {key: entries[-1].text for key, entries in section.entries.items()}
+            found.setdefault(number, {}).update(fields)
+    return found
 
 
 def _detector(text: str, channel: bool) -> str:
@@ -92,8 +82,4 @@ def _detector(text: str, channel: bool) -> str:
 
 def _number(text: str | None) -> float:
     """A number, 0 where there is none."""
-    try:
-        value = float(text) if text else 0.0
-    except ValueError:
-        return 0.0
-    return value if math.isfinite(value) else 0.0
+    return (as_number(text)[0] if text else None) or 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tomokit.io.angles import without_compression
+from tomokit.io.beside import without_compression
 from tomokit.io.mrc_header import MrcHeader
 
 TILT_STACK, VOLUME = "tilt stack", "volume"

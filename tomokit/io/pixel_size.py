@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tomokit.errors import InputError
-from tomokit.io.angles import without_compression
-from tomokit.io.beside import find_beside
+from tomokit.io.beside import mdoc_beside
 from tomokit.io.mdoc import MdocFacts, read_mdoc
 from tomokit.io.mrc_read import MrcImages
 
@@ -35,22 +34,6 @@ class PixelSize:
     angstrom: float
     source: str
     warning: str = ""
-
-
-def mdoc_beside(stack: Path) -> Path | None:
-    """Find the ``.mdoc`` of a stack, under the stack's own name.
-
-    Parameters
-    ----------
-    stack : Path
-
-    Returns
-    -------
-    Path or None
-        ``TS.mrc.mdoc`` or ``TS.mdoc`` for ``TS.mrc``; None if there is neither.
-    """
-    full = without_compression(stack.name)
-    return find_beside(stack, (f"{full}.mdoc", f"{Path(full).stem}.mdoc"))
 
 
 def read_mdoc_beside(stack: Path) -> MdocFacts | None:

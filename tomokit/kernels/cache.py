@@ -141,9 +141,8 @@ def _read(path: Path, key: tuple[Any, ...]) -> Any:
     try:
         kept, reduced = pickle.loads(path.read_bytes())
         return reduced if pickle.loads(kept) == key else None
-    except FileNotFoundError:
-        return None
     except Exception:
+        # A damaged pickle raises nearly anything, and is worth no more than none.
         return None
 
 

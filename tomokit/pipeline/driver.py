@@ -21,8 +21,6 @@ from tomokit.version import __version__
 
 Summary = dict[str, Any]
 
-_MANY_VIEWS = 10**9
-
 
 def reconstruct(
     request: ReconstructionRequest,
@@ -129,7 +127,7 @@ def _summarize(
         "shape": None if volume is None else list(volume.density.shape),
         "voxel_size_angstrom": float(voxel_size),
         "parameters": {**request.settings(), "options": dataclasses.asdict(computed.options)},
-        "views": {**computed.provenance["views"], **_summarize_excluded(request)},
+        "views": {**computed.provenance["views"], **_summarize_excluded(request, prepared.plan.stack_shape[0])},
         "linearization": prepared.linearization.to_json(),
         "epochs": computed.epochs,
         "loss": computed.loss,
@@ -150,10 +148,9 @@ def _summarize(
     }
 
 
-def _summarize_excluded(request: ReconstructionRequest) -> dict[str, list[int]]:
+def _summarize_excluded(request: ReconstructionRequest, n_views: int) -> dict[str, list[int]]:
     """Views that the user has left out by number, by both ways of counting."""
-    # They were held against the stack when the job was planned.
-    excluded = sorted(excluded_views(_MANY_VIEWS, request.exclude, request.exclude_from_1))
+    excluded = sorted(excluded_views(n_views, request.exclude, request.exclude_from_1))
     return {"excluded": excluded, "excluded_from_1": [view + 1 for view in excluded]}
 
 
