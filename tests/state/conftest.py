@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stop_after import StopAfter
 
 from tomokit.commands.app import run
 from tomokit.pipeline.request import ReconstructionRequest
@@ -28,21 +29,6 @@ JOBS: dict[str, dict[str, Any]] = {
     "sirt": {"epochs": 4},
     "tv": {"epochs": 4},
 }  # fmt: skip
-
-
-class StopAfter(Stop):
-    """Asks a run to end when it has been looked at so often: between any two steps, and before every epoch."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.left = looks
-
-    @property
-    def requested(self) -> bool:
-        self.left -= 1
-        if self.left < 0:
-            self.signal = "SIGTERM"
-        return self.signal is not None
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from stop_after import StopAfter
 
 from tomokit.state.record import previous_path
 from tomokit.state.seal import SEAL_BYTES, seal_of
@@ -303,19 +304,6 @@ def make_states(folder: Path, stack: Path, octrees: bool = True) -> dict[str, Pa
     """
     from tomokit.pipeline.driver import reconstruct
     from tomokit.pipeline.request import ReconstructionRequest
-    from tomokit.pipeline.signals import Stop
-
-    class StopAfter(Stop):
-        """Asks a run to end when it has been looked at so often."""
-
-        left = 0
-
-        @property
-        def requested(self) -> bool:
-            self.left -= 1
-            if self.left < 0:
-                self.signal = "SIGTERM"
-            return self.signal is not None
 
     octree = {
         "n": 5, "max_leaves": 80, "leaf_px": 16.0, "finer": 1, "structure_epochs": [1], "structure_stall": 0.0,
@@ -330,13 +318,11 @@ def make_states(folder: Path, stack: Path, octrees: bool = True) -> dict[str, Pa
         looks = {"octree": 14, "sart": 14, "sart-tv": 14, "wbp": 99}.get(method, 2)
         for moment, left in (("begun", 0), ("stopped", looks), ("finished", 10**6)):
             path = folder / f"{method}-{moment}.h5"
-            stop = StopAfter()
-            stop.left = left
             request = ReconstructionRequest(
                 stack=stack, output=folder / f"{method}-{moment}.mrc", method=method, thickness=12, options=options,
                 hold_out=5, state=path, preview=False,
             )  # fmt: skip
-            reconstruct(request, stop=stop)
+            reconstruct(request, stop=StopAfter(left))
             if moment == "begun":
                 # The one that is written before the first step, and has no arrays.
                 os.replace(previous_path(path), path)

@@ -23,39 +23,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.trend import Trend, fit_trend
+
 Float = NDArray[np.floating]
 Double = NDArray[np.float64]
 
 COARSE_PX = 64
 """Views are averaged down to at most so many pixels an axis."""
-
-LEAST_VIEWS = 5
-"""Of fewer views there is no trend."""
-
-_LEAST_PATH = 0.1
-"""Nor is there one if the path through a film changes by less than this, in units of the film's thickness."""
-
-
-@dataclass(frozen=True)
-class Trend:
-    """How a figure of the views changes with the path of the beam through a film, 1/cos(tilt).
-
-    Attributes
-    ----------
-    change : float
-        Change from the shortest path to the longest, in units of the figure.
-    at_zero : float
-        The figure extrapolated to a path of 0: what is there without any specimen.
-    middle : float
-        The figure of a view in the middle of the paths.
-    significance : float
-        The change over its standard error, from the scatter of the views about the line; signed as the change is.
-    """
-
-    change: float
-    at_zero: float
-    middle: float
-    significance: float
 
 
 @dataclass(frozen=True)
@@ -166,18 +140,18 @@ def gather(
         # A black view has none, and a mean that is not well above 0 is no brightness.
         bright = means > 0.05 * max(float(np.median(means)), 0.0)
         if tilt is not None and np.median(means) > 0 and bright.mean() > 0.8:
-            contrast = _trend(moments.second[bright] / means[bright] ** 2, tilt[bright], drift=False)
+            contrast = fit_trend(moments.second[bright] / means[bright] ** 2, tilt[bright], drift=False)
     low, high = (float(x) for x in np.percentile(pooled, (1, 99)))
     levels = np.array([_level(view) for view in scales[1]])
     level = float(np.median(levels))
     reach = max(high - level, 1e-3 * deviation, float(np.finfo(np.float32).tiny))
     # Halving a view halves its noise; there, what is taken for noise would be small structure as well.
     error = 0.5 * _noise(views) / reach
-    brightness = _trend(means, tilt)
+    brightness = fit_trend(means, tilt)
     ends = np.array([_ends(view, 2) for view in scales[1]])
-    moves = [0.0 if (trend := _trend(end, tilt)) is None else abs(trend.change) for end in ends.T]
+    moves = [0.0 if (trend := fit_trend(end, tilt)) is None else abs(trend.change) for end in ends.T]
     stretched = brightness is not None and max(moves) < 0.3 * abs(brightness.change)
-    drift = _trend(levels, tilt)
+    drift = fit_trend(levels, tilt)
     spread = max(float(levels.std()), 0.0 if drift is None else abs(drift.change)) / reach
     return Evidence(
         mean, deviation, brightness, contrast, skewness, level / reach, error, spread, level, low, stretched
@@ -345,35 +319,3 @@ def _level(view: Double) -> float:
     widths = ordered[part:] - ordered[:-part] if ordered.size > part else np.zeros(1)
     first = int(np.argmin(widths))
     return float(ordered[first : first + part].mean())
-
-
-def _trend(figures: Double, tilt: Double | None, drift: bool = True) -> Trend | None:
-    """A line through the figures of views over 1/cos(tilt), without those that are far from it."""
-    if tilt is None or figures.size < LEAST_VIEWS:
-        return None
-    path = 1 / np.cos(np.radians(np.minimum(np.abs(tilt), 80.0)))
-    if np.ptp(path) < _LEAST_PATH:
-        return None
-    columns = [np.ones_like(path), path]
-    if drift and tilt.min() < -20 and tilt.max() > 20 and figures.size > LEAST_VIEWS + 1:
-        # What changes from one end of the series to the other has nothing to do with the path.
-        columns.append(tilt / 90)
-    design = np.stack(columns, axis=1)
-    kept = np.ones(figures.size, dtype=bool)
-    for _ in range(4):
-        solution = np.linalg.lstsq(design[kept], figures[kept], rcond=None)[0]
-        residual = figures - design @ solution
-        scatter = 1.4826 * float(np.median(np.abs(residual[kept])))
-        inside = np.abs(residual) <= max(6 * scatter, 1e-6 * float(np.abs(figures).max()))
-        # Views that stray are left out, but not so many that the line would be of a few.
-        if inside.sum() < 0.8 * figures.size or (inside == kept).all():
-            break
-        kept = inside
-    freedom = max(1, int(kept.sum()) - design.shape[1])
-    variance = float(residual[kept] @ residual[kept]) / freedom
-    covariance = np.linalg.pinv(design[kept].T @ design[kept])
-    error = float(np.sqrt(max(variance * covariance[1, 1], 0.0)))
-    change = float(solution[1]) * float(np.ptp(path))
-    floor = 1e-9 * float(np.abs(figures).max()) + float(np.finfo(np.float64).tiny)
-    middle = float(solution[0] + solution[1] * 0.5 * (path.min() + path.max()))
-    return Trend(change, float(solution[0]), middle, change / (error * float(np.ptp(path)) + floor))

@@ -13,18 +13,20 @@ from tomokit.optimizers.codes import ADAM, RMSPROP, SGD
 from tomokit.plugin.options import option
 
 _ALMOST_ONE = 1.0 - 1e-9
+_RATE_HELP = (
+    "Learning rate: about how far a density moves in a step, in the fit's unit. Lower it if the loss "
+    "goes up and down, raise it if it still falls at the end."
+)
+_EPS_HELP = (
+    "Keeps steps finite where gradients vanish. Leave it: octree fits take 1e-15, since their gradients are about 1e-9."
+)
 
 
 @dataclass(frozen=True)
 class RmspropOptions:
     """Options of the RMSprop optimizer, :class:`Rmsprop`."""
 
-    lr: float = option(
-        0.01,
-        "Learning rate: about how far a density moves in a step, in the fit's unit. Lower it if the loss "
-        "goes up and down, raise it if it still falls at the end.",
-        minimum=0.0,
-    )
+    lr: float = option(0.01, _RATE_HELP, minimum=0.0)
     alpha: float = option(
         0.99,
         "How long past gradients set the length of a step: 0.99 looks back some hundred steps. Leave it; "
@@ -32,12 +34,7 @@ class RmspropOptions:
         minimum=0.0,
         maximum=_ALMOST_ONE,
     )
-    eps: float = option(
-        1e-8,
-        "Keeps steps finite where gradients vanish. Leave it: octree fits take 1e-15, since their gradients "
-        "are about 1e-9.",
-        minimum=1e-30,
-    )
+    eps: float = option(1e-8, _EPS_HELP, minimum=1e-30)
 
 
 class Rmsprop(BlockOptimizer):
@@ -79,12 +76,7 @@ class Rmsprop(BlockOptimizer):
 class AdamOptions:
     """Options of the Adam optimizer, :class:`Adam`."""
 
-    lr: float = option(
-        0.01,
-        "Learning rate: about how far a density moves in a step, in the fit's unit. Lower it if the loss "
-        "goes up and down, raise it if it still falls at the end.",
-        minimum=0.0,
-    )
+    lr: float = option(0.01, _RATE_HELP, minimum=0.0)
     beta1: float = option(
         0.9,
         "How long past gradients set the direction of a step: 0.9 looks back some ten steps. Raise it for "
@@ -99,12 +91,7 @@ class AdamOptions:
         minimum=0.0,
         maximum=_ALMOST_ONE,
     )
-    eps: float = option(
-        1e-8,
-        "Keeps steps finite where gradients vanish. Leave it: octree fits take 1e-15, since their gradients "
-        "are about 1e-9.",
-        minimum=1e-30,
-    )
+    eps: float = option(1e-8, _EPS_HELP, minimum=1e-30)
 
 
 class Adam(BlockOptimizer):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tomokit.octree import Forest
 from tomokit.plugin.options import option
 from tomokit.regularizers.fusion import SideGradient
-from tomokit.regularizers.interface import Field
+from tomokit.regularizers.interface import EVERY_HELP, Field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +33,7 @@ class BoundaryOptions:
         "cubes. 0 switches it off.",
         minimum=0.0,
     )
-    every: int = option(
-        1,
-        "Evaluated once in so many steps, with its weight raised to match. Raise it to 2 or 4 if the fit is "
-        "too slow; more makes the density rougher between.",
-        minimum=1,
-    )
+    every: int = option(1, EVERY_HELP, minimum=1)
     space: str = option(
         "rho",
         "Whether densities (rho) are held equal or the stored numbers before the activation (raw). Leave it "

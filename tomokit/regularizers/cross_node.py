@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tomokit.plugin.options import option
 from tomokit.regularizers.codes import KERNELS
 from tomokit.regularizers.fusion import ValueTable
-from tomokit.regularizers.interface import Field
+from tomokit.regularizers.interface import EVERY_HELP, Field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,12 +44,7 @@ class CrossNodeOptions:
         "raise it (1e-6, 1e-5) for repetitive specimens. 0 switches it off.",
         minimum=0.0,
     )
-    every: int = option(
-        1,
-        "Evaluated once in so many steps, with its weight raised to match. Raise it to 2 or 4 if the fit is "
-        "too slow; more makes the density rougher between.",
-        minimum=1,
-    )
+    every: int = option(1, EVERY_HELP, minimum=1)
     space: str = option(
         "raw",
         "Whether stored numbers before the activation are compared (raw, the publication's) or densities "

@@ -46,6 +46,13 @@ class RegularizerOptions(Protocol):
         ...
 
 
+EVERY_HELP = (
+    "Evaluated once in so many steps, with its weight raised to match. Raise it to 2 or 4 if the fit is "
+    "too slow; more makes the density rougher between."
+)
+"""What the option `every` does, which the built-in regularizers have in common."""
+
+
 @dataclass
 class Field:
     """A field on the leaves of a forest, as it is given to a regularizer.

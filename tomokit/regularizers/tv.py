@@ -12,7 +12,7 @@ from tomokit.octree import Forest
 from tomokit.plugin.options import option
 from tomokit.regularizers.codes import VARIANTS
 from tomokit.regularizers.fusion import LocalVariation
-from tomokit.regularizers.interface import Field
+from tomokit.regularizers.interface import EVERY_HELP, Field
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +38,7 @@ class TotalVariationOptions:
         "a setting. 0 switches it off.",
         minimum=0.0,
     )
-    every: int = option(
-        1,
-        "Evaluated once in so many steps, with its weight raised to match. Raise it to 2 or 4 if the fit is "
-        "too slow; more makes the density rougher between.",
-        minimum=1,
-    )
+    every: int = option(1, EVERY_HELP, minimum=1)
     space: str = option(
         "rho",
         "Whether densities (rho) are smoothed or the stored numbers before the activation (raw), which "
