@@ -59,3 +59,23 @@ def check_numbers(array: NDArray[Any], name: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         if array.dtype.kind in "fc" and not np.isfinite(array.sum(dtype=np.result_type(array.dtype, np.float64))):
             raise InputError("has values that are not finite", field=name)
+
+
+def check_finite_arrays(given: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse a state whose arrays are not those of the run, or hold something else than finite numbers.
+
+    Parameters
+    ----------
+    given : mapping of str to ndarray
+        Arrays of the state by name; more than the run has are ignored.
+    expected : mapping of str to ndarray
+        Arrays of the run by name. Only their types and shapes are looked at.
+
+    Raises
+    ------
+    InputError
+        With the first array that does not fit as its field.
+    """
+    check_arrays(given, expected)
+    for name in expected:
+        check_numbers(given[name], name)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.slabs import ReconstructsInSlabs, Slabs, crop_rows, slab_bounds
 from tomokit.plugin.manager import get_registry
@@ -126,6 +127,18 @@ def test_a_state_goes_on_in_slabs_and_out_of_them(in_slabs_first: bool) -> None:
     then.restore(1, {name: array.copy() for name, array in first.arrays().items()})
     assert [then.advance() for _ in range(2)] == expected[1:]
     assert then.volume().tobytes() == whole.volume().tobytes()
+
+
+@pytest.mark.parametrize("name", ["density", "offsets"])
+def test_a_state_that_is_not_finite_is_refused_in_slabs_as_in_one_piece(name: str) -> None:
+    problem = problem_of("no shifts", False, True)
+    method = get_registry().get("method", "sirt")()
+    for run in (method.start(problem, method.Options()), start_in_slabs("sirt", problem, {}, 4)):
+        arrays = {key: array.copy() for key, array in run.arrays().items()}
+        arrays[name][(-1,) * arrays[name].ndim] = np.nan
+        with pytest.raises(InputError, match=f"{name}: has values that are not finite"):
+            run.restore(1, arrays)
+        assert run.epoch == 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10])

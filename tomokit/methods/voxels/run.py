@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tomokit.data.margin import margin_px
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.state_arrays import check_arrays, check_numbers
+from tomokit.methods.state_arrays import check_finite_arrays
 from tomokit.methods.voxels.data_term import DataTerm
 from tomokit.methods.voxels.engine import Engine, EngineOnHost
 from tomokit.projector import DenseProjector
@@ -104,13 +104,7 @@ class VoxelRun:
 
     def stored_density(self) -> dict[str, Any]:
         """How the density follows from the saved arrays (see :mod:`tomokit.state.density`)."""
-        return {
-            "kind": "voxels",
-            "array": "density",
-            "margin_px": self._margin_px,
-            "scale": 1.0 / self.problem.geometry.kappa,
-            "least": None,
-        }
+        return density_recipe(self._margin_px, 1.0 / self.problem.geometry.kappa)
 
     def resolved_parameters(self) -> dict[str, Any]:
         """Values that follow from the data and the options, for the provenance.
@@ -155,13 +149,29 @@ class VoxelRun:
             If an array is missing, of another shape or type or not finite; nothing has been changed then.
         """
         own = self.arrays()
-        check_arrays(arrays, own)
-        for name in own:
-            check_numbers(arrays[name], name)
+        check_finite_arrays(arrays, own)
         for name, array in own.items():
             array[...] = arrays[name]
         self._engine.take_host_arrays()
         self.epoch = epoch
+
+
+def density_recipe(margin_px: int, scale: float) -> dict[str, Any]:
+    """Describe how a density follows from a run's saved arrays.
+
+    Parameters
+    ----------
+    margin_px : int
+        Voxels of margin on each side along x.
+    scale : float
+        Factor from the saved projection density to the density ``rho``.
+
+    Returns
+    -------
+    dict
+        The recipe, as :mod:`tomokit.state.density` reads it.
+    """
+    return {"kind": "voxels", "array": "density", "margin_px": margin_px, "scale": scale, "least": None}
 
 
 def invert_above(values: NDArray[np.floating], least: float) -> NDArray[np.floating]:

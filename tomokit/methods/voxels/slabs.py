@@ -18,8 +18,9 @@ from tomokit.data.margin import margin_px
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.slabs import Rows, Slabs, crop_rows
-from tomokit.methods.state_arrays import check_arrays
+from tomokit.methods.state_arrays import check_finite_arrays
 from tomokit.methods.voxels.data_term import DataTerm
+from tomokit.methods.voxels.run import density_recipe
 from tomokit.projector import DenseProjector, shift_rows
 
 Float = NDArray[np.floating]
@@ -199,13 +200,7 @@ class VoxelRunInSlabs:
         dict
             The recipe (see :mod:`tomokit.state.density`).
         """
-        return {
-            "kind": "voxels",
-            "array": "density",
-            "margin_px": self.margin_px,
-            "scale": self.density_scale,
-            "least": None,
-        }
+        return density_recipe(self.margin_px, self.density_scale)
 
     def resolved_parameters(self) -> dict[str, Any]:
         """What :meth:`tomokit.methods.voxels.run.VoxelRun.resolved_parameters` tells of the same run in one piece.
@@ -237,11 +232,15 @@ class VoxelRunInSlabs:
         Raises
         ------
         InputError
-            If an array is missing or of another shape or type; nothing has been changed then.
+            If an array is missing, of another shape or type or not finite; nothing has been changed then.
         """
         shape = (self.projector.n_x, self.projector.n_z, self.problem.geometry.n_v)
         # Only shape and type are compared: one value stands for all.
-        check_arrays(arrays, {"density": np.broadcast_to(np.float32(0), shape), "offsets": self.data_term.offsets})
+        own: dict[str, NDArray[Any]] = {
+            "density": np.broadcast_to(np.float32(0), shape),
+            "offsets": self.data_term.offsets,
+        }
+        check_finite_arrays(arrays, own)
         self.data_term.offsets[...] = arrays["offsets"]
         for slab, (first, stop) in enumerate(self.projector.bounds):
             self.store.write(slab, np.ascontiguousarray(arrays["density"][:, :, first:stop]))
