@@ -1,4 +1,4 @@
-"""The alignment of a tilt series: how raw images become views of the single-axis geometry, and how the specimen lies."""
+"""The alignment of a tilt series: how raw images become views of the geometry, and how the specimen lies in them."""
 
 from __future__ import annotations
 
