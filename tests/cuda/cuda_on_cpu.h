@@ -11,6 +11,7 @@
 #pragma once
 
 #include <math.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +55,8 @@ enum State { READY, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
 
 struct Fiber {
     ucontext_t context;
+    jmp_buf at;
+    bool begun = false;
     std::vector<char> stack;
     State state;
     int site;
@@ -65,6 +68,7 @@ struct Fiber {
 
 static std::vector<Fiber> fibers;
 static ucontext_t scheduler;
+static jmp_buf scheduler_at;
 static int current;
 static void (*body)();
 static const char* failure;
@@ -81,14 +85,16 @@ inline unsigned random_below(unsigned n) {
     return (unsigned)((random_state >> 33) % n);
 }
 
+// Contexts of ucontext.h begin a fiber; each swap of them asks the kernel twice for the signal mask, which took most of
+// the time. So all switches but the first are jumps, which keep to registers. The sanitizer follows contexts alone.
 inline void to_scheduler([[maybe_unused]] bool for_good) {
     Fiber& self = fibers[current];
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_start_switch_fiber(for_good ? nullptr : &self.fake_stack, scheduler_stack, scheduler_stack_size);
-#endif
     swapcontext(&self.context, &scheduler);
-#if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(self.fake_stack, nullptr, nullptr);
+#else
+    if (_setjmp(self.at) == 0) _longjmp(scheduler_at, 1);
 #endif
 }
 
@@ -101,21 +107,42 @@ inline void wait(State state, int site) {
 inline void run_fiber() {
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(nullptr, &scheduler_stack, &scheduler_stack_size);
-#endif
     body();
     fibers[current].state = DONE;
     to_scheduler(true);
+#else
+    // The same fiber is the thread of its place in every block.
+    for (;;) {
+        body();
+        fibers[current].state = DONE;
+        to_scheduler(false);
+    }
+#endif
+}
+
+inline void begin(Fiber& fiber) {
+    if (fiber.stack.empty()) fiber.stack.resize(64 << 10);
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.data();
+    fiber.context.uc_stack.ss_size = fiber.stack.size();
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, run_fiber, 0);
+    fiber.begun = false;
 }
 
 inline void resume(int fiber) {
     current = fiber;
-    threadIdx = fibers[fiber].thread;
+    Fiber& chosen = fibers[fiber];
+    threadIdx = chosen.thread;
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&scheduler_fake_stack, fibers[fiber].stack.data(), fibers[fiber].stack.size());
-#endif
-    swapcontext(&scheduler, &fibers[fiber].context);
-#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_start_switch_fiber(&scheduler_fake_stack, chosen.stack.data(), chosen.stack.size());
+    swapcontext(&scheduler, &chosen.context);
     __sanitizer_finish_switch_fiber(scheduler_fake_stack, nullptr, nullptr);
+#else
+    if (_setjmp(scheduler_at) != 0) return;
+    if (chosen.begun) _longjmp(chosen.at, 1);
+    chosen.begun = true;
+    setcontext(&chosen.context);
 #endif
 }
 
@@ -143,21 +170,19 @@ extern "C" char __stop_block_shared[] __attribute__((weak));
 
 inline void run_block() {
     const int n = blockDim.x * blockDim.y * blockDim.z;
-    if ((int)fibers.size() < n) fibers.resize(n);
+    const int begun = (int)fibers.size();
+    if (begun < n) fibers.resize(n);
     if (__start_block_shared != nullptr) memset(__start_block_shared, 0xff, __stop_block_shared - __start_block_shared);
     for (int f = 0; f < n; ++f) {
         Fiber& fiber = fibers[f];
-        if (fiber.stack.empty()) fiber.stack.resize(64 << 10);
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack.data();
-        fiber.context.uc_stack.ss_size = fiber.stack.size();
-        fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, run_fiber, 0);
+#if defined(__SANITIZE_ADDRESS__)
+        begin(fiber);
+        fiber.fake_stack = nullptr;
+#else
+        if (f >= begun) begin(fiber);
+#endif
         fiber.state = READY;
         fiber.thread = {f % blockDim.x, f / blockDim.x % blockDim.y, f / (blockDim.x * blockDim.y)};
-#if defined(__SANITIZE_ADDRESS__)
-        fiber.fake_stack = nullptr;
-#endif
     }
     std::vector<int> ready(n);
     while (failure == nullptr) {
@@ -193,6 +218,8 @@ inline const char* run_grid(void (*kernel)(), const unsigned* grid, const unsign
         run_block();
         if (failure != nullptr) break;
     }
+    // Fibers that were left within their block are of no use to the next launch.
+    if (failure != nullptr) fibers.clear();
     return failure;
 }
 

@@ -31,6 +31,8 @@ _FLAGS = [
     "-std=c++17",
     "-shared",
     "-fPIC",
+    # Its longjmp takes a jump to another stack for an error.
+    "-U_FORTIFY_SOURCE",
     "-Wall",
     "-Wextra",
     "-Werror",
@@ -42,10 +44,8 @@ _SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fn
 _GUARD_BYTES = 0 if SANITIZED else 256
 
 
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    """Goes with the process."""
-    return tempfile.TemporaryDirectory(prefix="tomokit-kernels-")
+# Kept from run to run and shared by the processes of one; git and the tests' collection leave it alone.
+_FOLDER = Path(__file__).resolve().parents[2] / ".pytest_cache" / "kernels"
 
 
 @cache
@@ -62,18 +62,32 @@ def compile_source(source: str) -> ctypes.CDLL:
             f"return on_cpu::run_grid(body_of_{name}, grid, block, seed); }}\n"
         )
     text = "".join(parts)
-    stem = hashlib.sha256(text.encode()).hexdigest()[:16]
-    path, library = Path(_folder().name, f"{stem}.cpp"), Path(_folder().name, f"{stem}.so")
-    path.write_text(text, encoding="ascii")
     # ISO rounding is kept: hardware contracts products and sums too, and the tests' tolerances are for either.
     flags = [*_FLAGS, *(["-O1", *_SANITIZERS] if SANITIZED else ["-O2"])]
     assert COMPILER is not None
-    done = subprocess.run(
-        [COMPILER, *flags, str(path), "-o", str(library)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise AssertionError(f"g++ refuses the kernels:\n{done.stderr[:4000]}")
+    everything = "\0".join([COMPILER, *flags, HEADER.read_text(encoding="ascii"), text])
+    library = _FOLDER / f"{hashlib.sha256(everything.encode()).hexdigest()[:24]}.so"
+    if not library.exists():
+        _FOLDER.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
+            path, made = Path(folder, "kernels.cpp"), Path(folder, "kernels.so")
+            path.write_text(text, encoding="ascii")
+            done = subprocess.run(
+                [COMPILER, *flags, str(path), "-o", str(made)], capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise AssertionError(f"g++ refuses the kernels:\n{done.stderr[:4000]}")
+            made.replace(library)
     return ctypes.CDLL(str(library))
+
+
+# Tests make hundreds of devices, each of which loads its kernels.
+_signatures = cache(signatures)
+
+
+@cache
+def _text(path: Path, defines: tuple[tuple[str, int], ...]) -> str:
+    return source_text(path, dict(defines))
 
 
 def _value(index: int, kind: str, is_array: bool) -> str:
@@ -182,12 +196,12 @@ class CpuDevice:
 
     def load(self, path: Path, **defines: int) -> dict[str, CpuKernel]:
         """The kernels of a file."""
-        return self.compile(source_text(path, defines))
+        return self.compile(_text(path, tuple(sorted(defines.items()))))
 
     def compile(self, source: str) -> dict[str, CpuKernel]:
         """The kernels of a source."""
         library = compile_source(source)
-        return {name: CpuKernel(name, library, found, self) for name, found in signatures(source).items()}
+        return {name: CpuKernel(name, library, found, self) for name, found in _signatures(source).items()}
 
     def to_host(self, array: DeviceArray) -> np.ndarray:
         """The array."""
