@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
-from tomokit.geometry import TiltGeometry
+from tomokit.geometry import SpecimenFrame, TiltGeometry
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class TiltSeries:
         The file that the images came from.
     provenance : dict
         What was done to the images so far, JSON-serializable.
+    frame : SpecimenFrame
+        How the level specimen lies against the tilt axis, in these pixels.
 
     Raises
     ------
@@ -44,6 +46,7 @@ class TiltSeries:
     mask: NDArray[np.float32] | None = None
     source: Path | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    frame: SpecimenFrame = field(default_factory=SpecimenFrame)
 
     def __post_init__(self) -> None:
         expected = (self.geometry.n_views, self.geometry.n_v, self.geometry.n_u)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
+from tomokit.geometry.frame import SpecimenFrame
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Alignment:
         ``(n_y, n_x)`` of the images in pixels before and after, where the files say it.
     used : ndarray of bool, shape (n_views,)
         Views that the alignment keeps.
+    files : tuple of Path
+        Files that it was read from, the one that names it first; empty if it was made in memory.
 
     Raises
     ------
@@ -52,6 +56,7 @@ class Alignment:
     shift_z_px: float = 0.0
     raw_shape: tuple[int, int] | None = None
     aligned_shape: tuple[int, int] | None = None
+    files: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         n_views = self.tilt_deg.size
@@ -67,3 +72,12 @@ class Alignment:
     def n_views(self) -> int:
         """Number of views, used or not."""
         return int(self.tilt_deg.size)
+
+    @property
+    def frame(self) -> SpecimenFrame:
+        """How the specimen lies: the mean x-axis tilt of the views that are kept, and the volume moved by SHIFT."""
+        x_tilt = self.x_tilt_deg[self.used]
+        # The mean of equal numbers may differ from them in its last bit.
+        constant = 0.0 if not x_tilt.size else float(x_tilt.mean() if np.ptp(x_tilt) else x_tilt[0])
+        # What is moved to larger x has its centre at smaller.
+        return SpecimenFrame(constant, (0.0 - self.shift_x_px, 0.0, 0.0 - self.shift_z_px))

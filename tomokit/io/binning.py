@@ -70,6 +70,7 @@ def bin_series(series: TiltSeries, factor: int) -> TiltSeries:
         mask=mask,
         geometry=binned,
         pixel_size_angstrom=series.pixel_size_angstrom * factor,
+        frame=series.frame.scaled(1 / factor),
         provenance={**series.provenance, "bin": factor * int(series.provenance.get("bin", 1))},
     )
 

