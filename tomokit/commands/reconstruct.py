@@ -61,6 +61,14 @@ def reconstruct(
     hold_out: Annotated[int | None, _option("hold_out", "N")] = None,
     keep_views: Annotated[bool, typer.Option("--keep-views", help=_HELP["keep_views"])] = False,
     x_rays: Annotated[str | None, _option("x_rays", "replace|keep")] = None,
+    dose: Annotated[str | None, _option("dose", "FILE_OR_E")] = None,
+    dose_weighting: Annotated[str | None, _option("dose_weighting", "off|on")] = None,
+    ctf: Annotated[Path | None, _option("ctf", "F")] = None,
+    voltage: Annotated[float | None, _option("voltage", "KV")] = None,
+    cs: Annotated[float | None, _option("cs", "MM")] = None,
+    amplitude_contrast: Annotated[float | None, _option("amplitude_contrast", "A")] = None,
+    defocus_gradient: Annotated[str | None, _option("defocus_gradient", "on|inverted|off")] = None,
+    view_weights: Annotated[str | None, _option("view_weights", "off|noise|tilt")] = None,
     seed: Annotated[int | None, _option("seed", "N")] = None,
     backend: Annotated[str | None, _option("backend", "auto|cpu|cuda|reference")] = None,
     threads: Annotated[int | None, _option("threads", "N")] = None,
@@ -113,6 +121,8 @@ def reconstruct(
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
         "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "aligned": aligned or None,
         "keep_views": keep_views or None, "x_rays": x_rays, "overwrite": overwrite,
+        "dose": dose, "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage, "cs": cs,
+        "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient, "view_weights": view_weights,
     }  # fmt: skip
     request = build_request(given, settings=set_ or (), config=config, preset=preset)
     with TerminalProgress(progress) as told, stopping(request.state, json) as stop:

@@ -37,7 +37,7 @@ def _fill(values: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.fl
         return values
     padding = [(0, n % 2) for n in used.shape]
     weights = _block_sums(np.pad(used.astype(np.float32), padding))
-    means = _block_sums(np.pad(values, padding)) / np.maximum(weights, 1)
+    means = np.asarray(_block_sums(np.pad(values, padding)) / np.maximum(weights, 1), np.float32)
     coarse = _fill(means, weights > 0)
     fine = coarse.repeat(2, axis=0).repeat(2, axis=1)
     # From steps to slopes: blocks would be edges, which a filter makes ring.

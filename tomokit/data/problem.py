@@ -67,8 +67,11 @@ class Problem:
         for view, projection in enumerate(self.projections):
             used = projection.ravel() if self.mask is None else projection[self.mask[view] > 0]
             values = used.astype(np.float64)
-            squares += float(np.sum((values - values.mean()) ** 2 if self.fit_offsets and used.size else values**2))
-            weight += used.size
+            # Of one value in a view, the weight of the view, where it is not 0.
+            of_view = 1.0 if self.mask is None or not used.size else float(self.mask[view].max())
+            deviations = (values - values.mean()) if self.fit_offsets and used.size else values
+            squares += of_view * float(np.sum(deviations**2))
+            weight += of_view * used.size
         return squares / max(weight, 1.0)
 
     @cached_property

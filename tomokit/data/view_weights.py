@@ -53,6 +53,29 @@ def view_weights(
         # A view whose noise cannot be measured counts as the typical one.
         noise[noise <= 0] = np.median(noise[noise > 0])
         weights = 1 / noise**2
-    typical = np.median(weights)
+    typical = float(np.median(weights))
     weights = np.clip(weights, typical / MOST, typical * MOST)
     return np.asarray(weights / weights.mean())
+
+
+def weigh_mask(
+    mask: NDArray[np.float32] | None, weights: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Multiply the mask of each view by the view's weight.
+
+    Parameters
+    ----------
+    mask : ndarray of float32 or None, shape (n_views, n_u, n_y)
+        Weights of pixels; overwritten. None for ones.
+    weights : ndarray of float64, shape (n_views,)
+        From :func:`view_weights`.
+    shape : tuple of int
+        ``(n_views, n_u, n_y)``.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_views, n_u, n_y)
+    """
+    weighted = np.ones(shape, np.float32) if mask is None else mask
+    weighted *= weights.astype(np.float32)[:, None, None]
+    return weighted

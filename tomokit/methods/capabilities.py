@@ -4,7 +4,7 @@ Each is optional. Without :class:`RunsOnGpu` a method is computed on the CPU; wi
 its memory is estimated from sizes alone; without :class:`Pausable` a run is stopped and saved between epochs; without
 :class:`ForeseesCosts` all epochs are taken to last as long as each other; without :class:`Samplable` a state holds the
 volume beside the run's arrays; without :class:`ResolvesParameters` the provenance has the options as they were given,
-and no more.
+and no more; without :class:`WeighsViews` views cannot be weighed against each other.
 """
 
 from __future__ import annotations
@@ -113,3 +113,16 @@ class ResolvesParameters(Protocol):
             JSON-serializable, for the provenance.
         """
         ...
+
+
+@runtime_checkable
+class WeighsViews(Protocol):
+    """A method in whose data term a view counts by the mask's value, which need not be 0 or 1.
+
+    Attributes
+    ----------
+    weighs_views : bool
+        True. A method whose steps are normalized by the mask of their own views has no such term.
+    """
+
+    weighs_views: bool

@@ -81,6 +81,14 @@ def reconstruct(
     hold_out: int | None = None,
     keep_views: bool = False,
     x_rays: str | None = None,
+    dose: float | PathLike | None = None,
+    dose_weighting: str | None = None,
+    ctf: PathLike | None = None,
+    voltage: float | None = None,
+    cs: float | None = None,
+    amplitude_contrast: float | None = None,
+    defocus_gradient: str | None = None,
+    view_weights: str | None = None,
     seed: int | None = None,
     backend: str | None = None,
     threads: int | None = None,
@@ -152,6 +160,19 @@ def reconstruct(
         Whether views that are black, constant or far darker than their neighbours are used, and not left out.
     x_rays : {"replace", "keep"}, optional
         What is done to isolated extreme pixels, as of x-rays and hot or dead pixels.
+    dose : float or path-like, optional
+        Electrons per square ångström of each view, an ``.mdoc``, or a text file with a line for each view, for
+        `dose_weighting`; default: the ``.mdoc`` beside the stack.
+    dose_weighting : {"off", "on"}, optional
+        Whether each view is filtered by what its accumulated dose has left of every frequency.
+    ctf : path-like, optional
+        Defocus of the views, by which phases are flipped.
+    voltage, cs, amplitude_contrast : float, optional
+        Of the microscope, in kV and mm; default: what the file of `ctf` or `dose` says.
+    defocus_gradient : {"on", "inverted", "off"}, optional
+        How the tilt changes the defocus across the tilt axis.
+    view_weights : {"off", "noise", "tilt"}, optional
+        By what views are weighed in the data term.
     seed : int, optional
         Seed of every random choice; 0 by default.
     backend : {"auto", "cpu", "cuda", "reference"}, optional
@@ -193,6 +214,9 @@ def reconstruct(
         "angles": angles, "allow_unsorted": allow_unsorted, "xf": xf, "aligned": aligned, "tilt_offset": tilt_offset,
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
         "bin": bin, "half": half, "hold_out": hold_out, "keep_views": keep_views, "x_rays": x_rays, "seed": seed,
+        "dose": None if dose is None else str(dose), "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage,
+        "cs": cs, "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient,
+        "view_weights": view_weights,
         "backend": backend, "threads": threads,
         "slabs": slabs, "y": y if y is None or isinstance(y, str) else ":".join(map(str, y)),
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,

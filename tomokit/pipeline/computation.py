@@ -26,6 +26,7 @@ from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints, History
 from tomokit.pipeline.config import method_options
 from tomokit.pipeline.doubts import check_alignment, doubt_result
+from tomokit.pipeline.filter_requests import check_view_weights
 from tomokit.pipeline.fit_memory import choose_slabs, least_bytes_of_fit
 from tomokit.pipeline.fitting import fit
 from tomokit.pipeline.memory import check_disk, check_memory
@@ -153,6 +154,7 @@ def compute(
     options = method_options(method, request.options)
     # What a resumed run has to say was told when its state was read.
     warn = _Warner([] if resumed is None else list(resumed.warnings), progress)
+    check_view_weights(request, method)
     backend = choose_backend(request.backend, method, options, warn)
     # From here to the reading nothing but headers is looked at: what can be refused is refused within a second.
     plan = make_plan(request, reader.shape(request.stack))
@@ -163,7 +165,7 @@ def compute(
     existing = check_outputs(request, resumed is not None, job_record(request, options, backend))
     check_slabs(request.slabs, method, backend, plan.volume_shape.n_y)
     what = f"a volume of {_size_text(plan)} by {request.method}"
-    masked = request.mask is not None or request.xf is not None
+    masked = request.mask is not None or request.xf is not None or request.view_weights != "off"
     least_bytes = plan.bytes_of_problem(masked) + least_bytes_of_fit(request, plan, method, options, backend)
     check_memory(_LIBRARIES_BYTES + max(plan.bytes_of_reading(masked), least_bytes), what)
     if request.output is not None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import OptionError
-from tomokit.io.angle_keyword import names_no_file
+from tomokit.io.given_inputs import is_given_directly
 from tomokit.io.regular import require_regular
 from tomokit.methods.interface import Method
 from tomokit.pipeline.request import ReconstructionRequest
@@ -31,7 +31,7 @@ from tomokit.plugin.settings import TypedKey, as_typed, merge, parse_settings, r
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 _MOST_VIEWS = 10**9
-PATHS = ("angles", "mask", "xf", "state")
+PATHS = ("angles", "mask", "xf", "dose", "ctf", "state")
 ONLY_ON_COMMAND_LINE = ("stack", "output", "overwrite", "preset", "config")
 
 
@@ -115,9 +115,11 @@ def read_config(path: Path) -> dict[str, Any]:
     for key in ONLY_ON_COMMAND_LINE:
         if key in layer:
             raise OptionError(f"{key!r} is given on the command line only", field=str(path), remedy="remove it")
+    if isinstance(layer.get("dose"), (int, float)) and not isinstance(layer["dose"], bool):
+        layer["dose"] = str(layer["dose"])
     for key in PATHS:
         # An empty path stays empty, to be refused as such, and does not become the folder.
-        if isinstance(layer.get(key), str) and layer[key] and not (key == "angles" and names_no_file(layer[key])):
+        if isinstance(layer.get(key), str) and layer[key] and not is_given_directly(key, layer[key]):
             layer[key] = str(path.resolve().parent / _in_home(layer[key]))
     for key in ("exclude", "exclude_from_1"):
         views = layer.get(key)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from tomokit.data import Volume
 from tomokit.errors import InputError, OptionError, OutputError, TomokitError
-from tomokit.io.angle_keyword import names_no_file
+from tomokit.io.given_inputs import is_given_directly
 from tomokit.io.volume_file import VolumeFile
 from tomokit.pipeline.own_outputs import is_own_output
-from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.request import FILES, ReconstructionRequest
 from tomokit.state.record import previous_path
 
 if TYPE_CHECKING:
@@ -157,10 +157,10 @@ def input_paths(request: ReconstructionRequest) -> list[Path]:
     Returns
     -------
     list of Path
-        Stack, angles, mask and transforms, those that are given.
+        Stack, angles, mask, transforms, dose and defocus, those that are given.
     """
-    angles = None if names_no_file(request.angles) else request.angles
-    return [path for path in (request.stack, angles, request.mask, request.xf) if path is not None]
+    named = {role: getattr(request, role) for role in FILES}
+    return [path for role, path in named.items() if path is not None and not is_given_directly(role, path)]
 
 
 def _angles_beside(request: ReconstructionRequest) -> list[Path]:

@@ -15,8 +15,11 @@ from tomokit.data.interpretation import Interpretation, interpret
 from tomokit.data.linearization import Linearization, choose_linearization
 from tomokit.data.named_views import are_few, list_views, name_views
 from tomokit.data.problem import Problem
+from tomokit.data.view_weights import view_weights, weigh_mask
 from tomokit.errors import InputError
 from tomokit.pipeline.defects import doubt_mask, mend_series
+from tomokit.pipeline.filter_requests import read_filters
+from tomokit.pipeline.filters import apply_filters
 from tomokit.pipeline.held_out import HeldOut
 from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.progress import Progress, Silent
@@ -130,6 +133,7 @@ def prepare(
 
     progress = progress or Silent()
     used = plan.used
+    filters = read_filters(request, plan.stack_shape[0])
     progress.stage(f"reading {request.stack.name}")
     series = reader.read(
         request.stack,
@@ -149,16 +153,18 @@ def prepare(
     # Before the binning, which would spread a spoilt pixel, and before anything looks at the pixels' range.
     doubts = doubt_mask(series, request)
     series, views, told = mend_series(series, plan.views, request)
-    told = [*told, *doubts]
+    told = [*filters.warnings, *told, *doubts]
     progress.stage(f"linearizing {series.n_views} views")
     if linearization is None:
         # From all views and before they are binned, so that no such option changes what they are taken for.
         exposures = dict(zip(used, series.provenance.get("exposures", ()), strict=False))
         interpretation = _interpret(series, sorted((*views.fitted, *views.held_out)), exposures, request)
         told = [*told, *interpretation.warnings]
-    series = bin_series(series, request.bin)
     plan = replace(plan, views=views, shape=replace(plan.shape, n_views=len(views.fitted)))
     used = plan.used
+    if filters.what:
+        progress.stage(f"{filters.what}, {series.n_views} views")
+    series = bin_series(apply_filters(series, used, filters), request.bin)
     _check_masked_views(series, used, request)
     # Places of the fitted and the held-out views among those that were read.
     fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
@@ -169,9 +175,15 @@ def prepare(
             linearization = choose_linearization(
                 chosen.images, chosen.mask, percentiles=request.percentiles, interpretation=interpretation
             )
+    projections, mask = _linearize_views(series, fitted, linearization), _transpose_mask(series.mask, fitted)
+    if request.view_weights != "off":
+        weights = view_weights(request.view_weights, projections, mask, chosen.geometry.tilt_deg)
+        mask = weigh_mask(mask, weights, projections.shape)
+        record = {"by": request.view_weights, "weights": [float(weight) for weight in weights]}
+        series = replace(series, provenance={**series.provenance, "view_weights": record})
     problem = Problem(
-        projections=_linearize_views(series, fitted, linearization),
-        mask=_transpose_mask(series.mask, fitted),
+        projections=projections,
+        mask=mask,
         geometry=series.geometry.select(fitted),
         thickness_px=plan.shape.thickness_px,
         fit_offsets=fits_offsets(request, linearization),

@@ -12,11 +12,10 @@ from tomokit.errors import InputError, PluginError
 from tomokit.geometry import ORIENTATION
 from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.prepare import Prepared
-from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.request import FILES, ReconstructionRequest
 from tomokit.plugin.registry import KINDS_WITH_OPTIONS, Registry
 from tomokit.version import __version__
 
-FILES = ("stack", "angles", "mask", "xf")
 OF_THE_PLACE = ("state", "state_epochs", "state_seconds", "threads", "slabs", "backend")
 """Settings that change no bit of the result, and the backend, which is recorded as it was chosen."""
 
@@ -123,6 +122,7 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
         "method": provenance["method"],
         "linearization": f"{linearization['kind']} {numbers}",
         "units": linearization["volume_units"],
+        **_done_to_views(series, configuration),
         "orientation": ORIENTATION,
         "seed": provenance["seed"],
         "bin": configuration["bin"],
@@ -131,6 +131,18 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
         "sha256": next(iter(inputs.values())),
         **{f"{role} sha256": digest for role, digest in list(inputs.items())[1:]},
     }
+
+
+def _done_to_views(series: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, str]:
+    """What was done to the views or weighs them, in words; nothing where nothing was."""
+    done = []
+    if dose := series.get("dose_weighting"):
+        done.append(f"dose-weighted at {dose['voltage_kv']:g} kV")
+    if ctf := series.get("ctf"):
+        done.append(f"CTF phases flipped at {ctf['voltage_kv']:g} kV")
+    if configuration["view_weights"] != "off":
+        done.append(f"weighted by {configuration['view_weights']}")
+    return {"views": ", ".join(done)} if done else {}
 
 
 def plugins_used(

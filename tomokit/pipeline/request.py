@@ -10,6 +10,9 @@ from typing import Any
 from tomokit.io.output_names import path_beside
 from tomokit.plugin.options import option
 
+FILES = ("stack", "angles", "mask", "xf", "dose", "ctf")
+"""Fields that name an input, by which a state finds it again."""
+
 
 @dataclass(frozen=True)
 class ReconstructionRequest:
@@ -49,6 +52,12 @@ class ReconstructionRequest:
         Whether views that hold no image are used all the same.
     x_rays : str
         Whether isolated extreme pixels are replaced or kept.
+    dose, dose_weighting : Path or None, str
+        Dose of the views, and whether they are filtered by it.
+    ctf, voltage, cs, amplitude_contrast, defocus_gradient : Path or None, float or None and str
+        Defocus of the views, by which phases are flipped; the microscope; and how the tilt changes the defocus.
+    view_weights : str
+        By what views are weighed in the data term.
     seed, threads : int
         Seed of every random choice; threads, None for all.
     state, state_epochs, state_seconds : Path or None, int or None, float or None
@@ -127,6 +136,38 @@ class ReconstructionRequest:
         "replace",
         "Isolated extreme pixels, as of x-rays and hot or dead pixels: replaced by the median around them, or kept.",
         choices=("replace", "keep"),
+    )
+    dose: Path | None = option(
+        None,
+        "Dose of the views for --dose-weighting: electrons per square ångström of each, an .mdoc, or a text file with "
+        "a line for each view (dose before it and its own, or one number); default: the .mdoc beside the stack.",
+    )
+    dose_weighting: str = option(
+        "off",
+        "Filter each view by how much of every frequency its accumulated dose has left (Grant and Grigorieff 2015).",
+        choices=("off", "on"),
+    )
+    ctf: Path | None = option(
+        None, "Defocus of the views, in micrometres of underfocus; phases are flipped where its CTF is negative."
+    )
+    voltage: float | None = option(
+        None, "Acceleration voltage in kV, for --ctf and --dose-weighting; default: the file's.", minimum=1.0
+    )
+    cs: float | None = option(None, "Spherical aberration in mm, for --ctf; default: the file's, else 2.7.")
+    amplitude_contrast: float | None = option(
+        None, "Fraction of amplitude contrast, for --ctf; default: the file's, else 0.07.", minimum=0.0, maximum=0.999
+    )
+    defocus_gradient: str = option(
+        "on",
+        "How --ctf takes the tilt into account: defocus rising towards +x at positive tilt, as with IMOD (on), falling "
+        "(inverted), or the same in the whole view (off).",
+        choices=("on", "inverted", "off"),
+    )
+    view_weights: str = option(
+        "off",
+        "Weigh views in the data term by the inverse variance of their measured noise, by the cosine of their tilt, or "
+        "equally (off).",
+        choices=("off", "noise", "tilt"),
     )
     seed: int = option(
         0, "Seed of every random choice; the same seed gives the same tomogram.", minimum=0, maximum=2**63 - 1

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 from tomokit.errors import InputError, OptionError
-from tomokit.io.angle_keyword import names_no_file
+from tomokit.io.given_inputs import is_given_directly
 from tomokit.pipeline.driver import Summary, reconstruct
 from tomokit.pipeline.machine import moved_warnings
 from tomokit.pipeline.progress import Progress, Silent
-from tomokit.pipeline.provenance import FILES, check_plugins
-from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.provenance import check_plugins
+from tomokit.pipeline.request import FILES, ReconstructionRequest
 from tomokit.pipeline.resumption import Resumed
 from tomokit.pipeline.signals import Stop
 from tomokit.plugin.manager import get_registry
@@ -135,7 +135,7 @@ def _request_of_state(state: State, path: Path) -> ReconstructionRequest:
     # As it was chosen, not as it was asked for: another backend gives other bits.
     configuration["backend"] = state.provenance["backend"]
     for role in FILES:
-        if role == "angles" and names_no_file(configuration.get(role)):
+        if is_given_directly(role, configuration.get(role)):
             continue
         configuration[role] = _find_input(job["files"].get(role), role, path)
     # What is written, and over what, is for the user to say: a state may come from anybody.

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import InputError
-from tomokit.io.angle_keyword import names_no_file
+from tomokit.io.given_inputs import is_given_directly
 from tomokit.pipeline.machine import Machine, record_of_run
 from tomokit.pipeline.plan import Plan
-from tomokit.pipeline.provenance import FILES, check_inputs
-from tomokit.pipeline.request import ReconstructionRequest
+from tomokit.pipeline.provenance import check_inputs
+from tomokit.pipeline.request import FILES, ReconstructionRequest
 from tomokit.state.record import State
 
 
@@ -64,7 +64,7 @@ def make_job(request: ReconstructionRequest, resumed: Resumed | None = None) -> 
     files = {}
     for role in (*FILES, "output"):
         path = getattr(request, role)
-        if path is not None and not (role == "angles" and names_no_file(path)):
+        if path is not None and not is_given_directly(role, path):
             absolute = os.path.abspath(path)
             # The way from folder to folder, links resolved in both; the file itself may be a link.
             parent, name = os.path.split(absolute)

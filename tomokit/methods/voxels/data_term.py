@@ -35,6 +35,8 @@ class DataTerm:
         Additive offset b of each view in units of projection; zero where offsets are held.
     weight_sums : ndarray of float64, shape (n_views,)
         Sum of the mask over each view's pixels.
+    view_weights : ndarray of float64, shape (n_views,)
+        Weight of each view: the largest of its mask, of which masked pixels have none; 1 for a view without any.
     total_weight : float
         Sum of the mask over all pixels, at least 1, by which the data term is divided.
     """
@@ -51,6 +53,8 @@ class DataTerm:
             if self.mask is None
             else self.mask.sum(axis=(1, 2), dtype=np.float64)
         )
+        peaks = np.ones(geometry.n_views) if self.mask is None else self.mask.max(axis=(1, 2)).astype(np.float64)
+        self.view_weights = np.where(peaks > 0, peaks, 1.0)
         self.total_weight = max(float(self.weight_sums.sum()), 1.0)
 
     def residual(self, predicted: NDArray[np.floating], view: int) -> NDArray[np.floating]:
@@ -91,12 +95,13 @@ class DataTerm:
         Returns
         -------
         float
-            Sum of the squared residuals.
+            Sum of the squared residuals, each by its weight.
         """
         squares = 0.0
         for image, view in zip(predicted, views, strict=True):
             residual = self.residual(image, view)
-            squares += float(np.vdot(residual, residual))
+            # The residual carries the weight already, and its square would carry it twice.
+            squares += float(np.vdot(residual, residual)) / float(self.view_weights[view])
         return squares
 
     def residuals(self, density: NDArray[np.floating]) -> tuple[NDArray[np.floating], float]:
@@ -111,7 +116,7 @@ class DataTerm:
         -------
         residuals : ndarray, shape (n_views, n_u, n_y)
         squares : float
-            Sum of the squared residuals.
+            Sum of the squared residuals, each by its weight.
         """
         stack = self.operator(density)
         return stack, self.replace_by_residuals(stack, range(len(stack)))

@@ -164,6 +164,7 @@ class Sart:
     name: ClassVar[str] = "sart"
     summary: ClassVar[str] = "algebraic reconstruction, one view at a time"
     Options: ClassVar[type] = SartOptions
+    weighs_views: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: SartOptions) -> SartRun:
         """Set up a run (see :class:`Method`)."""

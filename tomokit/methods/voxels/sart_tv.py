@@ -127,6 +127,7 @@ class SartTv:
     name: ClassVar[str] = "sart-tv"
     summary: ClassVar[str] = "SART sweeps alternating with total-variation denoising, the publication's baseline"
     Options: ClassVar[type] = SartTvOptions
+    weighs_views: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: SartTvOptions) -> SartTvRun:
         """Set up a run (see :class:`Method`)."""

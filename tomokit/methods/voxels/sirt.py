@@ -193,6 +193,7 @@ class Sirt:
     name: ClassVar[str] = "sirt"
     summary: ClassVar[str] = "simultaneous iterative reconstruction, row and column normalized"
     Options: ClassVar[type] = SirtOptions
+    weighs_views: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: SirtOptions) -> SirtRun:
         """Set up a run (see :class:`Method`)."""

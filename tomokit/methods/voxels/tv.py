@@ -159,6 +159,7 @@ class Tv:
     name: ClassVar[str] = "tv"
     summary: ClassVar[str] = "total-variation reconstruction, converged by a preconditioned primal-dual method"
     Options: ClassVar[type] = TvOptions
+    weighs_views: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: TvOptions) -> TvRun:
         """Set up a run (see :class:`Method`)."""

@@ -77,6 +77,8 @@ class DataTermOnDevice:
                 None if problem.mask is None else sent(self.device, np.asarray(problem.mask, np.float32))
             )
             self._weight_sums: DeviceArray = xp.asarray(data.weight_sums)
+            weights = data.view_weights.astype(np.float32)
+            self._view_weights: DeviceArray | None = None if (weights == 1).all() else xp.asarray(weights[:, None])
             self.totals: DeviceArray = xp.zeros(n_totals, np.float64)
             self._geometries = [problem.geometry.select(views) for views in self._groups]
             self._projectors = [VoxelProjectorOnDevice(self.device, g, n_x, n_z) for g in self._geometries]
@@ -183,13 +185,17 @@ class DataTermOnDevice:
         n_views, blocks = partial.shape
         self._kernels["solve_offset"]((n_views, 1, 1), (_THREADS, 1, 1), (partial, weight_sum, offset, blocks))
 
-    def add_squares(self, squares: DeviceArray) -> None:
-        """Add sums of blocks of pixels to the sum of squared residuals.
+    def add_squares(self, group: int, squares: DeviceArray) -> None:
+        """Add sums of blocks of pixels to the sum of squared residuals, each by its weight.
 
         Parameters
         ----------
+        group : int
         squares : array of float32, shape (n_group, n_blocks)
+            Sums of squares that carry the weight twice; overwritten.
         """
+        if self._view_weights is not None:
+            squares /= self._view_weights[self.rows(group)]
         add_total(self._add_total, squares, self.totals, 0)
 
     def back_project(self, group: int, stack: DeviceArray) -> DeviceArray:

@@ -60,7 +60,7 @@ class StepEngineOnDevice(EngineOnDevice):
         weight = self._ray_weight[data.rows(group)]
         arguments = (residual, data.mask(group), data.offsets(group), weight, partial, pixels)
         self._kernels["weigh_residual"](grid, block, arguments)
-        data.add_squares(partial)
+        data.add_squares(group, partial)
         return residual
 
 

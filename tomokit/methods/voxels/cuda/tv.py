@@ -89,7 +89,7 @@ class TvEngineOnDevice(EngineOnDevice):
         weighted_sums = self.device.xp.empty(squares.shape, np.float32) if data.is_fitted else None
         arguments = (residual, data.mask(0), data.offsets(0), dual, squares, weighted_sums, pixels)
         self._kernels["tv_data_dual"](grid, block, arguments)
-        data.add_squares(squares)
+        data.add_squares(0, squares)
         if weighted_sums is not None:
             data.solve_offset(weighted_sums, self._proximal_weight_sums, self._dual_offsets)
             self._kernels["tv_data_offset"](grid, block, (dual, data.mask(0), self._dual_offsets, pixels))
