@@ -173,6 +173,11 @@ def test_results_that_say_nothing_are_doubted_or_refused(cli: Cli, data: Path, f
     assert "--noise" in err
     summary, _ = fit(views, "--method", "tv", "--set", "epochs=3", "--set", "weight=1e6")
     assert any("the fit explains nothing" in text for text in summary["warnings"])
+    rate = ("--thickness", "8", "--set", "epochs=2", "--set", "optimizers.adam.lr=1e10")
+    status, _, err = cli("reconstruct", stack, "-o", output, "--method", "octree", *rate)
+    assert status == 2
+    assert "the fit has diverged: its data term" in err
+    assert not output.exists()
 
 
 def test_doubts_are_told_before_the_fit_begins(data: Path, views: np.ndarray) -> None:

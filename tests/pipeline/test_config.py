@@ -46,6 +46,15 @@ def test_options_of_another_method_are_dropped(tmp_path: Path) -> None:
     assert build_request({**FILES, "method": "tv"}, config=path).options == {"weight": 2}
 
 
+def test_settings_of_an_optimizer_that_is_not_used_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"optimizers\.rmsprop: no effect, since the optimizer is adam"):
+        build_request(FILES, settings=["optimizers.rmsprop.lr=0.1"])
+    # Of a preset or a file they are a choice that waits for its optimizer.
+    path = config(tmp_path, "[options.optimizers.rmsprop]\nlr = 0.1\n")
+    request = build_request(FILES, settings=["optimizer=rmsprop", "optimizers.rmsprop.alpha=0.9"], config=path)
+    assert request.options["optimizers"]["rmsprop"] == {"lr": 0.1, "alpha": "0.9"}
+
+
 def test_paths_in_a_file_start_from_its_folder(tmp_path: Path) -> None:
     path = config(tmp_path, "mask = 'm.mrc'\nangles = '/abs/a.tlt'\n")
     request = build_request(FILES, config=path)

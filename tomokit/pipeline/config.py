@@ -190,11 +190,29 @@ def build_request(
             merged.pop("options", None)
         merged = merge(merged, layer)
     # Last, and after any change of method: these are for the method that is used.
-    merged = merge(merged, {"options": parse_settings(settings)})
+    last = parse_settings(settings)
+    merged = merge(merged, {"options": last})
     request = build_options(ReconstructionRequest, merged, caller)
+    _check_optimizer_is_used(last, request)
     if config is not None:
         _check_config_is_kept(config, request)
     return request
+
+
+def _check_optimizer_is_used(settings: Mapping[str, Any], request: ReconstructionRequest) -> None:
+    """Refuse settings of an optimizer that the method does not use; presets and files may have tables of several."""
+    tables = settings.get("optimizers")
+    if not isinstance(tables, Mapping):
+        return
+    fields = dataclasses.fields(get_registry().get("method", request.method)().Options)
+    used = request.options.get("optimizer", next((item.default for item in fields if item.name == "optimizer"), None))
+    unused = [str(name) for name in tables if str(name).replace("_", "-") != used]
+    if isinstance(used, str) and unused:
+        raise OptionError(
+            f"no effect, since the optimizer is {used}",
+            field=f"--set optimizers.{unused[0]}",
+            remedy=f"give --set optimizer={unused[0]} too, or set optimizers.{used}",
+        )
 
 
 def method_options(method: Method, given: Mapping[str, Any]) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from tomokit.data.problem import Problem
 from tomokit.errors import OptionError
 from tomokit.pipeline.checkpoint import History
@@ -12,6 +14,8 @@ from tomokit.pipeline.request import ReconstructionRequest
 
 NO_BETTER = 0.999
 """A data term above this fraction of that of an empty volume is that of an empty volume."""
+DIVERGED = 10.0
+"""A data term above so many times the projections' mean square is none that a fit comes down from."""
 
 
 def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callable[[str], None]) -> None:
@@ -47,7 +51,7 @@ def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callab
 
 
 def doubt_result(problem: Problem, history: History) -> list[str]:
-    """Tell that a fit explains nothing: its data term is no less than that of an empty volume.
+    """Tell that a fit explains nothing, its data term no less than that of an empty volume; refuse one that diverged.
 
     Parameters
     ----------
@@ -60,10 +64,23 @@ def doubt_result(problem: Problem, history: History) -> list[str]:
     -------
     list of str
         One warning, or none.
+
+    Raises
+    ------
+    OptionError
+        If the data term is many times the projections' mean square.
     """
     data = history[-1]["terms"].get("data") if len(history) > 1 else None
     if data is None or data < NO_BETTER * problem.empty_loss:
         return []
+    # With the offsets in it, since a method need not fit them.
+    square = float(np.mean([np.mean(view, dtype=np.float64) ** 2 + np.var(view) for view in problem.projections]))
+    if data > DIVERGED * square > 0:
+        raise OptionError(
+            f"the fit has diverged: its data term {data:.3g} is {data / square:.2g} times the projections' mean square",
+            field="options",
+            remedy="lower the learning rate or the weights",
+        )
     return [
         f"the fit explains nothing: its data term {data:.3g} is no better than that of an empty volume, "
         f"{problem.empty_loss:.3g}; check --linearization, the angles and the method's options"
