@@ -19,8 +19,8 @@ def describe(
     Parameters
     ----------
     path : path-like
-        The state of a run (``.h5``, or any name if its content is one), or a file that
-        :func:`tomokit.io.inspection.describe` knows: MRC, angles, transforms, ``.mdoc``.
+        The state of a run (``.h5``, or any name if its content is one), an alignment or acquisition of another program,
+        or a file that :func:`tomokit.io.inspection.describe` knows: MRC, angles, transforms, ``.mdoc``.
     pixels, tell
         As of :func:`tomokit.io.inspection.describe`.
 
@@ -34,6 +34,7 @@ def describe(
     InputError
         If the file is damaged or of no known kind.
     """
+    from tomokit.formats.description import describe_foreign
     from tomokit.io.inspection import describe as describe_input
     from tomokit.io.regular import require_regular
     from tomokit.pipeline.readers import check_room_to_open
@@ -44,6 +45,9 @@ def describe(
     require_regular(path)
     if path.suffix.lower() == ".h5" or looks_like_state(path):
         return describe_state(path)
+    foreign = describe_foreign(path)
+    if foreign is not None:
+        return foreign
     if pixels is not False:
         with suppress(InputError):  # what is no MRC file is described, or refused, below
             check_room_to_open(path)
