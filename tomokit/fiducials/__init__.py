@@ -1,0 +1,1 @@
+"""Fiducials: models of them read, beads found without one, fitted to the tilt geometry, and masked."""
