@@ -51,6 +51,7 @@ def read_filters(request: ReconstructionRequest, n_views: int) -> Filters:
     OptionError
         If an option is missing or out of place.
     """
+    from tomokit.io.beside import mdoc_beside
     from tomokit.io.digest import file_digest
     from tomokit.io.dose import is_number
 
@@ -77,8 +78,11 @@ def read_filters(request: ReconstructionRequest, n_views: int) -> Filters:
         }
     elif request.dose is not None and request.dose_weighting == "off":
         warnings.append("--dose is not used: --dose-weighting on filters the views by it")
-    named = {"dose": None if is_number(request.dose) else request.dose, "ctf": request.ctf}
-    sha256 = {role: file_digest(path) for role, path in named.items() if path is not None and path.is_file()}
+    dose = None if is_number(request.dose) else request.dose
+    if request.dose_weighting == "on" and dose is None:
+        # That which is read in the place of one that is named, if there is one.
+        dose = mdoc_beside(request.stack)
+    sha256 = {role: file_digest(path) for role, path in (("dose", dose), ("ctf", request.ctf)) if path is not None}
     gradient = GRADIENT_SIGN[request.defocus_gradient]
     return Filters(exposure, dose_kv, optics, acquisition, gradient, record, sha256, warnings)
 

@@ -1,0 +1,168 @@
+"""The dose of each view from numbers, text and ``.mdoc``; the defocus from plain text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tomokit.data.acquisition import Acquisition
+from tomokit.data.exposure_filter import exposures_of_views
+from tomokit.errors import InputError, OptionError, TomokitError
+from tomokit.io.defocus_text import read_defocus_text
+from tomokit.io.dose import column_kind, is_number, read_dose
+
+ORDER = np.array([4, 2, 0, 1, 3])
+
+
+@pytest.fixture
+def text(tmp_path: Path):
+    """A file of these lines."""
+
+    def make(*lines: object, name: str = "dose.txt") -> Path:
+        (tmp_path / name).write_text("\n".join(map(str, lines)) + "\n")
+        return tmp_path / name
+
+    return make
+
+
+def mdoc(**columns: list[object]) -> list[str]:
+    """An ``.mdoc`` with these fields of five sections, in order of acquisition."""
+    lines = ["Voltage = 200"]
+    for place in np.argsort(ORDER):
+        lines += ["", f"[ZValue = {place}]", *(f"{key} = {values[place]}" for key, values in columns.items())]
+    return lines
+
+
+TIMES = [f"25-Mar-21  17:0{minute}:00" for minute in ORDER]
+
+
+def read(given: object, folder: Path) -> Acquisition:
+    return read_dose(given, folder / "TS.mrc", 5)[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "is_one"), [("3", True), ("2.5e0", True), (".5", True), ("dose.txt", False), ("-3", False)]
+)
+def test_what_is_a_number_and_not_a_file(given: str, is_one: bool) -> None:
+    assert is_number(given) is is_number(Path(given)) is is_one
+    assert not is_number(None)
+
+
+def test_accumulated_doses_in_one_column(text, tmp_path: Path) -> None:
+    expected = 3.0 * ORDER + 1.5
+    np.testing.assert_allclose(exposures_of_views(read(text(*(3.0 * ORDER)), tmp_path)), expected)
+    after, how = read_dose(text(*(3.0 * (ORDER + 1))), tmp_path / "TS.mrc", 5)
+    np.testing.assert_allclose(exposures_of_views(after), expected)
+    assert "accumulated dose after each view" in how
+
+
+def test_two_columns_are_the_dose_before_and_the_own(text, tmp_path: Path) -> None:
+    found = read(text("12 3", "6 3", "0 2", "2 4", "9 3"), tmp_path)
+    np.testing.assert_allclose(exposures_of_views(found), [13.5, 7.5, 1.0, 4.0, 10.5])
+
+
+def test_single_doses_take_their_order_from_the_mdoc_beside(text, tmp_path: Path) -> None:
+    single = text(3.1, 3.0, 2.9, 3.0, 3.1)
+    assert read(single, tmp_path).order is None
+    text(*mdoc(DateTime=TIMES), name="TS.mrc.mdoc")
+    np.testing.assert_array_equal(read(single, tmp_path).order, ORDER)
+    np.testing.assert_allclose(exposures_of_views(read("3", tmp_path)), 3.0 * ORDER + 1.5)
+
+
+def test_an_mdoc_says_dose_order_and_voltage(text, tmp_path: Path) -> None:
+    text(*mdoc(DateTime=TIMES, ExposureDose=[3.0] * 5), name="TS.mdoc")
+    found = read(None, tmp_path)
+    assert found.voltage_kv == 200
+    np.testing.assert_allclose(exposures_of_views(found), 3.0 * ORDER + 1.5)
+    # Its own record of the dose before goes before the order; what is not calibrated is written as 0.
+    text(*mdoc(DateTime=TIMES, ExposureDose=[3.0] * 5, PriorRecordDose=list(5.0 * ORDER)), name="TS.mdoc")
+    np.testing.assert_allclose(exposures_of_views(read(None, tmp_path)), 5.0 * ORDER + 1.5)
+    text(*mdoc(DateTime=TIMES, ExposureDose=[0] * 5, PriorRecordDose=[0] * 5), name="TS.mdoc")
+    with pytest.raises(InputError, match="not known"):
+        exposures_of_views(read(None, tmp_path))
+
+
+def test_times_with_the_year_first_and_times_that_are_none(text, tmp_path: Path) -> None:
+    years = [f"2023-Mar-25  17:0{minute}:00" for minute in ORDER]
+    np.testing.assert_array_equal(read(text(*mdoc(DateTime=years), name="a.mdoc"), tmp_path).order, ORDER)
+    for bad in ("yesterday", "25-Foo-21  17:00:00", "99-Mar-21  17:00:00"):
+        assert read(text(*mdoc(DateTime=[bad, *years[1:]]), name="a.mdoc"), tmp_path).order is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ((1, 2, 3), "3 lines, where the stack has 5 views; give a line for each view"),
+        (("1 2", 3, 4, 5, 6), "not all of one or of two numbers"),
+        ((3, 3, -1, 3, 3), r"line 3: -1 is no dose in e/A\^2"),
+        ((3, 3, 3, 3, 1e6), r"line 5: 1e\+06 is no dose"),
+        ((1, 1, 1, 50, 200), "neither as single doses are nor as an accumulated dose is"),
+        ((3, "three", 3, 3, 3), "line 2"),
+    ],
+)
+def test_files_that_are_none_are_refused(text, tmp_path: Path, lines: tuple[object, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(text(*lines), tmp_path)
+
+
+def test_numbers_that_are_none_and_nothing_at_all_are_refused(text, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--dose: 0 e/A"):
+        read("0", tmp_path)
+    with pytest.raises(InputError, match=r"no \.mdoc lies beside TS\.mrc"):
+        read(None, tmp_path)
+    with pytest.raises(InputError, match="5 sections, where the stack has 4 views"):
+        read_dose(text(*mdoc(ExposureDose=[3] * 5), name="TS.mdoc"), tmp_path / "TS.mrc", 4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0, 1e4), min_size=1, max_size=9))
+def test_any_column_is_of_one_kind_or_none(column: list[float]) -> None:
+    assert column_kind(np.array(column)) in ("accumulated", "single", "")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 80), st.floats(0.5, 5), st.randoms(use_true_random=False))
+def test_accumulated_and_single_doses_are_told_apart(n: int, dose: float, random) -> None:
+    own = np.array([dose * random.uniform(0.8, 1.25) for _ in range(n)])
+    order = random.sample(range(n), n)
+    assert column_kind((np.cumsum(own) - own)[order]) == "accumulated"
+    assert column_kind(np.cumsum(own)[order]) == "accumulated"
+    # In a scheme where the dose grows as 1 / cos of the tilt, it does so on both sides.
+    both = dose / np.cos(np.radians(np.abs(np.linspace(-60, 60, n))))
+    assert column_kind(both) == "single"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text("0123456789.,;- \nAe+#", max_size=60))
+def test_mangled_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "mangled.txt"
+    path.write_text(text)
+    for reader in (lambda: read_dose(path, path.with_name("none.mrc"), 3)[0], lambda: read_defocus_text(path, 3)):
+        try:
+            assert reader().n_views == 3
+        except TomokitError as caught:
+            error = str(caught)
+            assert "mangled.txt" in error
+
+
+def test_the_dose_of_a_real_series(shared_data: Path) -> None:
+    acquisition, how = read_dose(shared_data / "empiar-10499/dose.txt", Path("none.mrc"), 41)
+    exposure = exposures_of_views(acquisition)
+    assert "accumulated dose before each view" in how
+    assert exposure[20] == 1.5
+    assert exposure.max() == 121.5
+
+
+def test_defocus_in_one_column_or_three(text, shared_data: Path) -> None:
+    one = read_defocus_text(shared_data / "empiar-10499/defocus-um.txt", 41).defocus_um
+    assert one is not None
+    assert (one[:, 0] == one[:, 1]).all()
+    assert one[0].tolist() == [1.57019, 1.57019, 0]
+    three = read_defocus_text(text("2.0 1.9 30", "2.1 2.0 -15"), 2).defocus_um
+    np.testing.assert_array_equal(three, [[2.0, 1.9, 30], [2.1, 2.0, -15]])
+    with pytest.raises(InputError, match="not all of one or of three numbers"):
+        read_defocus_text(text("1 1 0 0 2700"), 1)
