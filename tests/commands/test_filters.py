@@ -181,5 +181,13 @@ def test_a_size_that_is_not_known_and_a_stack_that_is_flipped_are_refused(refuse
     )
 
 
+def test_flipping_that_changes_nothing_is_told(fit, defocus: Path) -> None:
+    given = ("--ctf", defocus, "--voltage", 300, "--pixel-size")
+    assert any("flipping phases changes next to nothing" in text for text in fit(*given, 20)[0]["warnings"])
+    summary, _ = fit(*given, 5)
+    assert not any("next to nothing" in text for text in summary["warnings"])
+    assert summary["provenance"]["ctf"]["first_zero_angstrom"][20] == pytest.approx(24.575, abs=1e-3)
+
+
 def test_a_dose_that_is_not_used_is_told(fit, dose: Path) -> None:
     assert any("--dose-weighting on" in text for text in fit("--dose", dose)[0]["warnings"])

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tomokit.data.ctf import Optics, contrast_transfer
+from tomokit.data.ctf import Optics, contrast_transfer, first_zero
 from tomokit.data.fourier_filter import filter_columns, frequency_grid
 from tomokit.data.masked_fill import fill_from_around
 from tomokit.data.phase_flipping import ViewOptics, flip_phases, strip_bounds
@@ -33,6 +33,22 @@ def test_first_zero_at_three_micrometres() -> None:
     assert ctf(zero, 3.0) == pytest.approx(0, abs=1e-4)
     assert ctf(0.98 * zero, 3.0) > 0.1
     assert ctf(1.02 * zero, 3.0) < -0.1
+
+
+@pytest.mark.parametrize(("defocus", "shift"), [(3.0, 0.0), (0.3, 90.0), (-1.0, 0.0), (0.0, 0.0), (0.0, 50.0)])
+def test_the_first_zero_is_where_the_sign_changes_first(defocus: float, shift: float) -> None:
+    zero = first_zero(defocus, TITAN, shift)
+    k = np.linspace(0, zero, 2000)
+    values = contrast_transfer(k, np.zeros(1), (defocus, defocus, 0.0), TITAN, shift)
+    assert (values[:-1] > 0).all()
+    assert values[-1] == pytest.approx(0, abs=1e-9)
+    if shift == 0 and defocus == 3:
+        assert 1 / zero == pytest.approx(24.575, abs=1e-3)
+
+
+def test_there_may_be_no_zero() -> None:
+    # 0.01 um under focus: the aberration turns the phase back before it has come to pi.
+    assert np.isinf(first_zero(0.01, TITAN))
 
 
 def test_signs_at_low_frequency() -> None:

@@ -103,3 +103,34 @@ def contrast_transfer(
     spherical = optics.spherical_aberration_mm * 1e7 * wavelength**2 * squared**2 / 2
     constant = math.radians(phase_shift_deg) + math.asin(optics.amplitude_contrast)
     return np.sin(math.pi * wavelength * (defocused - spherical) + constant)
+
+
+def first_zero(defocus_um: float, optics: Optics, phase_shift_deg: float = 0.0) -> float:
+    """Compute the frequency of the first zero of the contrast transfer function.
+
+    Parameters
+    ----------
+    defocus_um : float
+        Defocus in micrometres, positive for underfocus, without astigmatism.
+    optics : Optics
+        The microscope.
+    phase_shift_deg : float
+        Shift of a phase plate in degrees.
+
+    Returns
+    -------
+    float
+        Cycles per ångström; infinite where the phase turns back before it.
+    """
+    wavelength = optics.wavelength_angstrom
+    constant = math.radians(phase_shift_deg) + math.asin(optics.amplitude_contrast)
+    # The phase is constant + linear s - quadratic s^2 in s = k^2; it is to be pi under focus, and 0 over focus.
+    linear = math.pi * wavelength * defocus_um * 1e4
+    quadratic = math.pi * wavelength**3 * optics.spherical_aberration_mm * 1e7 / 2
+    rise = math.pi - constant if linear > 0 else -constant
+    under_root = linear**2 - 4 * quadratic * rise
+    if under_root < 0:
+        return math.inf
+    denominator = linear + math.copysign(math.sqrt(under_root), linear if linear else -1.0)
+    squared = 2 * rise / denominator if denominator else math.inf
+    return math.sqrt(squared) if squared >= 0 else math.inf

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tomokit.data import TiltSeries
 from tomokit.data.acquisition import Acquisition
-from tomokit.data.ctf import Optics
+from tomokit.data.ctf import Optics, first_zero
 from tomokit.data.exposure_filter import exposure_filter
 from tomokit.data.fourier_filter import Transfer, filter_columns
 from tomokit.data.masked_fill import fill_from_around
@@ -121,6 +121,7 @@ def _recorded(series: TiltSeries, views: list[int], filters: Filters) -> TiltSer
     if filters.exposure_e_per_a2 is not None:
         record["dose_weighting"]["exposure_e_per_a2"] = [float(filters.exposure_e_per_a2[view]) for view in views]
     if filters.acquisition.defocus_um is not None:
+        record["ctf"]["first_zero_angstrom"] = [1 / zero for zero in _first_zeros(filters, views)]
         record["ctf"]["defocus_um"] = [
             [float(value) for value in filters.acquisition.defocus_um[view]] for view in views
         ]
@@ -129,6 +130,43 @@ def _recorded(series: TiltSeries, views: list[int], filters: Filters) -> TiltSer
     if digests := provenance.get("sha256"):
         provenance["sha256"] = {**digests, **filters.sha256}
     return replace(series, provenance=provenance)
+
+
+def _first_zeros(filters: Filters, views: list[int]) -> list[float]:
+    """Frequency of the first zero on the tilt axis of each view, in cycles per ångström, astigmatism left out."""
+    defocus, shift = filters.acquisition.defocus_um, filters.acquisition.phase_shift_deg
+    if defocus is None or filters.optics is None:
+        return []
+    return [
+        first_zero(float(defocus[view, :2].mean()), filters.optics, 0.0 if shift is None else float(shift[view]))
+        for view in views
+    ]
+
+
+def doubt_flipping(series: TiltSeries, views: list[int], filters: Filters) -> list[str]:
+    """Tell that phases have nothing to be flipped at: no view has a zero that its pixels resolve.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        Not binned.
+    views : list of int
+        Number of each of its views in the stack.
+    filters : Filters
+
+    Returns
+    -------
+    list of str
+        One warning, or none.
+    """
+    zeros = _first_zeros(filters, views)
+    nyquist = 0.5 / series.pixel_size_angstrom
+    if not zeros or min(zeros) < nyquist:
+        return []
+    return [
+        f"the first zero of the CTF lies at {1 / min(zeros):.3g} angstrom or beyond, which pixels of "
+        f"{series.pixel_size_angstrom:g} angstrom do not resolve: flipping phases changes next to nothing"
+    ]
 
 
 def _weighting(filters: Filters, view: int) -> Transfer | None:

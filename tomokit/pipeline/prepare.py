@@ -19,7 +19,7 @@ from tomokit.data.view_weights import view_weights, weigh_mask
 from tomokit.errors import InputError
 from tomokit.pipeline.defects import doubt_mask, mend_series
 from tomokit.pipeline.filter_requests import read_filters
-from tomokit.pipeline.filters import apply_filters
+from tomokit.pipeline.filters import apply_filters, doubt_flipping
 from tomokit.pipeline.held_out import HeldOut
 from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.progress import Progress, Silent
@@ -164,6 +164,7 @@ def prepare(
     used = plan.used
     if filters.what:
         progress.stage(f"{filters.what}, {series.n_views} views")
+        told = [*told, *doubt_flipping(series, used, filters)]
     series = bin_series(apply_filters(series, used, filters), request.bin)
     _check_masked_views(series, used, request)
     # Places of the fitted and the held-out views among those that were read.
