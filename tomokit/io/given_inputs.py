@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 
 from tomokit.io.angle_keyword import names_no_file
-from tomokit.io.dose import is_number
+
+_NUMBER = re.compile(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def is_number(given: str | os.PathLike[str] | None) -> bool:
+    """Tell whether what is given is a number, without a sign or with a plus, and no file.
+
+    Parameters
+    ----------
+    given : str, path-like or None
+        What an option was given.
+
+    Returns
+    -------
+    bool
+    """
+    return given is not None and _NUMBER.fullmatch(os.fspath(given)) is not None
 
 
 def is_given_directly(role: str, given: str | os.PathLike[str] | None) -> bool:

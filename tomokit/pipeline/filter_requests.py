@@ -53,7 +53,7 @@ def read_filters(request: ReconstructionRequest, n_views: int) -> Filters:
     """
     from tomokit.io.beside import mdoc_beside
     from tomokit.io.digest import file_digest
-    from tomokit.io.dose import is_number
+    from tomokit.io.given_inputs import is_number
 
     _check_options(request)
     record: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def read_filters(request: ReconstructionRequest, n_views: int) -> Filters:
     optics, acquisition = None, Acquisition(n_views)
     if request.ctf is not None:
         _refuse_done(request.stack, ("ctfphaseflip", "phase flip", "phases flipped"), "phase-flipped", "--ctf")
-        acquisition = _read_defocus(request, n_views)
+        acquisition = _read_defocus(request, n_views, warnings)
         optics = _optics(request, acquisition)
         record["ctf"] = {
             "correction": "phase flipping",
@@ -157,31 +157,37 @@ def _refuse_done(stack: Path, words: tuple[str, ...], what: str, option: str) ->
 def _read_exposures(
     request: ReconstructionRequest, n_views: int, warnings: list[str]
 ) -> tuple[NDArray[np.float64], float, dict[str, Any]]:
-    from tomokit.io.dose import read_dose
+    from tomokit.formats.dose_and_defocus import read_dose
 
-    acquisition, how = read_dose(request.dose, request.stack, n_views)
+    found = read_dose(request.dose, request.stack, n_views)
+    acquisition = found.acquisition
     try:
         exposure = exposures_of_views(acquisition)
     except InputError as error:
-        error.file = error.file or (None if request.dose is None else str(request.dose))
+        error.file = error.file or str(found.path)
         raise
+    warnings += found.warnings
     voltage = request.voltage or acquisition.voltage_kv
     if voltage is None:
         warnings.append(f"the voltage is not known: dose weighting takes {ASSUMED_KV:g} kV; --voltage says it")
-    if how.startswith("one column"):
-        warnings.append(f"{request.dose}: {how}, up to {exposure.max():.4g} e/A^2")
-    record = {"filter": "Grant and Grigorieff 2015", "voltage_kv": voltage or ASSUMED_KV, "dose": how}
+    record = {"filter": "Grant and Grigorieff 2015", "voltage_kv": voltage or ASSUMED_KV, "dose": found.kind}
     return exposure, voltage or ASSUMED_KV, record
 
 
-def _read_defocus(request: ReconstructionRequest, n_views: int) -> Acquisition:
-    from tomokit.io.defocus_text import read_defocus_text
+def _read_defocus(request: ReconstructionRequest, n_views: int, warnings: list[str]) -> Acquisition:
+    from tomokit.formats.dose_and_defocus import read_defocus, told_hand
 
     assert request.ctf is not None
-    acquisition = read_defocus_text(request.ctf, n_views)
-    defocus = acquisition.defocus_um
-    if defocus is None:
-        raise InputError("no defocus", file=request.ctf, remedy="give a file that has it")
+    found = read_defocus(request.ctf, n_views)
+    warnings += found.warnings
+    hand = told_hand(found)
+    if hand and request.defocus_gradient == "on":
+        warnings.append(
+            f"{request.ctf.name} says of the hand: {hand}; it is not used, and the defocus rises towards +x at "
+            "positive tilt, as IMOD has it: --defocus-gradient inverted is the other"
+        )
+    defocus = found.acquisition.defocus_um
+    assert defocus is not None
     magnitude = np.abs(defocus[:, :2]).max(axis=1)
     low, high = DEFOCUS_UM
     if magnitude.max() > high or np.median(magnitude) < low:
@@ -194,7 +200,7 @@ def _read_defocus(request: ReconstructionRequest, n_views: int) -> Acquisition:
         )
     if request.xf is not None:
         defocus = _turned(defocus, request.xf)
-    return replace(acquisition, defocus_um=defocus)
+    return replace(found.acquisition, defocus_um=defocus)
 
 
 def _turned(defocus_um: NDArray[np.float64], xf: Path) -> NDArray[np.float64]:

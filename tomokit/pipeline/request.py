@@ -139,7 +139,7 @@ class ReconstructionRequest:
     )
     dose: Path | None = option(
         None,
-        "Dose of the views for --dose-weighting: electrons per square ångström of each, an .mdoc, or a text file with "
+        "Dose of the views for --dose-weighting: electrons per square ångström of each; an .mdoc, STAR or Warp's .xml; or "
         "a line for each view (dose before it and its own, or one number); default: the .mdoc beside the stack.",
     )
     dose_weighting: str = option(
@@ -148,7 +148,9 @@ class ReconstructionRequest:
         choices=("off", "on"),
     )
     ctf: Path | None = option(
-        None, "Defocus of the views, in micrometres of underfocus; phases are flipped where its CTF is negative."
+        None,
+        "Defocus of the views: a line of micrometres for each, .defocus, CTFFIND's text, STAR or Warp's .xml; phases "
+        "are flipped where the CTF is negative.",
     )
     voltage: float | None = option(
         None, "Acceleration voltage in kV, for --ctf and --dose-weighting; default: the file's.", minimum=1.0

@@ -1,4 +1,4 @@
-"""The dose of each view from numbers, text and ``.mdoc``; the defocus from plain text."""
+"""The dose of each view from a number, columns and ``.mdoc``; the defocus from columns and files of other programs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tomokit.data.acquisition import Acquisition
 from tomokit.data.exposure_filter import exposures_of_views
 from tomokit.errors import InputError, OptionError, TomokitError
-from tomokit.io.defocus_text import read_defocus_text
-from tomokit.io.dose import column_kind, is_number, read_dose
+from tomokit.formats.columns import column_kind
+from tomokit.formats.dose_and_defocus import read_defocus, read_dose, told_hand
+from tomokit.io.given_inputs import is_number
 
 ORDER = np.array([4, 2, 0, 1, 3])
 
@@ -41,7 +42,7 @@ TIMES = [f"25-Mar-21  17:0{minute}:00" for minute in ORDER]
 
 
 def read(given: object, folder: Path) -> Acquisition:
-    return read_dose(given, folder / "TS.mrc", 5)[0]
+    return read_dose(given, folder / "TS.mrc", 5).acquisition
 
 
 @pytest.mark.parametrize(
@@ -55,9 +56,9 @@ def test_what_is_a_number_and_not_a_file(given: str, is_one: bool) -> None:
 def test_accumulated_doses_in_one_column(text, tmp_path: Path) -> None:
     expected = 3.0 * ORDER + 1.5
     np.testing.assert_allclose(exposures_of_views(read(text(*(3.0 * ORDER)), tmp_path)), expected)
-    after, how = read_dose(text(*(3.0 * (ORDER + 1))), tmp_path / "TS.mrc", 5)
-    np.testing.assert_allclose(exposures_of_views(after), expected)
-    assert "accumulated dose after each view" in how
+    after = read_dose(text(*(3.0 * (ORDER + 1))), tmp_path / "TS.mrc", 5)
+    np.testing.assert_allclose(exposures_of_views(after.acquisition), expected)
+    assert after.warnings == ("dose.txt: one column, taken for the accumulated dose after each view, up to 15 e/A^2",)
 
 
 def test_two_columns_are_the_dose_before_and_the_own(text, tmp_path: Path) -> None:
@@ -86,18 +87,11 @@ def test_an_mdoc_says_dose_order_and_voltage(text, tmp_path: Path) -> None:
         exposures_of_views(read(None, tmp_path))
 
 
-def test_times_with_the_year_first_and_times_that_are_none(text, tmp_path: Path) -> None:
-    years = [f"2023-Mar-25  17:0{minute}:00" for minute in ORDER]
-    np.testing.assert_array_equal(read(text(*mdoc(DateTime=years), name="a.mdoc"), tmp_path).order, ORDER)
-    for bad in ("yesterday", "25-Foo-21  17:00:00", "99-Mar-21  17:00:00"):
-        assert read(text(*mdoc(DateTime=[bad, *years[1:]]), name="a.mdoc"), tmp_path).order is None
-
-
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ((1, 2, 3), "3 lines, where the stack has 5 views; give a line for each view"),
-        (("1 2", 3, 4, 5, 6), "not all of one or of two numbers"),
+        ((1, 2, 3), "3 lines, where the stack has 5 views; give the file of this stack, a line for each view"),
+        (("1 2", 3, 4, 5, 6), "lines of 1 and 2 numbers; give a line for each view: its dose"),
         ((3, 3, -1, 3, 3), r"line 3: -1 is no dose in e/A\^2"),
         ((3, 3, 3, 3, 1e6), r"line 5: 1e\+06 is no dose"),
         ((1, 1, 1, 50, 200), "neither as single doses are nor as an accumulated dose is"),
@@ -114,7 +108,7 @@ def test_numbers_that_are_none_and_nothing_at_all_are_refused(text, tmp_path: Pa
         read("0", tmp_path)
     with pytest.raises(InputError, match=r"no \.mdoc lies beside TS\.mrc"):
         read(None, tmp_path)
-    with pytest.raises(InputError, match="5 sections, where the stack has 4 views"):
+    with pytest.raises(InputError, match="5 views, but the stack has 4"):
         read_dose(text(*mdoc(ExposureDose=[3] * 5), name="TS.mdoc"), tmp_path / "TS.mrc", 4)
 
 
@@ -141,28 +135,42 @@ def test_accumulated_and_single_doses_are_told_apart(n: int, dose: float, random
 def test_mangled_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "mangled.txt"
     path.write_text(text)
-    for reader in (lambda: read_dose(path, path.with_name("none.mrc"), 3)[0], lambda: read_defocus_text(path, 3)):
+    for reader in (lambda: read_dose(path, path.with_name("none.mrc"), 3), lambda: read_defocus(path, 3)):
         try:
-            assert reader().n_views == 3
+            assert reader().acquisition.n_views == 3
         except TomokitError as caught:
             error = str(caught)
             assert "mangled.txt" in error
 
 
 def test_the_dose_of_a_real_series(shared_data: Path) -> None:
-    acquisition, how = read_dose(shared_data / "empiar-10499/dose.txt", Path("none.mrc"), 41)
-    exposure = exposures_of_views(acquisition)
-    assert "accumulated dose before each view" in how
+    found = read_dose(shared_data / "empiar-10499/dose.txt", Path("none.mrc"), 41)
+    exposure = exposures_of_views(found.acquisition)
+    assert found.kind == "one column: the accumulated dose before each view"
     assert exposure[20] == 1.5
     assert exposure.max() == 121.5
 
 
 def test_defocus_in_one_column_or_three(text, shared_data: Path) -> None:
-    one = read_defocus_text(shared_data / "empiar-10499/defocus-um.txt", 41).defocus_um
+    one = read_defocus(shared_data / "empiar-10499/defocus-um.txt", 41).acquisition.defocus_um
     assert one is not None
     assert (one[:, 0] == one[:, 1]).all()
     assert one[0].tolist() == [1.57019, 1.57019, 0]
-    three = read_defocus_text(text("2.0 1.9 30", "2.1 2.0 -15"), 2).defocus_um
+    three = read_defocus(text("2.0 1.9 30", "2.1 2.0 -15"), 2).acquisition.defocus_um
     np.testing.assert_array_equal(three, [[2.0, 1.9, 30], [2.1, 2.0, -15]])
-    with pytest.raises(InputError, match="not all of one or of three numbers"):
-        read_defocus_text(text("1 1 0 0 2700"), 1)
+    with pytest.raises(InputError, match="lines of 5 numbers; give a line for each view: its defocus"):
+        read_defocus(text("1 1 0 0 2700"), 1)
+
+
+def test_defocus_of_other_programs(text, shared_data: Path) -> None:
+    imod = read_defocus(text("1 1 0 0 2700 2", "2 2 3 3 2800", name="a.defocus"), 2).acquisition.defocus_um
+    np.testing.assert_allclose(imod, [[2.7, 2.7, 0], [2.8, 2.8, 0]])
+    inverted = read_defocus(text("16 0 0. 0. 0. 3", "1 1 0 0 2700", name="b.defocus"), 1)
+    assert told_hand(inverted) == "sign of the angles inverted"
+    path = next(shared_data.glob("formats/**/test_8col_CTF.txt"))
+    n_views = sum(not line.startswith("#") for line in path.read_text().splitlines() if line.strip())
+    aretomo = read_defocus(path, n_views)
+    assert "dfHand" in told_hand(aretomo)
+    assert 0.1 < aretomo.acquisition.defocus_um[:, 0].mean() < 10
+    with pytest.raises(InputError, match="without a defocus of each view"):
+        read_defocus(text(*mdoc(ExposureDose=[3] * 5), name="a.mdoc"), 5)
