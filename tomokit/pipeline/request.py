@@ -139,8 +139,8 @@ class ReconstructionRequest:
     )
     dose: Path | None = option(
         None,
-        "Dose of the views for --dose-weighting: electrons per square ångström of each; an .mdoc, STAR or Warp's .xml; or "
-        "a line for each view (dose before it and its own, or one number); default: the .mdoc beside the stack.",
+        "Dose of the views for --dose-weighting: electrons per square ångström of each; an .mdoc, STAR or Warp's .xml; "
+        "or a line for each view (dose before it and its own, or one number); default: the .mdoc beside the stack.",
     )
     dose_weighting: str = option(
         "off",
