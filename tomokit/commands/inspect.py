@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tomokit.commands.failures import MENDABLE, kind_of
+from tomokit.commands.folder_table import found_text
 from tomokit.commands.output import AsJson, complain, error_facts, show
 from tomokit.commands.progress import ProgressForm, TerminalProgress
 from tomokit.errors import InputError
@@ -15,7 +16,12 @@ from tomokit.errors import InputError
 
 def inspect(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="MRC, .tlt, .rawtlt, .xf or .mdoc files, or states of runs.")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="MRC, .tlt, .rawtlt, .xf, .mdoc, .aln, .com, .star, .xml or other files of a tilt series, states of "
+            "runs, or a folder of a tilt series.",
+        ),
     ],
     pixels: Annotated[
         bool | None,
@@ -29,17 +35,24 @@ def inspect(
     progress: ProgressForm = "auto",
     json: AsJson = False,
 ) -> None:
-    """Say what each file is, and by which convention it is read.
+    """Say what each file is, and by which convention it is read; of a folder, what `reconstruct` would take of it.
 
     Of a large stack the header alone is read, so that it is answered at once; --pixels reads all of it. Files that
     cannot be read are told after the others, on stderr.
     """
+    from tomokit.pipeline.folder import find_series, is_series_folder
     from tomokit.pipeline.inspection import describe
 
-    described, refused = [], []
+    described: list[dict[str, Any]] = []
+    refused: list[InputError] = []
+    tables: dict[int, str] = {}
     for path in files:
         try:
-            if pixels:
+            if is_series_folder(path):
+                found = find_series(path)
+                tables[len(described)] = found_text(found)
+                described.append({"file": path.name, "kind": "tilt series folder", **found.to_json()})
+            elif pixels:
                 with TerminalProgress(progress) as told:
                     told.stage(f"reading {path.name}")
                     described.append(describe(path, pixels=True, tell=told.part))
@@ -49,10 +62,14 @@ def inspect(
             refused.append(error)
     result: dict[str, Any] = {"files": described}
     if refused:
-        facts = [error_facts(error, kind_of(error), str(error), MENDABLE) for error in refused]
-        result |= {"error": facts[0], "errors": facts}
+        errors = [error_facts(error, kind_of(error), str(error), MENDABLE) for error in refused]
+        result |= {"error": errors[0], "errors": errors}
     if described or json:
-        show(result, "\n\n".join(_facts_text(facts) for facts in described), json)
+        texts = [tables.get(index) or _facts_text(facts) for index, facts in enumerate(described)]
+        show(result, "\n\n".join(texts), json)
+    for facts in described:
+        for warning in facts["warnings"] if facts["kind"] == "tilt series folder" else ():
+            complain(f"warning: {warning}")
     for refusal in refused:
         complain(str(refusal))
     if refused:

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from tomokit.commands import completion
-from tomokit.commands.output import AsJson, Overwrite
+from tomokit.commands.folder_table import found_text, tell_found
+from tomokit.commands.output import AsJson, Overwrite, complain, show
 from tomokit.commands.progress import ProgressForm, TerminalProgress
 from tomokit.commands.telling import stopping, tell
+from tomokit.errors import OptionError
 from tomokit.pipeline.request import ReconstructionRequest
 
 _HELP = {item.name: item.metadata.get("help", "") for item in dataclasses.fields(ReconstructionRequest)}
@@ -29,8 +31,13 @@ def _option(field: str, metavar: str | None = None, complete: Any = None) -> Any
 
 
 def reconstruct(
-    tilts: Annotated[Path, typer.Argument(metavar="TILTS", help="The tilt series, an MRC stack.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.mrc", help="The tomogram to write.")],
+    tilts: Annotated[
+        Path, typer.Argument(metavar="TILTS", help="The tilt series, an MRC stack, or the folder that it lies in.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT.mrc", help="The tomogram to write.", show_default=False),
+    ] = None,
     method: Annotated[str | None, _option("method", "NAME", completion.methods)] = None,
     thickness: Annotated[int | None, _option("thickness", "PX")] = None,
     angles: Annotated[Path | None, _option("angles", "F")] = None,
@@ -99,19 +106,27 @@ def reconstruct(
         typer.Option(metavar="C.toml", help="File of settings, laid over those of the preset.", show_default=False),
     ] = None,
     no_preview: Annotated[bool, typer.Option("--no-preview", help="Write no picture beside the tomogram.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what was found and what would be done, and stop there.")
+    ] = False,
     progress: ProgressForm = "auto",
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
-    """Reconstruct a tomogram from a tilt series.
+    """Reconstruct a tomogram from a tilt series, or from the folder that Etomo, AreTomo or another program left.
 
+    In a folder the stack, its alignment, angles, mask and commands are found, and told in a table before the work.
     Settings come from the preset, then the configuration file, then the command line, then --set: the last one wins.
     With --state, SIGTERM, SIGINT, SIGUSR1 and SIGHUP stop the job after its current step: the state is saved, and the
     exit status is 75.
     """
     from tomokit.pipeline.config import build_request
     from tomokit.pipeline.driver import reconstruct as run
+    from tomokit.pipeline.folder import find_series, is_series_folder
 
+    if output is None and not dry_run:
+        raise OptionError("is not given", field="--output", remedy="name the tomogram, such as -o OUT.mrc")
+    found = find_series(tilts) if is_series_folder(tilts) else None
     given = {
         "stack": tilts, "output": output, "method": method, "thickness": thickness, "angles": angles, "mask": mask,
         "xf": xf, "tilt_offset": tilt_offset, "pixel_size": pixel_size, "linearization": linearization,
@@ -124,7 +139,18 @@ def reconstruct(
         "dose": dose, "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage, "cs": cs,
         "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient, "view_weights": view_weights,
     }  # fmt: skip
-    request = build_request(given, settings=set_ or (), config=config, preset=preset)
+    request = build_request(given, settings=set_ or (), config=config, preset=preset, found=found)
+    if dry_run:
+        would = {"dry_run": True, "found": None if found is None else found.to_json(), "stack": str(request.stack),
+                 "method": request.method, "parameters": request.settings()}  # fmt: skip
+        show(would, f"{tilts} is a stack, not a folder" if found is None else found_text(found), json)
+        for warning in () if found is None else found.warnings:
+            complain(f"warning: {warning}")
+        return
+    if found is not None:
+        tell_found(found)
     with TerminalProgress(progress) as told, stopping(request.state, json) as stop:
         summary = run(request, told, stop)
+    if found is not None:
+        summary = {**summary, "found": found.to_json()}
     tell(summary, json, told.told)

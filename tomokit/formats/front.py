@@ -95,7 +95,7 @@ def read_alignment(
         STAR, Warp's ``.xml``, or the JSON of the CryoET Data Portal.
     tilt_deg : ndarray of float64, shape (n_views,), optional
         Angles of the stack in degrees before refinement: views are counted and, where the format has no other way to
-        tell which they are, compared by them.
+        tell which they are, compared by them. NaN where only the number of views is known.
     raw_shape : tuple of int, optional
         ``(n_y, n_x)`` of the stack's images in pixels.
     pixel_size_angstrom : float, optional
@@ -187,8 +187,8 @@ def _read_alignment(
         from tomokit.formats.imod import find_imod_files, read_imod
 
         files, warnings = find_imod_files(path)
-        has_angles = files.tlt is not None
-        return read_imod(files, path, tilt_deg=None if has_angles else tilt_deg, warnings=warnings)
+        known = files.tlt is None and tilt_deg is not None and bool(np.isfinite(tilt_deg).all())
+        return read_imod(files, path, tilt_deg=tilt_deg if known else None, warnings=warnings)
     if kind == "star":
         from tomokit.formats.relion import read_relion_alignment
 

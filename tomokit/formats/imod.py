@@ -103,6 +103,12 @@ def find_imod_files(path: PathLike) -> tuple[ImodFiles, list[str]]:
     }
     if suffix != ".edf":
         beside["xf"] = path
+    if beside["tlt"] is None and (lone := _lone_angles(path)) is not None:
+        # Transforms are often given another name than the series: `final.xf`.
+        warnings.append(f"{path.name}: with the angles of {lone.name}, the only {lone.suffix} beside it")
+        beside["tlt"] = lone
+        stems += series_names(lone.name, _ENDINGS)
+        beside["x_tilt"] = beside["x_tilt"] or find_beside(path, [f"{name}.xtilt" for name in stems])
     for name, command in (("tilt.com", tilt_com), ("newst.com", newst_com)):
         if command is not None and not _is_about(command, stems):
             warnings.append(f"{name} is about another series than {stem}: not used")
@@ -205,6 +211,19 @@ def read_imod(
         pixel_size_angstrom=project.pixel_size_angstrom,
         image_files=tuple(dict.fromkeys(name for name in stacks if name)),
     )
+
+
+def _lone_angles(path: Path) -> Path | None:
+    """The only ``.tlt`` of the folder, else its only ``.rawtlt``."""
+    try:
+        present = sorted(entry for entry in path.parent.iterdir() if entry.is_file())
+    except OSError:
+        return None
+    for suffix in (".tlt", ".rawtlt"):
+        found = [entry for entry in present if entry.suffix.lower() == suffix]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def _edf_of(path: Path, stems: list[str]) -> Path | None:

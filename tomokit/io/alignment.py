@@ -67,7 +67,11 @@ class AlignmentFacts:
     def remedy(self) -> str:
         """What to do where the stack is raw."""
         if self.transforms is not None:
-            return f"give --xf {self.transforms}, or --aligned if it has been applied already"
+            folder = self.transforms.parent
+            return (
+                f"give the folder, tomokit reconstruct {folder}, or --xf {self.transforms}, or --aligned if it has "
+                "been applied already"
+            )
         return "give its transforms with --xf or align it first, or give --aligned if it is aligned all the same"
 
     def doubts(self, stack: str | os.PathLike[str], given: Collection[str] = ()) -> list[str]:

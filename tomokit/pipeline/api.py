@@ -19,6 +19,7 @@ from tomokit.errors import OptionError, TomokitError
 from tomokit.pipeline.computation import Computed
 from tomokit.pipeline.config import build_request
 from tomokit.pipeline.driver import Summary, run_job
+from tomokit.pipeline.folder import find_series, is_series_folder
 from tomokit.pipeline.in_memory import SeriesInMemory
 from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.readers import Reader, find_reader
@@ -224,6 +225,7 @@ def reconstruct(
         "options": None if options is None else dict(options),
     }  # fmt: skip
     reader: Reader
+    found = None
     if isinstance(series, TiltSeries):
         _refuse_files_of_a_stack(angles=angles, xf=xf, state=state)
         memory = SeriesInMemory(series, _as_mask(mask))
@@ -233,9 +235,11 @@ def reconstruct(
             raise OptionError(
                 "an array, where the series is a file", field="mask", remedy="give a file, or tomokit.load_series first"
             )
-        reader, given["stack"], given["mask"] = find_reader(Path(series)), series, mask
+        found = find_series(Path(series)) if is_series_folder(Path(series)) else None
+        given["stack"], given["mask"] = series if found is None else found.stack, mask
+        reader = find_reader(Path(given["stack"]))
     plain = {name: _as_request_value(value) for name, value in given.items()}
-    request = build_request(plain, preset=preset, caller="reconstruct")
+    request = build_request(plain, preset=preset, caller="reconstruct", found=found)
     return _as_result(*run_job(request, reader, progress))
 
 

@@ -23,6 +23,7 @@ from tomokit.errors import OptionError
 from tomokit.io.given_inputs import is_given_directly
 from tomokit.io.regular import require_regular
 from tomokit.methods.interface import Method
+from tomokit.pipeline.folder import FoundSeries
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.near import did_you_mean
@@ -146,6 +147,7 @@ def build_request(
     config: Path | None = None,
     preset: str | None = None,
     caller: str = "",
+    found: FoundSeries | None = None,
 ) -> ReconstructionRequest:
     """Build a request from its layers, the later over the earlier.
 
@@ -161,6 +163,9 @@ def build_request(
         Preset; the one named ``default`` if none is given.
     caller : str
         What errors call the layer that was given; empty for the command line, where an option is told as it is typed.
+    found : FoundSeries, optional
+        What was found in the folder that was given as the stack. It stands between the preset and the configuration
+        file, and gives way to what contradicts it in either of the two.
 
     Returns
     -------
@@ -175,8 +180,13 @@ def build_request(
         If there is a configuration file and an output would replace it.
     """
     layers = [(f"preset {preset or 'default'}", read_preset(preset or "default"))]
-    if config is not None:
-        layers.append((str(config), read_config(config)))
+    explicit = [] if config is None else [(str(config), read_config(config))]
+    if found is not None:
+        names = {key for key, value in command_line.items() if value is not None} - {"stack"}
+        names |= {str(key) for _, layer in explicit for key in layer}
+        command_line = {**command_line, "stack": found.stack}
+        layers.append((str(found.folder), found.settings_beside(names)))
+    layers += explicit
     given = {key: value for key, value in command_line.items() if value is not None}
     if not caller:
         given = {TypedKey(key, f"--{key.replace('_', '-')}"): value for key, value in given.items()}

@@ -1,0 +1,75 @@
+"""`tomokit reconstruct FOLDER` and `inspect FOLDER` from the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(data: Path) -> Path:
+    (data / "truth.mrc").rename(data / "tilts_rec.mrc")
+    return data
+
+
+def test_dry_run_tells_and_writes_nothing(cli: Cli, folder: Path) -> None:
+    before = sorted(path.name for path in folder.iterdir())
+    status, out, _ = cli("reconstruct", folder, "--dry-run")
+    assert status == 0
+    assert "tilts.mrc" in out
+    assert "a volume, not a tilt series" in out
+    status, out, _ = cli("reconstruct", folder, "--dry-run", "--json", "--thickness", 16)
+    assert status == 0
+    told = json.loads(out)
+    assert told["found"]["stack"] == str(folder / "tilts.mrc")
+    assert told["parameters"]["thickness"] == 16
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_a_folder_gives_the_tomogram_of_its_stack(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    options = ("--method", "wbp", "--thickness", 16, "--no-preview")
+    status, out, err = cli("reconstruct", folder, "-o", tmp_path / "a.mrc", *options, "--json")
+    assert status == 0, err
+    assert json.loads(out)["found"]["pieces"]
+    assert "tilts_rec.mrc" in err
+    status, _, err = cli("reconstruct", folder / "tilts.mrc", "-o", tmp_path / "b.mrc", *options)
+    assert status == 0, err
+    first, second = ((tmp_path / name).read_bytes()[1024:] for name in ("a.mrc", "b.mrc"))
+    assert first == second
+
+
+def test_a_state_of_a_folder_is_resumed(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    options = ("--method", "sirt", "--set", "epochs=2", "--thickness", 16, "--no-preview")
+    state = tmp_path / "run.h5"
+    status, _, err = cli("reconstruct", folder, "-o", tmp_path / "a.mrc", *options, "--state", state)
+    assert status == 0, err
+    status, _, err = cli("resume", state, "-o", tmp_path / "b.mrc")
+    assert status == 0, err
+    assert np.array_equal(*((np.fromfile(tmp_path / name, np.float32, offset=1024)) for name in ("a.mrc", "b.mrc")))
+
+
+def test_refusals_name_what_to_do(cli: Cli, folder: Path) -> None:
+    status, _, err = cli("reconstruct", folder)
+    assert (status, "--output" in err) == (2, True)
+    shutil.copy(folder / "tilts.mrc", folder / "other.mrc")
+    status, _, err = cli("reconstruct", folder, "-o", folder / "a.mrc", "--thickness", 16)
+    assert status == 2
+    assert "2 tilt series in it: other.mrc, tilts.mrc" in err
+    assert "Traceback" not in err
+
+
+def test_inspect_shows_the_same_table(cli: Cli, folder: Path) -> None:
+    status, out, _ = cli("inspect", folder)
+    assert status == 0
+    assert "used for" in out
+    status, out, _ = cli("inspect", folder, "--json")
+    facts = json.loads(out)["files"][0]
+    assert facts["kind"] == "tilt series folder"
+    assert facts["settings"]["stack"] == str(folder / "tilts.mrc")

@@ -1,0 +1,203 @@
+"""A microscopist's folder: what is taken, what is ignored and why, what is refused, and what becomes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from tomokit.errors import InputError
+from tomokit.pipeline.config import build_request
+from tomokit.pipeline.folder import FoundSeries, find_series, is_series_folder
+
+ANGLES = np.arange(-60.0, 61.0, 20.0)
+VIEWS = ANGLES.size
+
+
+def stack(path: Path, shape: tuple[int, int, int] = (VIEWS, 24, 32), size: float = 10.0, label: str = "") -> Path:
+    with mrcfile.new(
+        path, overwrite=True, data=np.random.default_rng(1).uniform(1, 2, shape).astype(np.float32)
+    ) as mrc:
+        mrc.set_image_stack()
+        mrc.voxel_size = size
+        if label:
+            mrc.add_label(label)
+    return path
+
+
+def text(path: Path, *lines: object) -> Path:
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+TURNED = "0.0 1.0 -1.0 0.0 1.5 -2.0"
+TILT_COM = ("$tilt -StandardInput", "InputProjections TS_1_ali.mrc", "OutputFile TS_1_full_rec.mrc", "IMAGEBINNED 2",
+            "TILTFILE TS_1.tlt", "THICKNESS 20", "OFFSET 2.5", "EXCLUDELIST 1,3")  # fmt: skip
+NEWST_COM = ("$newstack -StandardInput", "InputFile TS_1.st", "OutputFile TS_1_ali.mrc", "TransformFile TS_1.xf",
+             "BinByFactor 2")  # fmt: skip
+
+
+@pytest.fixture
+def etomo(tmp_path: Path) -> Path:
+    folder = tmp_path / "TS_1"
+    folder.mkdir()
+    stack(folder / "TS_1.st")
+    text(folder / "TS_1.tlt", *ANGLES)
+    text(folder / "TS_1.rawtlt", *ANGLES)
+    text(folder / "TS_1.xf", *[TURNED] * VIEWS)
+    text(folder / "TS_1.prexg", *["1 0 0 1 3 3"] * VIEWS)
+    text(folder / "tilt.com", *TILT_COM)
+    text(folder / "newst.com", *NEWST_COM)
+    text(folder / "align.log", "something")
+    return folder
+
+
+def used(found: FoundSeries) -> dict[str, str]:
+    return {piece.file: piece.used_for for piece in found.pieces}
+
+
+def note(found: FoundSeries, name: str) -> str:
+    return next(piece.note for piece in found.pieces if piece.file == name)
+
+
+def test_a_raw_stack_with_its_final_alignment(etomo: Path) -> None:
+    found = find_series(etomo)
+    assert found.stack.name == "TS_1.st"
+    taken = used(found)
+    assert {name for name, use in taken.items() if use} == {"TS_1.st", "TS_1.xf", "TS_1.tlt", "tilt.com", "newst.com"}
+    assert "final alignment" in note(found, "TS_1.prexg")
+    assert found.settings["thickness"] == 20
+    assert "THICKNESS 20" in note(found, "tilt.com")
+    assert [piece.file for piece in found.pieces if piece.what == "other files"] == ["1 of them"]
+
+
+def test_an_aligned_stack_goes_before_the_raw_one(etomo: Path) -> None:
+    stack(etomo / "TS_1_ali.mrc", (VIEWS, 12, 16), 20.0)
+    found = find_series(etomo)
+    assert found.stack.name == "TS_1_ali.mrc"
+    assert found.settings["aligned"] is True
+    assert not {"xf", "alignment"} & set(found.settings)
+    # Lengths of tilt.com are in raw pixels, those of the option in the aligned stack's.
+    assert found.settings["thickness"] == 10
+    assert found.settings["tilt_offset"] == 2.5
+    assert found.settings["exclude_from_1"] == "1,3"
+    assert found.settings["angles"].name == "TS_1.tlt"
+    assert "aligned already" in note(found, "TS_1.st")
+    assert "aligned already" in note(found, "TS_1.xf")
+
+
+def test_two_series_are_refused_by_name(etomo: Path) -> None:
+    stack(etomo / "TS_2.st")
+    with pytest.raises(InputError, match=r"2 tilt series in it: TS_1.st, TS_2.st; give one of the stacks itself"):
+        find_series(etomo)
+    text(etomo / "TS_1.edf", "Setup.DatasetName=TS_1", "Setup.AxisType=Single Axis")
+    assert find_series(etomo).stack.name == "TS_1.st"
+
+
+def test_two_axes_are_told(tmp_path: Path) -> None:
+    for name in ("TSa.st", "TSb.st"):
+        stack(tmp_path / name)
+    with pytest.raises(InputError, match="two axes of one specimen"):
+        find_series(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "message"),
+    [
+        ("TS_1.xf", [TURNED] * (VIEWS - 1), f"{VIEWS} angles, but TS_1.xf has {VIEWS - 1} views"),
+        ("TS_1.tlt", ANGLES[1:], f"{VIEWS - 1} angles.*EXCLUDELIST"),
+        ("tilt.com", [*TILT_COM, "EXCLUDELIST2 12"], "view 12 is excluded"),
+    ],
+)
+def test_files_that_disagree_are_refused(etomo: Path, name: str, lines: list[str], message: str) -> None:
+    text(etomo / name, *lines)
+    with pytest.raises(InputError, match=message) as refused:
+        find_series(etomo)
+    assert "give the stack itself" in str(refused.value)
+
+
+def test_a_stack_of_other_views_than_its_alignment_is_refused(etomo: Path) -> None:
+    stack(etomo / "TS_1.st", (VIEWS + 2, 24, 32))
+    with pytest.raises(InputError, match=f"an alignment of {VIEWS} views, but the stack has {VIEWS + 2}.*EXCLUDELIST"):
+        find_series(etomo)
+
+
+def test_an_alignment_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    stack(tmp_path / "ts.mrc")
+    text(tmp_path / "ts.rawtlt", *ANGLES)
+    rows = [f"{i} 0.0 1.0 0.0 0.0 1 1 1 0 {angle}" for i, angle in enumerate(ANGLES)]
+    text(tmp_path / "ts.aln", "# AreTomo Alignment", f"# RawSize = 64 48 {VIEWS}",
+         "# SEC ROT GMAG TX TY SMEAN SFIT SCALE BASE TILT", *rows)  # fmt: skip
+    with pytest.raises(InputError, match="made for images of 64 x 48 pixels, but those of the stack have 32 x 24"):
+        find_series(tmp_path)
+
+
+def test_transforms_by_their_names(tmp_path: Path) -> None:
+    stack(tmp_path / "tilts-raw.mrc")
+    text(tmp_path / "tilts-raw.tlt", *ANGLES)
+    for name in ("start.xf", "final.xf"):
+        text(tmp_path / name, *[TURNED] * VIEWS)
+    found = find_series(tmp_path)
+    assert used(found)["final.xf"]
+    assert not used(found)["start.xf"]
+    assert any("only .tlt" in warning for warning in found.warnings)
+    (tmp_path / "final.xf").rename(tmp_path / "a.xf")
+    text(tmp_path / "b.xf", *[TURNED] * VIEWS)
+    with pytest.raises(InputError, match=r"a.xf and b.xf hold transforms.*--xf"):
+        find_series(tmp_path)
+
+
+def test_only_a_coarse_alignment_is_not_taken(etomo: Path) -> None:
+    (etomo / "TS_1.xf").unlink()
+    (etomo / "newst.com").unlink()
+    found = find_series(etomo)
+    assert "xf" not in found.settings
+    assert "no final alignment; --xf" in note(found, "TS_1.prexg")
+
+
+def test_what_is_no_series(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no tilt series in it"):
+        find_series(tmp_path)
+    stack(tmp_path / "TS_preali.mrc")
+    with pytest.raises(InputError, match=r"TS_preali\.mrc is a coarse stack"):
+        find_series(tmp_path)
+    (tmp_path / "TS.st").write_bytes(b"no MRC")
+    with pytest.raises(InputError, match=r"TS\.st cannot be read"):
+        find_series(tmp_path)
+
+
+def test_masks_beads_halves_and_volumes_are_told(etomo: Path) -> None:
+    stack(etomo / "TS_1_ali.mrc", (VIEWS, 12, 16), 20.0)
+    stack(etomo / "TS_1_mask.mrc", (VIEWS, 12, 16), 20.0)
+    stack(etomo / "TS_1_EVN.mrc")
+    stack(etomo / "old_mask.mrc", (3, 12, 16))
+    (etomo / "TS_1.fid").write_bytes(b"IMODV1.2")
+    (etomo / "TS_1_full_rec.mrc").write_bytes((etomo / "TS_1.st").read_bytes())
+    found = find_series(etomo)
+    assert found.settings["mask"].name == "TS_1_mask.mrc"
+    assert "half of the frames" in note(found, "TS_1_EVN.mrc")
+    assert "not the size" in note(found, "old_mask.mrc")
+    assert "tomokit mask" in note(found, "TS_1.fid")
+    assert "volume" in note(found, "TS_1_full_rec.mrc")
+
+
+def test_explicit_options_go_before_what_was_found(etomo: Path) -> None:
+    stack(etomo / "TS_1_ali.mrc", (VIEWS, 12, 16), 20.0)
+    found = find_series(etomo)
+    given = {"stack": etomo, "thickness": 6, "exclude": "2", "output": Path("o.mrc")}
+    request = build_request(given, found=found)
+    assert (request.thickness, request.exclude, request.exclude_from_1) == (6, "2", None)
+    assert request.tilt_offset == 2.5
+    assert request.aligned
+    assert request.stack == etomo / "TS_1_ali.mrc"
+    config = text(etomo.parent / "c.toml", "tilt_offset = -1.0")
+    assert build_request({"stack": etomo, "output": Path("o.mrc")}, config=config, found=found).tilt_offset == -1.0
+
+
+def test_which_folders_are_looked_into(tmp_path: Path) -> None:
+    assert is_series_folder(tmp_path)
+    (tmp_path / "volume.zarr").mkdir()
+    assert not is_series_folder(tmp_path / "volume.zarr")
+    assert not is_series_folder(stack(tmp_path / "a.mrc"))

@@ -1,0 +1,72 @@
+"""What was found in a folder, as a table: each file, what it is used for, or why it is ignored."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tomokit.commands.output import complain
+from tomokit.errors import printable
+
+if TYPE_CHECKING:
+    from tomokit.pipeline.folder import FoundSeries
+
+_NARROWEST, _UNKNOWN = 60, 120
+
+
+def found_text(found: FoundSeries) -> str:
+    """Lay out what was found as a table, with the settings that follow from it.
+
+    Parameters
+    ----------
+    found : FoundSeries
+
+    Returns
+    -------
+    str
+        Lines without colours, as wide as the terminal.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    width = max(_NARROWEST, shutil.get_terminal_size((_UNKNOWN, 24)).columns)
+    table = Table(box=None, pad_edge=False, title=None, header_style="")
+    for column in ("piece", "file", "used for", "note"):
+        table.add_column(column, overflow="fold")
+    for piece in found.pieces:
+        cells = (piece.what, piece.file, piece.used_for or "ignored", piece.note)
+        table.add_row(*(_plain(cell) for cell in cells))
+    into = io.StringIO()
+    Console(file=into, width=width, color_system=None, legacy_windows=False, highlight=False).print(table)
+    lines = [line.rstrip() for line in into.getvalue().rstrip().split("\n")]
+    settings = [f"{_option_text(key, value)}" for key, value in found.settings.items() if key != "stack"]
+    lines.append(f"as if given: {' '.join(settings) or 'nothing'}")
+    return "\n".join(lines)
+
+
+def tell_found(found: FoundSeries) -> None:
+    """Print the table and the warnings on stderr, before the work.
+
+    Parameters
+    ----------
+    found : FoundSeries
+    """
+    if sys.stderr is not None:
+        for line in found_text(found).split("\n"):
+            print(printable(line), file=sys.stderr, flush=True)
+    for warning in found.warnings:
+        complain(f"warning: {warning}")
+
+
+def _plain(text: str) -> Any:
+    """A cell whose brackets are not markup."""
+    from rich.text import Text
+
+    return Text(printable(text))
+
+
+def _option_text(key: str, value: object) -> str:
+    name = f"--{key.replace('_', '-')}"
+    return name if value is True else f"{name}={value}"
