@@ -70,8 +70,8 @@ def filter_columns(
     ndarray of float32, shape (n_y, last - first)
     """
     first, stop = (0, image.shape[1]) if columns is None else columns
-    rows = _reflected(0, image.shape[0], image.shape[0], margin_px)
-    around = image[rows[:, None], _reflected(first, stop, image.shape[1], margin_px)]
+    around = image.take(_reflected(first, stop, image.shape[1], margin_px), axis=1)
+    around = around.take(_reflected(0, image.shape[0], image.shape[0], margin_px), axis=0)
     # Without the mean, single precision is left for the contrast.
     mean = around.mean(dtype=np.float64)
     around -= np.float32(mean)

@@ -47,5 +47,5 @@ def _fill(values: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.fl
 
 
 def _block_sums(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    n_y, n_x = image.shape
-    return np.asarray(image.reshape(n_y // 2, 2, n_x // 2, 2).sum(axis=(1, 3)), np.float32)
+    # Four slices are added several times faster than an array of blocks is summed.
+    return image[::2, ::2] + image[1::2, ::2] + image[::2, 1::2] + image[1::2, 1::2]

@@ -163,8 +163,7 @@ def flip_phases(
 
 def _flipping(view: ViewOptics, defocus_um: tuple[float, float, float], other: Transfer | None) -> Transfer:
     def transfer(k_x: NDArray[np.float64], k_y: NDArray[np.float64]) -> NDArray[np.float64]:
-        positive = contrast_transfer(k_x, k_y, defocus_um, view.optics, view.phase_shift_deg) >= 0
-        signs = np.where(positive, 1.0, -1.0)
+        signs = np.copysign(1.0, contrast_transfer(k_x, k_y, defocus_um, view.optics, view.phase_shift_deg))
         return signs if other is None else signs * other(k_x, k_y)
 
     return transfer
