@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from beads import found_in_image, project, raw_image, transforms
 
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import Alignment, SpecimenFrame
@@ -20,57 +21,18 @@ BEADS = np.array([[14.0, -8.0, 6.0], [-15.0, 7.0, -4.0], [3.0, 22.0, 7.0], [-6.0
 TILT = np.array([-50.0, -25.0, 0.0, 20.0, 45.0])
 
 
-def _project(points: np.ndarray, tilt_deg: float, x_tilt_deg: float) -> np.ndarray:
-    """Where points appear in one view by IMOD's formula, (u, v) from the centre, without the code under test."""
-    theta, alpha = np.deg2rad(tilt_deg), np.deg2rad(x_tilt_deg)
-    x, y, z = points.T
-    u = x * np.cos(theta) - y * np.sin(alpha) * np.sin(theta) - z * np.cos(alpha) * np.sin(theta)
-    return np.stack([u, y * np.cos(alpha) - z * np.sin(alpha)], axis=1)
-
-
-def _raw_image(shape: tuple[int, int], aligned: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Gaussians in a raw image that the transform of IMOD takes to these aligned points."""
-    raw = np.linalg.solve(row[:4].reshape(2, 2), (aligned - row[4:]).T).T
-    y, x = np.arange(shape[0])[:, None], np.arange(shape[1])[None, :]
-    image = np.zeros(shape)
-    for rx, ry in raw:
-        cx, cy = rx + (shape[1] - 1) / 2, ry + (shape[0] - 1) / 2
-        image += np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * 1.7**2))
-    return image
-
-
-def _transforms(n: int, seed: int = 0) -> np.ndarray:
-    """Rotation by about 85 degrees, magnification and shift, other ones in each view."""
-    rng = np.random.default_rng(seed)
-    angle, scale = np.deg2rad(85 + rng.normal(0, 1, n)), 1 + rng.normal(0, 0.01, n)
-    c, s = scale * np.cos(angle), scale * np.sin(angle)
-    return np.stack([c, -s, s, c, rng.normal(0, 2, n), rng.normal(0, 2, n)], axis=1)
-
-
 def _alignment(x_tilt_deg: np.ndarray | float = 0.0, **fields: object) -> Alignment:
     used = np.ones(TILT.size, bool)
-    made = Alignment(TILT, _transforms(TILT.size), np.broadcast_to(x_tilt_deg, TILT.shape).astype(float), used)
+    made = Alignment(TILT, transforms(TILT.size), np.broadcast_to(x_tilt_deg, TILT.shape).astype(float), used)
     return replace(made, **fields)  # type: ignore[arg-type]
 
 
 def _stack(make_mrc: Make, shape: tuple[int, int], alignment: Alignment) -> Path:
     images = [
-        _raw_image(shape, _project(BEADS, tilt + alignment.tilt_offset_deg, x_tilt), row)
+        raw_image(shape, project(BEADS, tilt + alignment.tilt_offset_deg, x_tilt), row)
         for tilt, x_tilt, row in zip(alignment.tilt_deg, alignment.x_tilt_deg, alignment.transform, strict=True)
     ]
     return make_mrc(np.array(images, np.float32), 2, name="raw.mrc")
-
-
-def _found(image: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Centroids near these positions, from the image's centre."""
-    centre = (np.array(image.shape[::-1]) - 1) / 2
-    found = []
-    for x, y in at + centre:
-        ix, iy = round(x), round(y)
-        window = image[iy - 5 : iy + 6, ix - 5 : ix + 6]
-        yy, xx = np.mgrid[iy - 5 : iy + 6, ix - 5 : ix + 6]
-        found.append(((window * xx).sum() / window.sum(), (window * yy).sum() / window.sum()))
-    return np.array(found) - centre
 
 
 @pytest.mark.parametrize("raw", [(72, 80), (73, 81), (72, 81)])
@@ -86,7 +48,7 @@ def test_beads_lie_where_geometry_and_frame_say(
     remainder = series.provenance["x_tilt_remainder"] * 9
     for view, image in enumerate(series.images):
         expected = np.stack([u[view], v[view]], axis=1)
-        found = _found(image, expected)
+        found = found_in_image(image, expected)
         np.testing.assert_allclose(found[:, 0], expected[:, 0], atol=0.02)
         np.testing.assert_allclose(found[:, 1], expected[:, 1], atol=0.02 + remainder)
 
@@ -98,7 +60,7 @@ def test_a_tilt_about_x_that_varies_leaves_only_what_is_told() -> None:
     frame = SpecimenFrame(1.3)
     turned = frame.to_tilt_axis(points)
     for view in range(7):
-        moved = _project(points, tilt[view], 1.3 + varying[view]) @ folded.image_matrix[view].T
+        moved = project(points, tilt[view], 1.3 + varying[view]) @ folded.image_matrix[view].T
         theta = np.deg2rad(folded.tilt_deg[view])
         stretched = turned[:, 0] * np.cos(theta) - turned[:, 2] * np.sin(theta)
         np.testing.assert_allclose(moved[:, 0], stretched, atol=1e-9)
@@ -157,7 +119,7 @@ def test_contradictions_are_refused(make_mrc: Make, tmp_path: Path) -> None:
         load_series(stack, alignment=tmp_path / "raw.json")
     for wrong, message in (
         (replace(alignment, raw_shape=(44, 40)), "images of 40 x 44 pixels, but those of raw.mrc have 44 x 40"),
-        (Alignment(TILT[:4], _transforms(4), np.zeros(4), np.ones(4, bool)), "of 4 views, but raw.mrc has 5"),
+        (Alignment(TILT[:4], transforms(4), np.zeros(4), np.ones(4, bool)), "of 4 views, but raw.mrc has 5"),
     ):
         with pytest.raises(InputError, match=message):
             load_series(stack, alignment=wrong)

@@ -44,8 +44,11 @@ def reconstruct(
     allow_unsorted: Annotated[bool, typer.Option("--allow-unsorted", help=_HELP["allow_unsorted"])] = False,
     mask: Annotated[Path | None, _option("mask", "F")] = None,
     xf: Annotated[Path | None, _option("xf", "F")] = None,
+    alignment: Annotated[Path | None, _option("alignment", "F")] = None,
     aligned: Annotated[bool, typer.Option("--aligned", help=_HELP["aligned"])] = False,
     tilt_offset: Annotated[float | None, _option("tilt_offset", "DEG")] = None,
+    x_tilt: Annotated[float | None, _option("x_tilt", "DEG")] = None,
+    x_tilt_error: Annotated[float | None, _option("x_tilt_error", "PX")] = None,
     pixel_size: Annotated[float | None, _option("pixel_size", "A")] = None,
     linearization: Annotated[
         str | None,
@@ -62,6 +65,8 @@ def reconstruct(
     offsets: Annotated[str | None, _option("offsets", "auto|fit|zero")] = None,
     bin: Annotated[int | None, _option("bin", "N")] = None,
     y: Annotated[str | None, _option("y", "A:B")] = None,
+    center: Annotated[str | None, _option("center", "X,Y,Z")] = None,
+    size: Annotated[str | None, _option("size", "X,Y,Z")] = None,
     half: Annotated[str | None, _option("half", "even|odd")] = None,
     exclude: Annotated[str | None, _option("exclude", "0,3,7-9")] = None,
     exclude_from_1: Annotated[str | None, _option("exclude_from_1", "1,4,8-10")] = None,
@@ -129,7 +134,8 @@ def reconstruct(
     found = find_series(tilts) if is_series_folder(tilts) else None
     given = {
         "stack": tilts, "output": output, "method": method, "thickness": thickness, "angles": angles, "mask": mask,
-        "xf": xf, "tilt_offset": tilt_offset, "pixel_size": pixel_size, "linearization": linearization,
+        "xf": xf, "alignment": alignment, "x_tilt": x_tilt, "x_tilt_error": x_tilt_error, "center": center,
+        "size": size, "tilt_offset": tilt_offset, "pixel_size": pixel_size, "linearization": linearization,
         "percentiles": percentiles, "offsets": offsets, "bin": bin, "half": half, "exclude": exclude,
         "exclude_from_1": exclude_from_1,
         "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads, "y": y, "slabs": slabs,

@@ -7,6 +7,7 @@ else is excluded. What a user writes may count from 1, as IMOD does.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from tomokit.errors import OptionError
@@ -109,6 +110,7 @@ def select_views(
     exclude_from_1: str | None = None,
     half: str | None = None,
     hold_out: int | None = None,
+    not_aligned: Collection[int] = (),
 ) -> ViewSelection:
     """Divide the views of a stack into fitted, held-out and excluded ones.
 
@@ -122,6 +124,8 @@ def select_views(
         Keep only views of even or odd index.
     hold_out : int, optional
         N: of the views that remain, those with ``index % N == N // 2`` are scored and not fitted.
+    not_aligned : collection of int
+        Views that the alignment leaves out, from 0.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def select_views(
     OptionError
         If an option is malformed, or together they leave nothing to fit, or nothing to score although asked to.
     """
-    kept = set(range(n_views)) - excluded_views(n_views, exclude, exclude_from_1)
+    kept = set(range(n_views)) - excluded_views(n_views, exclude, exclude_from_1) - set(not_aligned)
     if half is not None:
         if half not in ("even", "odd"):
             raise OptionError(f"{half!r} is no half", field="--half", remedy="choose even or odd")

@@ -85,7 +85,7 @@ def split_alignment(
         raise OptionError(
             f"{path.suffix or path.name} is no format of alignments that is read here",
             field="--alignment",
-            remedy="give an .xf, or a tomokit Alignment",
+            remedy="give an .xf, or the alignment that tomokit.formats.front.read_alignment makes of it",
         )
     return None, path, "--alignment"
 

@@ -22,13 +22,13 @@ def unused_settings(beside: Companions) -> tuple[tuple[str, str], ...]:
     """
     found = []
     if beside.x_tilt_path is not None and beside.x_tilt_deg:
-        found.append((f"{beside.x_tilt_path.name} (x-axis tilts up to {beside.x_tilt_deg:g} degrees)", ""))
+        found.append((f"{beside.x_tilt_path.name} (x-axis tilts up to {beside.x_tilt_deg:g} degrees)", "x_tilt"))
     tilt = beside.commands.get("tilt.com", {})
-    for key, setting in (("OFFSET", "tilt_offset"), ("SHIFT", ""), ("XAXISTILT", ""), ("LOCALFILE", "")):
+    for key, setting in (("OFFSET", "tilt_offset"), ("SHIFT", "center"), ("XAXISTILT", "x_tilt"), ("LOCALFILE", "")):
         value = tilt.get(key, "")
         if value and not _is_zero(value):
-            first = value.replace(",", " ").split()[0]
-            found.append((f"{key} {value} of tilt.com" + (f" (--tilt-offset={first})" if setting else ""), setting))
+            option = _option(setting, value.replace(",", " ").split())
+            found.append((f"{key} {value} of tilt.com" + (f" ({option})" if option else ""), setting))
     for key in ("EXCLUDELIST", "EXCLUDELIST2"):
         if tilt.get(key):
             option = _list_of_views(tilt[key])
@@ -36,6 +36,18 @@ def unused_settings(beside: Companions) -> tuple[tuple[str, str], ...]:
                 (f"{key} {tilt[key]} of tilt.com" + (f" (--exclude-from-1 {option})" if option else ""), "exclude")
             )
     return tuple(found)
+
+
+def _option(setting: str, words: list[str]) -> str:
+    """The option that does the same; empty if there is none."""
+    if setting != "center":
+        return f"--{setting.replace('_', '-')}={words[0]}" if setting else ""
+    try:
+        x, z = (0.0 - float(word) for word in [*words, "0"][:2])
+    except ValueError:
+        return ""
+    # What is moved to larger x has its centre at smaller.
+    return f"--center={x:g},0,{z:g}"
 
 
 def _is_zero(value: str) -> bool:

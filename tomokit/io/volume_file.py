@@ -108,24 +108,46 @@ class VolumeFile:
         for z in range(self.shape_zyx[0]):
             self._write(np.ascontiguousarray(density[:, z].T, "<f4"), z, first)
 
-    def fill(self, source: VolumeFile, margin_px: int, factors: tuple[float, np.float32]) -> None:
+    def write_block(self, first: int, block: NDArray[np.float32]) -> None:
+        """Write some rows of all sections, laid out as in the file.
+
+        Parameters
+        ----------
+        first : int
+            First row.
+        block : ndarray of float32, shape (n_z, rows, n_x)
+            ``[z, y, x]``.
+        """
+        for z, rows in enumerate(block):
+            self._write(np.ascontiguousarray(rows, "<f4"), z, first)
+
+    def measure(self) -> None:
+        """Take the statistics of what has been written, section by section."""
+        statistics = RunningStatistics()
+        section = np.empty(self.shape_zyx[1:], "<f4")
+        for z in range(self.shape_zyx[0]):
+            self._read(section, z, 0)
+            statistics.add(section)
+        self._statistics = statistics.result()
+
+    def fill(self, source: VolumeFile, first_column: int, factors: tuple[float, np.float32]) -> None:
         """Write all sections from those of another file, or of this one, and take their statistics.
 
         Parameters
         ----------
         source : VolumeFile
             As many sections and rows; may be this file itself.
-        margin_px : int
-            Columns of the source that are left out on either side.
+        first_column : int
+            Column of the source that is the first here.
         factors : (float, float32)
             By which voxels are multiplied, one after the other.
         """
         n_z, n_y, n_x = self.shape_zyx
         statistics = RunningStatistics()
-        wide = np.empty((n_y, n_x + 2 * margin_px), "<f4")
+        wide = np.empty((n_y, source.shape_zyx[2]), "<f4")
         for z in range(n_z):
             source._read(wide, z, 0)
-            section = np.asarray(wide[:, margin_px : margin_px + n_x] * factors[0], np.float32)
+            section = np.asarray(wide[:, first_column : first_column + n_x] * factors[0], np.float32)
             section *= factors[1]
             statistics.add(section)
             self._write(section, z, 0)

@@ -68,14 +68,19 @@ def reconstruct(
     allow_unsorted: bool = False,
     mask: NDArray[Any] | PathLike | None = None,
     xf: PathLike | None = None,
+    alignment: PathLike | None = None,
     aligned: bool = False,
     tilt_offset: float | None = None,
+    x_tilt: float | None = None,
+    x_tilt_error: float | None = None,
     pixel_size: float | None = None,
     linearization: str | None = None,
     percentiles: tuple[float, float] | None = None,
     offsets: str | None = None,
     bin: int | None = None,
     y: str | tuple[int, int] | None = None,
+    center: str | tuple[float, float, float] | None = None,
+    size: str | tuple[int, int, int] | None = None,
     exclude: str | Sequence[int] | None = None,
     exclude_from_1: str | Sequence[int] | None = None,
     half: str | None = None,
@@ -133,10 +138,16 @@ def reconstruct(
         (n_views, n_y, n_x), or (n_y, n_x) for all views; for a file the path of an MRC.
     xf : path-like, optional
         IMOD transforms from the raw stack to the aligned one; for files only.
+    alignment : path-like, optional
+        Alignment of a raw stack; for files only. A series of :func:`tomokit.load_series` has taken its own.
     aligned : bool
         Whether a file counts as aligned although its header or files beside it say that it is raw.
     tilt_offset : float, optional
         Degrees added to every angle.
+    x_tilt : float, optional
+        Degrees added to the specimen's rotation about x, sign of IMOD's XAXISTILT; the tomogram is level.
+    x_tilt_error : float, optional
+        Largest error in pixels at the faces of the volume that is accepted where x-axis tilts vary; 5 by default.
     pixel_size : float, optional
         Ångström per pixel, in place of the series' own.
     linearization : {"auto", "log", "linear", "invert"}, optional
@@ -149,6 +160,10 @@ def reconstruct(
         Average squares of so many pixels first; 1 by default.
     y : str or tuple of int, optional
         Reconstruct only rows A to B - 1 along the tilt axis, ``"A:B"`` or ``(A, B)``, before `bin`.
+    center : str or tuple of float, optional
+        Centre ``(x, y, z)`` of the volume in pixels of the series from the tilt axis at the middle of the views.
+    size : str or tuple of int, optional
+        Extents ``(x, y, z)`` of the volume in pixels of the series, in place of `thickness` and `y`.
     exclude : str or sequence of int, optional
         Views to leave out, from 0: ``[0, 3]`` or ``"0,3,7-9"``.
     exclude_from_1 : str or sequence of int, optional
@@ -212,7 +227,9 @@ def reconstruct(
     """
     given: dict[str, Any] = {
         "output": output, "overwrite": overwrite, "preview": preview, "method": method, "thickness": thickness,
-        "angles": angles, "allow_unsorted": allow_unsorted, "xf": xf, "aligned": aligned, "tilt_offset": tilt_offset,
+        "angles": angles, "allow_unsorted": allow_unsorted, "xf": xf, "alignment": alignment,
+        "aligned": aligned, "tilt_offset": tilt_offset, "x_tilt": x_tilt, "x_tilt_error": x_tilt_error,
+        "center": _joined(center), "size": _joined(size),
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
         "bin": bin, "half": half, "hold_out": hold_out, "keep_views": keep_views, "x_rays": x_rays, "seed": seed,
         "dose": None if dose is None else str(dose), "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage,
@@ -227,7 +244,7 @@ def reconstruct(
     reader: Reader
     found = None
     if isinstance(series, TiltSeries):
-        _refuse_files_of_a_stack(angles=angles, xf=xf, state=state)
+        _refuse_files_of_a_stack(angles=angles, xf=xf, alignment=alignment, state=state)
         memory = SeriesInMemory(series, _as_mask(mask))
         reader, given["stack"] = memory, memory.path
     else:
@@ -319,6 +336,11 @@ def _as_mask(mask: NDArray[Any] | PathLike | None) -> NDArray[Any] | None:
         values = open_mrc(mask).pixels
         return values[0] if values.shape[0] == 1 else values
     return mask
+
+
+def _joined(numbers: str | tuple[float, ...] | None) -> str | None:
+    """Three numbers as a user writes them."""
+    return numbers if numbers is None or isinstance(numbers, str) else ",".join(map(str, numbers))
 
 
 def _as_list(views: str | Sequence[int] | None) -> str | None:

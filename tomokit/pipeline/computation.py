@@ -5,6 +5,7 @@ Nothing is written here but the state of the run; :mod:`tomokit.pipeline.driver`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.data import Volume
+from tomokit.data.levelling import mean_density
 from tomokit.data.linearization import Linearization
 from tomokit.errors import OptionError, TomokitError
 from tomokit.io.digest import file_digest
@@ -29,6 +31,7 @@ from tomokit.pipeline.doubts import check_alignment, doubt_result
 from tomokit.pipeline.filter_requests import check_view_weights
 from tomokit.pipeline.fit_memory import choose_slabs, least_bytes_of_fit
 from tomokit.pipeline.fitting import fit
+from tomokit.pipeline.known_geometry import KnownGeometry, read_request_alignment
 from tomokit.pipeline.memory import check_disk, check_memory
 from tomokit.pipeline.outputs import check_outputs, input_paths
 from tomokit.pipeline.plan import Plan, make_plan
@@ -157,7 +160,9 @@ def compute(
     check_view_weights(request, method)
     backend = choose_backend(request.backend, method, options, warn)
     # From here to the reading nothing but headers is looked at: what can be refused is refused within a second.
-    plan = make_plan(request, reader.shape(request.stack))
+    stack_shape = reader.shape(request.stack)
+    alignment = read_request_alignment(request, stack_shape, warn)
+    plan = make_plan(request, stack_shape, KnownGeometry.of(request, reader, alignment))
     if resumed is None:
         check_alignment(request, reader, warn)
     else:
@@ -165,15 +170,16 @@ def compute(
     existing = check_outputs(request, resumed is not None, job_record(request, options, backend))
     check_slabs(request.slabs, method, backend, plan.volume_shape.n_y)
     what = f"a volume of {_size_text(plan)} by {request.method}"
-    masked = request.mask is not None or request.xf is not None or request.view_weights != "off"
+    transformed = request.xf is not None or alignment is not None
+    masked = request.mask is not None or transformed or request.view_weights != "off"
     least_bytes = plan.bytes_of_problem(masked) + least_bytes_of_fit(request, plan, method, options, backend)
     check_memory(_LIBRARIES_BYTES + max(plan.bytes_of_reading(masked), least_bytes), what)
     if request.output is not None:
-        check_disk(request.output, plan.volume_shape.volume_bytes + _HEADER_BYTES)
+        check_disk(request.output, 4 * math.prod(plan.box.levelling.shape_zyx) + _HEADER_BYTES)
     threads = use_threads(request.threads)
 
     begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
-    prepared = prepare(request, plan, reader, backend, begun, progress)
+    prepared = prepare(request, plan, reader, backend, begun, progress, alignment)
     plan = prepared.plan
     for text in prepared.warnings:
         warn(text)
@@ -188,7 +194,7 @@ def compute(
     # Nothing is fitted yet, but what follows from the data and the options is known when a run has been set up.
     run: Run
     if slabs and isinstance(method, ReconstructsInSlabs):
-        make_store = partial(files.make_store, plan.shape.n_u)
+        make_store = partial(files.make_store, plan.box, plan.shape.n_u)
         run = method.start_in_slabs(prepared.problem, options, Slabs(slab_bounds(plan.rows, slabs), make_store))
     else:
         run = method.start(prepared.problem, options)
@@ -220,6 +226,8 @@ def compute(
             # The run's arrays are not needed any more, and memory may be short.
             del run
             density = _in_units_of_output(values, prepared)
+            if not plan.box.is_level(density.shape[2]):
+                density = plan.box.levelling.apply(density, mean_density(density))
         volume = _make_volume(density, plan, prepared, provenance)
     return Computed(
         volume, offsets, prepared, history, provenance, checkpoints, epochs, options, backend, threads, inputs,
@@ -266,6 +274,7 @@ def _make_checkpoints(
         "voxel_size_is_known": _size_is_known(prepared),
         "units_scale": float(_units_scale(prepared)),
         "units": prepared.linearization.units,
+        **({} if plan.box.is_level(problem.geometry.n_u) else {"level": plan.box.to_json()}),
     }
     return Checkpoints(
         request.state,
@@ -313,8 +322,8 @@ def _make_volume(density: NDArray[np.float32], plan: Plan, prepared: Prepared, p
             remedy="lower the learning rate or the weights",
         )
     voxel_size = prepared.series.pixel_size_angstrom
-    origin = (0.0, plan.rows[0] * voxel_size, 0.0)
-    return Volume(density, voxel_size, origin, header_labels(provenance))
+    x, y, z = (place * voxel_size for place in plan.box.origin_px)
+    return Volume(density, voxel_size, (x, y, z), header_labels(provenance))
 
 
 def _units_scale(prepared: Prepared) -> np.float32:

@@ -106,14 +106,14 @@ def doubt_mask(series: TiltSeries, request: ReconstructionRequest) -> list[str]:
     if typical < min(LEAST_USED, size):
         raise InputError(
             f"{typical} of the {size} pixels of a view count: too few for a tomogram",
-            file=request.mask or request.xf or request.stack,
+            file=request.mask or request.xf or request.alignment or request.stack,
             field="mask",
             remedy="give a mask that is 1 where a pixel is used, 0 on beads and padding",
         )
     left = float(np.mean(used)) / size
     if left >= FEW_USED:
         return []
-    if request.mask is None and request.xf is not None:
+    if request.mask is None and (request.xf or request.alignment):
         return [f"the transforms leave {left:.1%} of the pixels"]
     return [f"the mask leaves {left:.1%} of the pixels; is it 1 where a pixel is used, and 0 on beads and padding?"]
 

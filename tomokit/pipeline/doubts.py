@@ -24,7 +24,7 @@ def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callab
     Parameters
     ----------
     request : ReconstructionRequest
-        The job; its ``xf`` and ``aligned`` answer the question.
+        The job; its ``xf``, ``alignment`` and ``aligned`` answer the question.
     reader : Reader
         Reads the series; of one that knows nothing of alignment nothing is asked.
     warn : callable
@@ -37,16 +37,19 @@ def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callab
     OptionError
         If both are.
     """
-    if request.aligned and request.xf is not None:
-        raise OptionError("says that there is nothing to transform", field="--aligned", remedy="leave it or --xf out")
+    for option, path in (("--xf", request.xf), ("--alignment", request.alignment)):
+        if request.aligned and path is not None:
+            remedy = f"leave it or {option} out"
+            raise OptionError("says that there is nothing to transform", field="--aligned", remedy=remedy)
     if not isinstance(reader, KnowsAlignment):
         return
     facts = reader.alignment(request.stack)
-    if not request.aligned and request.xf is None:
+    if not request.aligned and request.xf is None and request.alignment is None:
         facts.require_aligned(request.stack)
-    settings = ("xf", "aligned", "pixel_size", "tilt_offset", "exclude")
+    settings = ("xf", "aligned", "pixel_size", "tilt_offset", "x_tilt", "center", "exclude")
     given = [name for name in settings if getattr(request, name)]
-    for text in facts.doubts(request.stack, ["exclude", *given] if request.exclude_from_1 else given):
+    given += ["exclude"] * bool(request.exclude_from_1) + ["xf"] * (request.alignment is not None)
+    for text in facts.doubts(request.stack, given):
         warn(text)
 
 

@@ -14,6 +14,7 @@ from tomokit.errors import InputError, OptionError, OutputError
 from tomokit.pipeline.memory import check_disk, check_memory
 from tomokit.pipeline.provenance import header_labels
 from tomokit.pipeline.request import provenance_beside
+from tomokit.pipeline.sampling import bytes_of_sampling, sample_box
 from tomokit.state.density import StoredDensity
 from tomokit.state.read import newest_state
 from tomokit.state.record import previous_path
@@ -89,7 +90,7 @@ def export(
     spacing = voxel if spacing_angstrom is None else spacing_angstrom
     if not (math.isfinite(spacing) and spacing > 0):
         raise OptionError(f"{spacing} is not a positive length", field="--spacing")
-    x, z, y = density.shape_xzy
+    z, y, x = density.shape_zyx
     bounds = np.array(box if box is not None else ((0, z), (0, y), (0, x)), float)
     if not (np.isfinite(bounds).all() and (bounds[:, 1] > bounds[:, 0]).all()):
         raise OptionError("a bound is not above the other", field="--box", remedy="give z0:z1,y0:y1,x0:x1")
@@ -114,7 +115,8 @@ def export(
     what = f"{count[2]} x {count[1]} x {count[0]} voxels"
     state_bytes = sum(array.nbytes for array in state.arrays.values())
     # The samples, their transposed copy and a slab at work, beside the state and the field made of it.
-    check_memory(3 * needed + 2 * state_bytes, what, "give a smaller --box")
+    work_bytes = needed + bytes_of_sampling(density.levelling, count)
+    check_memory(work_bytes + 2 * state_bytes, what, "give a smaller --box")
     check_disk(output, needed)
     provenance = {
         **state.provenance,
@@ -128,13 +130,13 @@ def export(
     # the tomogram's first.
     start = [low + (step - 1) / 2 for low, _ in bounds]
     with np.errstate(over="ignore", invalid="ignore"):
-        values = density.sample((start[2], start[0], start[1]), step, (count[2], count[0], count[1]))
-    values = np.ascontiguousarray(values.transpose(1, 2, 0))
+        values = sample_box(density, start, step, count)
     # Finite densities times a scale that is too large for them.
     if not np.isfinite(values.sum(dtype=np.float64)):
         raise InputError("its density in the units of the output is not finite", file=used, field="/density")
     # Rows of a tomogram that is a part of a larger one lie where they do in the larger one.
-    origin = (start[2] * voxel, (start[1] + density.first_row) * voxel, start[0] * voxel)
+    x0, y0, z0 = density.origin_px
+    origin = ((start[2] + x0) * voxel, (start[1] + y0) * voxel, (start[0] + z0) * voxel)
     volume = Volume(values, spacing, origin_angstrom=origin, provenance=header_labels(provenance))
     known = density.voxel_size_is_known
     with new_outputs() as outputs:

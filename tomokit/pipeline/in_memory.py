@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tomokit.data import TiltSeries
 from tomokit.errors import InputError
+from tomokit.geometry import SpecimenFrame
 from tomokit.io.angles import check_angles, offset_angles
 from tomokit.io.pixels import require_finite_views
 from tomokit.version import __version__
@@ -54,6 +55,11 @@ class SeriesInMemory:
             used = _as_weights(mask, images.shape)
             weights = used if weights is None else weights * used
         self._series = replace(series, images=images, mask=weights)
+
+    @property
+    def frame(self) -> SpecimenFrame:
+        """How the specimen lies (see :class:`tomokit.pipeline.known_geometry.KnowsFrame`)."""
+        return self._series.frame
 
     @property
     def path(self) -> Path:

@@ -157,7 +157,7 @@ def input_paths(request: ReconstructionRequest) -> list[Path]:
     Returns
     -------
     list of Path
-        Stack, angles, mask, transforms, dose and defocus, those that are given.
+        Stack, angles, mask, transforms, alignment, dose and defocus, those that are given.
     """
     named = {role: getattr(request, role) for role in FILES}
     return [path for role, path in named.items() if path is not None and not is_given_directly(role, path)]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from tomokit.data.problem import ProblemShape
 from tomokit.data.views import ViewSelection, select_views
 from tomokit.errors import OptionError
+from tomokit.pipeline.box import VolumeBox, make_box
+from tomokit.pipeline.known_geometry import KnownGeometry
 from tomokit.pipeline.request import ReconstructionRequest
-from tomokit.pipeline.rows import binned_rows
 
 LEAST_COLUMNS = 4
 """Views that binning makes narrower hold no specimen."""
@@ -21,19 +22,27 @@ class Plan:
     Attributes
     ----------
     stack_shape : tuple of int
-        ``(n_views, n_y, n_x)`` as in the file.
+        ``(n_views, n_y, n_x)``: of the file, the images as they are when they are aligned.
     views : ViewSelection
         Which views are fitted and scored.
     shape : ProblemShape
         Sizes of the problem, after binning, with all rows of the detector.
-    rows : (int, int)
-        Rows along the tilt axis that are reconstructed, after binning: the first, and the one after the last.
+    box : VolumeBox
+        What is reconstructed, and how the tomogram is made of it.
+    raw_pixels : int
+        Pixels of a view as it is read, before it is aligned.
     """
 
     stack_shape: tuple[int, int, int]
     views: ViewSelection
     shape: ProblemShape
-    rows: tuple[int, int]
+    box: VolumeBox
+    raw_pixels: int
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Rows along the tilt axis that are reconstructed, after binning: the first, and the one after the last."""
+        return self.box.rows
 
     @property
     def volume_shape(self) -> ProblemShape:
@@ -61,7 +70,7 @@ class Plan:
         used = len(self.used)
         # The views as they are read, 4 bytes a pixel, then what is made of them on the way to projections: binned ones,
         # and the fitted ones among them, all with their masks.
-        whole = 4 * used * n_y * n_x * (2 if masked else 1)
+        whole = 4 * used * n_y * n_x * (2 if masked else 1) + 4 * max(0, self.raw_pixels - n_y * n_x)
         stages = (self.stack_shape[1:] != (self.shape.n_y, self.shape.n_u), bool(self.views.held_out), True)
         return whole + sum(stages) * self.bytes_of_problem(masked)
 
@@ -80,7 +89,9 @@ class Plan:
         return 4 * len(self.used) * self.shape.n_u * self.shape.n_y * (2 if masked else 1)
 
 
-def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int]) -> Plan:
+def make_plan(
+    request: ReconstructionRequest, stack_shape: tuple[int, int, int], known: KnownGeometry | None = None
+) -> Plan:
     """Plan a job from its request and the stack's header: which views, and what sizes.
 
     Parameters
@@ -89,6 +100,9 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
         The job.
     stack_shape : tuple of int
         ``(n_views, n_y, n_x)`` of the stack.
+    known : KnownGeometry, optional
+        What is known of the alignment; by default that the stack is aligned, and the specimen turned as the request
+        says.
 
     Returns
     -------
@@ -97,17 +111,17 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
     Raises
     ------
     OptionError
-        If no thickness is given, views are selected badly, or the binning leaves nothing.
+        If no thickness is given, views are selected badly, the binning leaves nothing, or there is no such box.
     """
-    if request.thickness is None:
-        raise OptionError("is not given", field="--thickness", remedy="give the extent along z in pixels of the stack")
-    n_views, n_y, n_x = stack_shape
+    known = known or KnownGeometry.of(request)
+    n_views, n_y, n_x = stack_shape[0], *(known.aligned_shape or stack_shape[1:])
     views = select_views(
         n_views,
         exclude=request.exclude,
         exclude_from_1=request.exclude_from_1,
         half=request.half,
         hold_out=request.hold_out,
+        not_aligned=known.left_out,
     )
     if min(n_y, n_x) < request.bin:
         remedy = f"give at most {min(n_y, max(n_x // LEAST_COLUMNS, 1))}"
@@ -116,10 +130,10 @@ def make_plan(request: ReconstructionRequest, stack_shape: tuple[int, int, int])
         left = f"{n_x // request.bin} x {n_y // request.bin}"
         remedy = f"give at most {max(n_x // LEAST_COLUMNS, 1)}"
         raise OptionError(f"{request.bin} leaves {left} of {n_x} x {n_y} pixels", field="--bin", remedy=remedy)
-    # Rounded up, so that the binned volume holds all of what was asked for.
-    thickness = -(-request.thickness // request.bin)
+    box = make_box(request, (n_y, n_x), known.frame)
     # Before the data are read it is not known whether offsets will be fitted: the larger case is assumed, but for line
     # integrals, whose background is at 0 as a rule. What the data turn out to need is held against the memory again.
     fit_offsets = request.offsets == "fit" or (request.offsets == "auto" and request.linearization != "linear")
-    shape = ProblemShape(len(views.fitted), n_x // request.bin, n_y // request.bin, thickness, fit_offsets=fit_offsets)
-    return Plan(stack_shape, views, shape, binned_rows(request.y, n_y, request.bin))
+    binned = n_x // request.bin, n_y // request.bin
+    shape = ProblemShape(len(views.fitted), *binned, box.thickness_px, fit_offsets=fit_offsets)
+    return Plan((n_views, n_y, n_x), views, shape, box, stack_shape[1] * stack_shape[2])

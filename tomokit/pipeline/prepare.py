@@ -16,7 +16,8 @@ from tomokit.data.linearization import Linearization, choose_linearization
 from tomokit.data.named_views import are_few, list_views, name_views
 from tomokit.data.problem import Problem
 from tomokit.data.view_weights import view_weights, weigh_mask
-from tomokit.errors import InputError
+from tomokit.errors import InputError, OptionError
+from tomokit.geometry import Alignment
 from tomokit.pipeline.defects import doubt_mask, mend_series
 from tomokit.pipeline.filter_requests import read_filters
 from tomokit.pipeline.filters import apply_filters, doubt_flipping
@@ -28,6 +29,8 @@ from tomokit.pipeline.request import ReconstructionRequest
 
 Stack = NDArray[np.float32]
 
+LEAST_X_TILT_ERROR = 0.1
+"""Pixels by which faces may be off without a word."""
 LEAST_VIEWS = 3
 """A volume from fewer views is not refused, but is hardly what was wanted."""
 
@@ -101,6 +104,7 @@ def prepare(
     backend: str,
     linearization: Linearization | None = None,
     progress: Progress | None = None,
+    alignment: Alignment | None = None,
 ) -> Prepared:
     """Read the series and make its problem.
 
@@ -118,6 +122,8 @@ def prepare(
         How images became projections when the run began, if it goes on; found from the images if None.
     progress : Progress, optional
         Is told of the stages.
+    alignment : Alignment, optional
+        What :func:`tomokit.pipeline.known_geometry.read_request_alignment` gave.
 
     Returns
     -------
@@ -137,14 +143,16 @@ def prepare(
     progress.stage(f"reading {request.stack.name}")
     series = reader.read(
         request.stack,
-        angles=request.angles,
+        # An alignment has angles of its own.
+        angles=request.angles if alignment is None else None,
         mask=request.mask,
         xf=request.xf,
         exclude=sorted(set(range(plan.stack_shape[0])) - set(used)),
         tilt_offset_deg=request.tilt_offset,
         pixel_size_angstrom=request.pixel_size,
         # Where the reader aligns, it sees raw pixels last; otherwise they are seen to below.
-        **({"x_rays": request.x_rays} if request.xf is not None else {}),
+        **({"x_rays": request.x_rays} if request.xf is not None or request.alignment is not None else {}),
+        **({"alignment": alignment} if alignment is not None else {}),
     )
     if series.n_views != len(used):
         raise InputError(f"{series.n_views} views were read where {len(used)} are used", file=request.stack)
@@ -166,6 +174,9 @@ def prepare(
         progress.stage(f"{filters.what}, {series.n_views} views")
         told = [*told, *doubt_flipping(series, used, filters)]
     series = bin_series(apply_filters(series, used, filters), request.bin)
+    told = [*told, *_check_x_tilt_error(series, plan, request)]
+    # The volume's centre becomes the origin, so that no method has to know of it.
+    series = replace(series, geometry=plan.box.centred(series.geometry))
     _check_masked_views(series, used, request)
     # Places of the fitted and the held-out views among those that were read.
     fitted, held = (np.searchsorted(used, views) for views in (plan.views.fitted, plan.views.held_out))
@@ -248,6 +259,22 @@ def _transpose_mask(mask: Stack | None, views: NDArray[np.int_]) -> Stack | None
     return transposed
 
 
+def _check_x_tilt_error(series: TiltSeries, plan: Plan, request: ReconstructionRequest) -> list[str]:
+    """Tell or refuse what x-axis tilts that vary leave, which no view of a single-axis series has."""
+    slope = float(series.provenance.get("x_tilt_remainder", 0.0))
+    error_px = slope * plan.box.half_height_px
+    if error_px > request.x_tilt_error:
+        raise OptionError(
+            f"x-axis tilts vary by up to {np.rad2deg(np.arctan(slope)):.3g} degrees: the volume's faces are up to "
+            f"{error_px:.3g} pixels off along y",
+            field="--x-tilt-error",
+            remedy=f"give {np.ceil(error_px):g} to accept it, less --thickness, or an alignment with one x-axis tilt",
+        )
+    if error_px < LEAST_X_TILT_ERROR:
+        return []
+    return [f"x-axis tilts vary from view to view: the volume's faces are up to {error_px:.2g} pixels off along y"]
+
+
 def _check_order(series: TiltSeries, request: ReconstructionRequest) -> None:
     """Unsorted angles are more often a file of another stack than an order of acquisition: the user has to say so."""
     from tomokit.io.angles import angles_are_sorted
@@ -271,9 +298,9 @@ def _check_masked_views(series: TiltSeries, used: list[int], request: Reconstruc
         leave_out = f"leave {them} out with --exclude {list_views(empty)}, or " if are_few(empty, len(used)) else ""
         raise InputError(
             f"every pixel of {name_views(empty, len(used))} is masked{binned}",
-            file=request.mask or request.xf or request.stack,
+            file=request.mask or request.xf or request.alignment or request.stack,
             field="mask",
-            remedy=f"{leave_out}mend the mask" + (" or the --xf" if request.xf else ""),
+            remedy=f"{leave_out}mend the mask" + (" or the transforms" if request.xf or request.alignment else ""),
         )
 
 

@@ -70,6 +70,7 @@ def make_provenance(
             "plugins": plugins,
             "views": {"fitted": list(plan.views.fitted), "held_out": list(plan.views.held_out)},
             "linearization": prepared.linearization.to_json(),
+            **({} if plan.box.is_level(plan.shape.n_u) else {"level": plan.box.to_json()}),
             # Warnings name files by their place, and are told anyway.
             "series": {key: value for key, value in prepared.series.provenance.items() if key != "warnings"},
         }
@@ -124,6 +125,7 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
         "units": linearization["volume_units"],
         **_done_to_views(series, configuration),
         "orientation": ORIENTATION,
+        **({"x tilt": f"levelled by {provenance['level']['x_tilt_deg']:g} degrees"} if _is_turned(provenance) else {}),
         "seed": provenance["seed"],
         "bin": configuration["bin"],
         "backend": provenance["backend"],
@@ -143,6 +145,10 @@ def _done_to_views(series: Mapping[str, Any], configuration: Mapping[str, Any]) 
     if configuration["view_weights"] != "off":
         done.append(f"weighted by {configuration['view_weights']}")
     return {"views": ", ".join(done)} if done else {}
+
+
+def _is_turned(provenance: Provenance) -> bool:
+    return bool(provenance.get("level", {}).get("x_tilt_deg"))
 
 
 def plugins_used(

@@ -50,8 +50,9 @@ class Reader(Protocol):
         ----------
         path : Path
         **options : object
-            ``angles``, ``mask``, ``xf``, ``exclude``, ``tilt_offset_deg`` and ``pixel_size_angstrom``, and ``x_rays``
-            where there is an ``xf``, as of :func:`tomokit.io.series.load_series`.
+            ``angles``, ``mask``, ``xf``, ``exclude``, ``tilt_offset_deg`` and ``pixel_size_angstrom``, ``alignment``
+            where one is given, and ``x_rays`` where there is that or an ``xf``, as of
+            :func:`tomokit.io.series.load_series`.
 
         Returns
         -------

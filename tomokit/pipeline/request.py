@@ -10,7 +10,7 @@ from typing import Any
 from tomokit.io.output_names import path_beside
 from tomokit.plugin.options import option
 
-FILES = ("stack", "angles", "mask", "xf", "dose", "ctf")
+FILES = ("stack", "angles", "mask", "xf", "alignment", "dose", "ctf")
 """Fields that name an input, by which a state finds it again."""
 
 
@@ -32,8 +32,8 @@ class ReconstructionRequest:
         Which method, and where it is computed.
     thickness, bin : int
         Extent along z in pixels of the stack as given, and the edge of the squares of pixels that are averaged first.
-    angles, mask, xf : Path or None
-        Files beside the stack: tilt angles, mask, transforms.
+    angles, mask, xf, alignment : Path or None
+        Files beside the stack: tilt angles, mask, transforms, or all that an alignment says.
     y : str or None
         Rows along the tilt axis that are reconstructed, ``A:B``, before binning; None for all.
     slabs : int or None
@@ -42,8 +42,12 @@ class ReconstructionRequest:
         Whether angles may be in order of acquisition.
     aligned : bool
         Whether the stack counts as aligned whatever lies beside it.
-    tilt_offset, pixel_size : float
-        Degrees added to every angle; ångström per pixel, None for the header's.
+    tilt_offset, x_tilt, pixel_size : float
+        Degrees added to every angle, and to the rotation about x; ångström per pixel, None for the header's.
+    x_tilt_error : float
+        How far x-axis tilts that vary may misplace the faces of the volume, in pixels.
+    center, size : str or None
+        Where the volume has its centre, and its extents, ``X,Y,Z``, before binning.
     linearization, percentiles, offsets : str, tuple of float or None, str
         How images become projections, by which percentiles they are scaled, and which views get an offset.
     half, exclude, exclude_from_1, hold_out : str or None, str or None, str or None, int or None
@@ -87,11 +91,25 @@ class ReconstructionRequest:
         None, "Mask stack, or one image for all views: 1 where a pixel is used, 0 on beads and padding."
     )
     xf: Path | None = option(None, "IMOD transforms that take the raw stack to the aligned one, tilt axis vertical.")
+    alignment: Path | None = option(
+        None, "Alignment of the raw stack: transforms as of --xf, and all else that the file says of the geometry."
+    )
     aligned: bool = option(
         False,
         "Take the stack as aligned, tilt axis vertical, although its header or files beside it say that it is raw.",
     )
     tilt_offset: float = option(0.0, "Degrees added to every tilt angle, to level a tilted specimen.")
+    x_tilt: float = option(
+        0.0,
+        "Degrees added to the specimen's rotation about the x axis, to level it: IMOD's XAXISTILT. The tomogram is "
+        "reconstructed about the tilt axis, and turned by a cubic spline.",
+    )
+    x_tilt_error: float = option(
+        5.0,
+        "Largest error in pixels, at the faces of the volume, that is accepted where the x-axis tilts of an alignment "
+        "vary from view to view.",
+        minimum=0.0,
+    )
     pixel_size: float | None = option(
         None, "Ångström per pixel of the stack as given, in place of the header's.", minimum=1e-6
     )
@@ -115,6 +133,16 @@ class ReconstructionRequest:
     y: str | None = option(
         None,
         "Reconstruct only rows A to B - 1 along the tilt axis, A:B, from 0 in the stack as given (before --bin).",
+    )
+    center: str | None = option(
+        None,
+        "Centre of the tomogram, X,Y,Z in pixels of the stack (before --bin) from the tilt axis at the middle of the "
+        "views; default: 0,0,0, or as the alignment moves it (IMOD's SHIFT with its sign changed).",
+    )
+    size: str | None = option(
+        None,
+        "Extents of the tomogram, X,Y,Z in pixels of the stack (before --bin), in place of --thickness and --y; "
+        "default: the views' width and height.",
     )
     bin: int = option(
         1, "Average squares of N x N pixels first; the tomogram's voxels are as large.", minimum=1, maximum=64

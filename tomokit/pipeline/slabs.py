@@ -11,11 +11,13 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.levelling import mean_density
 from tomokit.errors import OptionError
 from tomokit.io.clean_end import clean_end
 from tomokit.io.volume_file import VolumeFile
 from tomokit.methods.interface import Method
 from tomokit.methods.slabs import ReconstructsInSlabs, Rows, RunInSlabs
+from tomokit.pipeline.box import VolumeBox
 
 
 def can_use_slabs(method: Method, backend: str) -> bool:
@@ -76,6 +78,8 @@ class SlabFiles:
         self._target = Path(tempfile.gettempdir()) / "tomokit-volume" if output is None else output
         self._files: list[VolumeFile] = []
         self._volume: VolumeFile | None = None
+        self._turned: VolumeFile | None = None
+        self._box: VolumeBox | None = None
         self._held = ExitStack()
 
     def __enter__(self) -> SlabFiles:
@@ -90,11 +94,13 @@ class SlabFiles:
             file.discard()
         return self._held.__exit__(kind, error, at)
 
-    def make_store(self, width: int, n_x: int, n_z: int, bounds: Sequence[Rows]) -> SlabsInFile:
+    def make_store(self, box: VolumeBox, width: int, n_x: int, n_z: int, bounds: Sequence[Rows]) -> SlabsInFile:
         """Make the store of a run (see :class:`tomokit.methods.slabs.Slabs`), and the file of the volume.
 
         Parameters
         ----------
+        box : VolumeBox
+            How the tomogram is made of the volume.
         width : int
             Voxels of the volume across the tilt axis.
         n_x, n_z : int
@@ -108,14 +114,18 @@ class SlabFiles:
         """
         # Signals that stop a run whose state is saved have their handlers already.
         self._held.enter_context(clean_end())
-        rows = bounds[-1][1]
-        # Both now: a disk without room for the second one is told before the fit.
-        self._volume = self._new_file((n_z, rows, width))
+        rows = bounds[-1][1] - bounds[0][0]
+        self._box = box
+        # All now: a disk without room for the next one is told before the fit.
+        self._volume = self._new_file(box.levelling.shape_zyx)
+        upright = self._volume
+        if box.levelling.x_tilt_deg != 0:
+            upright = self._turned = self._new_file((n_z, rows, width))
         # Without a margin the file is the volume itself, and in the end each section is written over itself.
-        return SlabsInFile(self._volume if n_x == width else self._new_file((n_z, rows, n_x)), bounds)
+        return SlabsInFile(upright if n_x == upright.shape_zyx[2] else self._new_file((n_z, rows, n_x)), bounds)
 
     def make_volume(self, run: RunInSlabs, units_scale: np.float32) -> VolumeFile:
-        """Bring a finished run's density into the units of the output, without its margin.
+        """Bring a finished run's density into the units of the output, without its margin, and level it.
 
         Parameters
         ----------
@@ -135,9 +145,17 @@ class SlabFiles:
             If the run's store was made elsewhere.
         """
         store = run.store
-        if self._volume is None or not isinstance(store, SlabsInFile):
+        if self._volume is None or self._box is None or not isinstance(store, SlabsInFile):
             raise TypeError("the run's store was made elsewhere")
-        self._volume.fill(store.file, run.margin_px, (run.density_scale, units_scale))
+        factors, levelling = (run.density_scale, units_scale), self._box.levelling
+        if self._turned is None:
+            self._volume.fill(store.file, run.margin_px + levelling.first_column, factors)
+            return self._volume
+        self._turned.fill(store.file, run.margin_px, factors)
+        upright = self._turned.mapped()
+        for first, block in levelling.blocks(upright, mean_density(upright)):
+            self._volume.write_block(first, block)
+        self._volume.measure()
         return self._volume
 
     def _new_file(self, shape_zyx: tuple[int, int, int]) -> VolumeFile:

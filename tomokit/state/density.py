@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.levelling import Levelling
 from tomokit.errors import InputError
 from tomokit.state.consistency import check_recipe
 from tomokit.state.lattice_means import LatticeSampler, Triple, sample_means
@@ -44,6 +45,10 @@ class StoredDensity:
     ----------
     shape_xzy : tuple of int
         Voxels of the tomogram along x, z, y.
+    levelling : Levelling or None
+        How the tomogram is made of the density that is stored; None where it is that itself.
+    origin_px : tuple of float
+        Place ``(x, y, z)`` of the tomogram's first voxel in that of all that the detector sees.
     first_row : int
         Row of all that the detector sees, along y, with which the tomogram begins; not 0 where it is a part of it.
     voxel_size_angstrom : float
@@ -66,6 +71,9 @@ class StoredDensity:
         self.shape_xzy: tuple[int, int, int] = tuple(recipe["shape_xzy"])
         # States of before there were parts of a volume do not have it.
         self.first_row = int(recipe.get("first_row", 0))
+        level = recipe.get("level")
+        self.levelling = None if level is None else Levelling.from_json(level)
+        self.origin_px = (0.0, float(self.first_row), 0.0) if level is None else tuple(level["origin_px"])
         self.voxel_size_angstrom = float(recipe["voxel_size_angstrom"])
         self.voxel_size_is_known = bool(recipe["voxel_size_is_known"])
         self.units = str(recipe["units"])
@@ -77,15 +85,21 @@ class StoredDensity:
         check_recipe(state)
         self._source: LatticeSampler = kinds[recipe["kind"]](state, recipe)
 
+    @property
+    def shape_zyx(self) -> tuple[int, int, int]:
+        """Voxels of the tomogram, level where it is."""
+        n_x, n_z, n_y = self.shape_xzy
+        return (n_z, n_y, n_x) if self.levelling is None else self.levelling.shape_zyx
+
     def sample(self, start: Triple, spacing: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
-        """Sample the density at the points of a regular lattice.
+        """Sample the density that is stored, in the frame of the tilt axis, at the points of a regular lattice.
 
         Parameters
         ----------
         start : tuple of float
-            First point of the lattice (x, z, y), in voxels of the tomogram.
+            First point of the lattice (x, z, y), in voxels of what is stored.
         spacing : float
-            Distance between points in voxels of the tomogram, the same along all axes. Where it is more than one,
+            Distance between points in its voxels, the same along all axes. Where it is more than one,
             each value is the mean over a finer lattice about its point, so that nothing is aliased.
         count : tuple of int
             Number of points along x, z, y.
@@ -93,7 +107,7 @@ class StoredDensity:
         Returns
         -------
         ndarray of float32, shape `count`
-            The density ``[x, z, y]`` in the units of the tomogram; on the tomogram's own lattice, the tomogram itself.
+            The density ``[x, z, y]`` in the units of the tomogram; on its own lattice, what is stored itself.
         """
         # Rounded before the ceiling is taken: 2.0000001, from a ratio of lengths, is 2.
         finer = max(1, math.ceil(round(spacing, 6)))

@@ -124,6 +124,14 @@ class _Epoch(_Model):
     seconds: Annotated[FiniteFloat, Field(ge=0)]
 
 
+class _Level(_Model):
+    x_tilt_deg: Annotated[FiniteFloat, Field(gt=-90, lt=90)]
+    shape_zyx: Annotated[list[Extent], Field(min_length=3, max_length=3)]
+    centre_zy: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)]
+    first_column: Count
+    origin_px: Annotated[list[FiniteFloat], Field(min_length=3, max_length=3)]
+
+
 class _Lattice(_Model):
     shape_xzy: Annotated[list[Extent], Field(min_length=3, max_length=3)]
     # States of before there were parts of a volume do not have it.
@@ -132,6 +140,8 @@ class _Lattice(_Model):
     voxel_size_is_known: bool
     units_scale: FiniteFloat
     units: Word
+    # How the tomogram lies in what the arrays hold, where it is not all of that.
+    level: _Level | None = None
 
 
 class _Voxels(_Lattice):

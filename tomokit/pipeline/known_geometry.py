@@ -1,0 +1,152 @@
+"""What is known of a series' geometry before its pixels are read: from its alignment, or from the series in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.errors import InputError, OptionError
+from tomokit.geometry import Alignment, SpecimenFrame
+from tomokit.io.series import LARGEST_X_TILT_DEG
+from tomokit.pipeline.readers import Reader
+from tomokit.pipeline.request import ReconstructionRequest
+
+
+@runtime_checkable
+class KnowsFrame(Protocol):
+    """A reader that knows how the specimen lies before the pixels are read.
+
+    Attributes
+    ----------
+    frame : SpecimenFrame
+        In pixels of the stack.
+    """
+
+    frame: SpecimenFrame
+
+
+@dataclass(frozen=True)
+class KnownGeometry:
+    """What a plan has to know of the alignment.
+
+    Attributes
+    ----------
+    frame : SpecimenFrame
+        How the specimen lies, what the request adds included.
+    aligned_shape : tuple of int or None
+        ``(n_y, n_x)`` of the aligned images; None for that of the stack.
+    left_out : tuple of int
+        Views that the alignment leaves out.
+    """
+
+    frame: SpecimenFrame = field(default_factory=SpecimenFrame)
+    aligned_shape: tuple[int, int] | None = None
+    left_out: tuple[int, ...] = ()
+
+    @classmethod
+    def of(
+        cls, request: ReconstructionRequest, reader: Reader | None = None, alignment: Alignment | None = None
+    ) -> KnownGeometry:
+        """Put together what is known.
+
+        Parameters
+        ----------
+        request : ReconstructionRequest
+            The job.
+        reader : Reader, optional
+            Reads the series.
+        alignment : Alignment, optional
+            What was read of the request's alignment.
+
+        Returns
+        -------
+        KnownGeometry
+
+        Raises
+        ------
+        OptionError
+            If the request's rotation about x is none that a specimen has.
+        """
+        if not (math.isfinite(request.x_tilt) and abs(request.x_tilt) < LARGEST_X_TILT_DEG):
+            remedy = f"give less than {LARGEST_X_TILT_DEG:g} degrees either way"
+            raise OptionError(f"{request.x_tilt:g} degrees are no tilt about x", field="--x-tilt", remedy=remedy)
+        frame = reader.frame if isinstance(reader, KnowsFrame) else SpecimenFrame()
+        if alignment is None:
+            return cls(_added(frame, request.x_tilt))
+        left_out = tuple(int(view) for view in np.flatnonzero(~alignment.used))
+        return cls(_added(alignment.frame, request.x_tilt), alignment.aligned_shape, left_out)
+
+
+def read_request_alignment(
+    request: ReconstructionRequest, stack_shape: tuple[int, int, int], warn: Callable[[str], None]
+) -> Alignment | None:
+    """Read the alignment that a request names, of any format that is known.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        Its ``angles``, or those beside the stack, tell which views the alignment is of; it may have refined ones.
+    stack_shape : tuple of int
+        ``(n_views, n_y, n_x)`` of the stack.
+    warn : callable
+        Is given each doubt, one line.
+
+    Returns
+    -------
+    Alignment or None
+        None where the request names none.
+
+    Raises
+    ------
+    InputError
+        If it is no alignment, or not one of this stack.
+    OptionError
+        If transforms are given too.
+    """
+    from tomokit.formats.front import read_alignment
+
+    if request.alignment is None:
+        return None
+    if request.xf is not None:
+        raise OptionError("both are given, and an alignment has transforms", field="--xf", remedy="leave one out")
+    tilt, pixel_size = _of_stack(request)
+    found = read_alignment(
+        request.alignment,
+        tilt_deg=tilt,
+        raw_shape=stack_shape[1:],
+        pixel_size_angstrom=request.pixel_size or pixel_size,
+    )
+    for text in found.warnings:
+        warn(text if text.startswith(str(found.path)) else f"{found.path.name}: {text}")
+    if not found.alignment.used.any():
+        raise InputError("leaves out every view", file=found.path, remedy="give another --alignment")
+    return found.alignment
+
+
+def _of_stack(request: ReconstructionRequest) -> tuple[NDArray[np.float64] | None, float | None]:
+    """Tilt angles and pixel size that stack and neighbours have, or none where nothing has them."""
+    from tomokit.io.angle_sources import angles_of_stack
+    from tomokit.io.mrc_read import open_mrc
+    from tomokit.io.pixel_size import pixel_size_of
+
+    try:
+        images = open_mrc(request.stack, with_pixels=False)
+    except InputError:
+        return None, None  # another reader's
+    size = pixel_size_of(images)
+    pixel_size = None if size.source == "none" else size.angstrom
+    try:
+        return angles_of_stack(images, request.angles).tilt_deg, pixel_size
+    except InputError:
+        if request.angles is not None:
+            raise
+        return None, pixel_size
+
+
+def _added(frame: SpecimenFrame, x_tilt_deg: float) -> SpecimenFrame:
+    return replace(frame, x_tilt_deg=frame.x_tilt_deg + x_tilt_deg)
