@@ -189,5 +189,18 @@ def test_flipping_that_changes_nothing_is_told(fit, defocus: Path) -> None:
     assert summary["provenance"]["ctf"]["first_zero_angstrom"][20] == pytest.approx(24.575, abs=1e-3)
 
 
+def test_the_summary_says_what_was_done(cli: Cli, data: Path, dose: Path, defocus: Path) -> None:
+    given = ("--dose-weighting", "on", "--dose", dose, "--ctf", defocus, "--voltage", 200, "--view-weights", "tilt")
+    arguments = ("--method", "sirt", "--thickness", 16, "--set", "epochs=1", "--no-preview", "-o", data / "o.mrc")
+    status, out, err = cli("reconstruct", data / "tilts.mrc", *arguments, *given)
+    assert status == 0, err
+    assert "views dose-weighted at 200 kV, CTF phases flipped at 200 kV, weighted by tilt" in (out + err).splitlines()
+
+
+def test_slabs_change_no_bit_of_weighted_views(fit, dose: Path) -> None:
+    given = ("--dose-weighting", "on", "--dose", dose, "--view-weights", "tilt")
+    np.testing.assert_array_equal(fit(*given, "--slabs", 3)[1], fit(*given)[1])
+
+
 def test_a_dose_that_is_not_used_is_told(fit, dose: Path) -> None:
     assert any("--dose-weighting on" in text for text in fit("--dose", dose)[0]["warnings"])

@@ -105,6 +105,8 @@ def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
 
 
 def _summary_text(summary: dict[str, Any]) -> str:
+    from tomokit.pipeline.provenance import done_to_views
+
     n_z, n_y, n_x = summary["shape"]
     linearization = summary["linearization"]
     epochs = f"{summary['epochs']} epoch{'' if summary['epochs'] == 1 else 's'}"
@@ -116,6 +118,8 @@ def _summary_text(summary: dict[str, Any]) -> str:
         f"{summary['seconds']:.1f} s, peak memory {summary['peak_memory_bytes'] / 2**30:.2f} GiB",
         f"linearization {linearization['kind']}{', ' + linearization['reason'] if linearization['reason'] else ''}",
     ]
+    if done := done_to_views(summary["provenance"]):
+        lines.append(f"views {done}")
     views = summary["views"]
     if views["excluded"]:
         numbers, from_1 = (", ".join(map(str, views[key])) for key in ("excluded", "excluded_from_1"))

@@ -123,7 +123,7 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
         "method": provenance["method"],
         "linearization": f"{linearization['kind']} {numbers}",
         "units": linearization["volume_units"],
-        **_done_to_views(series, configuration),
+        **({"views": done} if (done := done_to_views(series)) else {}),
         "orientation": ORIENTATION,
         **({"x tilt": f"levelled by {provenance['level']['x_tilt_deg']:g} degrees"} if _is_turned(provenance) else {}),
         "seed": provenance["seed"],
@@ -135,16 +135,27 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
     }
 
 
-def _done_to_views(series: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, str]:
-    """What was done to the views or weighs them, in words; nothing where nothing was."""
+def done_to_views(series: Mapping[str, Any]) -> str:
+    """Say how views were filtered and weighed.
+
+    Parameters
+    ----------
+    series : mapping
+        The provenance of a series that was prepared.
+
+    Returns
+    -------
+    str
+        In words; empty where they were not.
+    """
     done = []
     if dose := series.get("dose_weighting"):
         done.append(f"dose-weighted at {dose['voltage_kv']:g} kV")
     if ctf := series.get("ctf"):
         done.append(f"CTF phases flipped at {ctf['voltage_kv']:g} kV")
-    if configuration["view_weights"] != "off":
-        done.append(f"weighted by {configuration['view_weights']}")
-    return {"views": ", ".join(done)} if done else {}
+    if weights := series.get("view_weights"):
+        done.append(f"weighted by {weights['by']}")
+    return ", ".join(done)
 
 
 def _is_turned(provenance: Provenance) -> bool:
