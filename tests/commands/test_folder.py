@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import mrcfile
 import numpy as np
 import pytest
 
@@ -53,6 +54,29 @@ def test_a_state_of_a_folder_is_resumed(cli: Cli, folder: Path, tmp_path: Path) 
     status, _, err = cli("resume", state, "-o", tmp_path / "b.mrc")
     assert status == 0, err
     assert np.array_equal(*((np.fromfile(tmp_path / name, np.float32, offset=1024)) for name in ("a.mrc", "b.mrc")))
+
+
+def test_an_alignment_is_applied_and_recorded(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    angles = np.loadtxt(folder / "tilts.tlt")
+    (folder / "tilts.xf").write_text("1 0 0 1 0.25 -0.5\n" * angles.size)
+    (folder / "tilt.com").write_text("$tilt -StandardInput\nTILTFILE tilts.tlt\nTHICKNESS 16\nEXCLUDELIST 2\n")
+    with mrcfile.open(folder / "tilts.mrc", mode="r+") as mrc:
+        mrc.header.nlabl = 0  # which said that tomokit made it aligned
+        mrc.header.label[:] = b""
+    state = tmp_path / "run.h5"
+    options = ("--method", "sirt", "--set", "epochs=1", "--no-preview", "--json")
+    status, out, err = cli("reconstruct", folder, "-o", tmp_path / "a.mrc", *options, "--state", state)
+    assert status == 0, err
+    summary = json.loads(out)
+    assert summary["parameters"]["alignment"] == str(folder / "tilts.xf")
+    assert summary["provenance"]["alignment"] == ["tilts.xf", "tilts.tlt", "tilt.com"]
+    assert summary["provenance"]["excluded_views"] == [1]
+    assert summary["shape"][0] == 16
+    # Of the files beside the alignment the state keeps digests too.
+    (folder / "tilt.com").write_text("$tilt -StandardInput\nTILTFILE tilts.tlt\nTHICKNESS 16\nEXCLUDELIST 3\n")
+    status, _, err = cli("resume", state, "-o", tmp_path / "b.mrc")
+    assert status == 2
+    assert "SHA-256 differs" in err
 
 
 def test_refusals_name_what_to_do(cli: Cli, folder: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tomokit.errors import InputError
+from tomokit.formats.front import read_alignment
 from tomokit.pipeline.config import build_request
 from tomokit.pipeline.folder import FoundSeries, find_series, is_series_folder
 
@@ -34,7 +35,8 @@ def text(path: Path, *lines: object) -> Path:
 
 TURNED = "0.0 1.0 -1.0 0.0 1.5 -2.0"
 TILT_COM = ("$tilt -StandardInput", "InputProjections TS_1_ali.mrc", "OutputFile TS_1_full_rec.mrc", "IMAGEBINNED 2",
-            "TILTFILE TS_1.tlt", "THICKNESS 20", "OFFSET 2.5", "EXCLUDELIST 1,3")  # fmt: skip
+            "TILTFILE TS_1.tlt", "THICKNESS 20", "OFFSET 2.5", "EXCLUDELIST 1,3", "SHIFT 4 -6",
+            "XAXISTILT 1.5")  # fmt: skip
 NEWST_COM = ("$newstack -StandardInput", "InputFile TS_1.st", "OutputFile TS_1_ali.mrc", "TransformFile TS_1.xf",
              "BinByFactor 2")  # fmt: skip
 
@@ -68,6 +70,7 @@ def test_a_raw_stack_with_its_final_alignment(etomo: Path) -> None:
     taken = used(found)
     assert {name for name, use in taken.items() if use} == {"TS_1.st", "TS_1.xf", "TS_1.tlt", "tilt.com", "newst.com"}
     assert "final alignment" in note(found, "TS_1.prexg")
+    assert found.settings["alignment"] == etomo / "TS_1.xf"
     assert found.settings["thickness"] == 20
     assert "THICKNESS 20" in note(found, "tilt.com")
     assert [piece.file for piece in found.pieces if piece.what == "other files"] == ["1 of them"]
@@ -84,6 +87,7 @@ def test_an_aligned_stack_goes_before_the_raw_one(etomo: Path) -> None:
     assert found.settings["tilt_offset"] == 2.5
     assert found.settings["exclude_from_1"] == "1,3"
     assert found.settings["angles"].name == "TS_1.tlt"
+    assert (found.settings["x_tilt"], found.settings["center"]) == (1.5, "-2,0,3")
     assert "aligned already" in note(found, "TS_1.st")
     assert "aligned already" in note(found, "TS_1.xf")
 
@@ -142,7 +146,7 @@ def test_transforms_by_their_names(tmp_path: Path) -> None:
     found = find_series(tmp_path)
     assert used(found)["final.xf"]
     assert not used(found)["start.xf"]
-    assert any("only .tlt" in warning for warning in found.warnings)
+    assert any("only .tlt" in warning for warning in found.warnings_of_alignment)
     (tmp_path / "final.xf").rename(tmp_path / "a.xf")
     text(tmp_path / "b.xf", *[TURNED] * VIEWS)
     with pytest.raises(InputError, match=r"a.xf and b.xf hold transforms.*--xf"):
@@ -153,7 +157,7 @@ def test_only_a_coarse_alignment_is_not_taken(etomo: Path) -> None:
     (etomo / "TS_1.xf").unlink()
     (etomo / "newst.com").unlink()
     found = find_series(etomo)
-    assert "xf" not in found.settings
+    assert "alignment" not in found.settings
     assert "no final alignment; --xf" in note(found, "TS_1.prexg")
 
 
@@ -194,6 +198,45 @@ def test_explicit_options_go_before_what_was_found(etomo: Path) -> None:
     assert request.stack == etomo / "TS_1_ali.mrc"
     config = text(etomo.parent / "c.toml", "tilt_offset = -1.0")
     assert build_request({"stack": etomo, "output": Path("o.mrc")}, config=config, found=found).tilt_offset == -1.0
+
+
+def test_transforms_of_the_user_take_the_place_of_the_alignment(etomo: Path) -> None:
+    found = find_series(etomo)
+    given = {"stack": etomo, "output": Path("o.mrc")}
+    assert build_request(given, found=found).alignment == etomo / "TS_1.xf"
+    request = build_request(given | {"xf": etomo / "TS_1.prexg", "tilt_offset": -1.0}, found=found)
+    assert (request.alignment, request.xf) == (None, etomo / "TS_1.prexg")
+    # What the files say of the specimen stays.
+    assert (request.tilt_offset, request.exclude_from_1, request.x_tilt) == (-1.0, "1,3", 1.5)
+    assert request.thickness == 20
+
+
+def aretomo(folder: Path, rot: float = 5.0) -> None:
+    stack(folder / "ts.mrc")
+    text(folder / "ts.rawtlt", *ANGLES)
+    rows = [f"{i} {rot} 1.0 0.5 -1.0 1 1 1 0 {angle + 2}" for i, angle in enumerate(ANGLES[1:])]
+    text(folder / "ts.aln", "# AreTomo Alignment", f"# RawSize = 32 24 {VIEWS}", "# DarkFrame = 0 0 -60.0",
+         "# AlphaOffset = 2.0", "# Thickness = 12", "# SEC ROT GMAG TX TY SMEAN SFIT SCALE BASE TILT",
+         *rows)  # fmt: skip
+
+
+def test_a_folder_of_aretomo(tmp_path: Path) -> None:
+    aretomo(tmp_path)
+    found = find_series(tmp_path)
+    assert found.settings == {"stack": tmp_path / "ts.mrc", "alignment": tmp_path / "ts.aln", "thickness": 12}
+    assert any("dark to AreTomo" in text for text in found.warnings_of_alignment)
+
+
+def test_two_alignments_are_compared(tmp_path: Path) -> None:
+    aretomo(tmp_path)
+    text(tmp_path / "ts.tlt", *(ANGLES + 2))
+    alignment = read_alignment(tmp_path / "ts.aln").alignment
+    text(tmp_path / "ts.xf", *(" ".join(f"{a:.7f}" for a in row) for row in alignment.transform))
+    found = find_series(tmp_path)
+    assert "says the same as ts.xf" in note(found, "ts.aln")
+    aretomo(tmp_path, 12.0)
+    with pytest.raises(InputError, match=r"ts.xf and ts.aln align the views differently.*--alignment"):
+        find_series(tmp_path)
 
 
 def test_which_folders_are_looked_into(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def reconstruct(
         would = {"dry_run": True, "found": None if found is None else found.to_json(), "stack": str(request.stack),
                  "method": request.method, "parameters": request.settings()}  # fmt: skip
         show(would, f"{tilts} is a stack, not a folder" if found is None else found_text(found), json)
-        for warning in () if found is None else found.warnings:
+        for warning in () if found is None else (*found.warnings, *found.warnings_of_alignment):
             complain(f"warning: {warning}")
         return
     if found is not None:

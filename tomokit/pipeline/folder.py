@@ -7,7 +7,7 @@ refused, named, with the option that chooses. Which is newer decides nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,10 @@ class FoundSeries:
         Fields of the request that follow from the files.
     warnings : tuple of str
         What the user should know before the work.
+    warnings_of_alignment : tuple of str
+        The same of the alignment, which the work tells when it reads it.
+    instead : dict
+        Fields that say of the specimen what the alignment does, for transforms that the user gives in its place.
     """
 
     folder: Path
@@ -66,6 +70,8 @@ class FoundSeries:
     pieces: tuple[Piece, ...]
     settings: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    warnings_of_alignment: tuple[str, ...] = ()
+    instead: dict[str, Any] = field(default_factory=dict)
 
     def settings_beside(self, given: set[str]) -> dict[str, Any]:
         """Tell which settings remain beside those that the user gives.
@@ -83,8 +89,9 @@ class FoundSeries:
         """
         left = {key: value for key, value in self.settings.items() if key not in given}
         if given & {"xf", "alignment", "aligned"}:
-            left.pop("xf", None)
+            left.pop("alignment", None)
             left.pop("aligned", None)
+            left |= {key: value for key, value in self.instead.items() if key not in given}
         if {"exclude", "exclude_from_1"} & given:
             left.pop("exclude_from_1", None)
         if {"size", "thickness"} & given:
@@ -104,7 +111,7 @@ class FoundSeries:
             "stack": str(self.stack),
             "pieces": [vars(piece) for piece in self.pieces],
             "settings": {key: str(value) if isinstance(value, Path) else value for key, value in self.settings.items()},
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *self.warnings_of_alignment],
         }
 
 
@@ -163,6 +170,8 @@ def find_series(folder: Path) -> FoundSeries:
         pieces=(*search.taken, *search.ignored[:_MOST_LISTED]),
         settings={"stack": stack.path, **search.settings},
         warnings=tuple(search.warnings),
+        warnings_of_alignment=tuple(search.warnings_of_alignment),
+        instead=search.instead,
     )
 
 
@@ -223,6 +232,8 @@ class _Search:
         self.ignored: list[Piece] = []
         self.settings: dict[str, Any] = {}
         self.warnings: list[str] = []
+        self.warnings_of_alignment: list[str] = []
+        self.instead: dict[str, Any] = {}
         self._done = {stack.name}
 
     def take(self, what: str, file: FolderFile | Path, used_for: str, note: str = "") -> None:
@@ -252,18 +263,11 @@ class _Search:
         self.take("alignment", chosen.path, "aligning the views", chosen.kind)
         for path in chosen.files[1:]:
             self.take(_what_of(path), path, "the alignment", _fields_in_short(chosen, path))
-        self._use_transforms(chosen)
+        self.settings["alignment"] = chosen.path
+        self.instead = _options_of(chosen, 1.0)
+        # The work reads it again, and tells them then.
+        self.warnings_of_alignment += chosen.warnings
         self._apply(chosen, raw_per_pixel=1.0)
-
-    def _use_transforms(self, chosen: AlignmentFile) -> None:
-        if chosen.kind != "IMOD":
-            raise InputError(
-                f"an alignment of {chosen.kind} is read, but not applied",
-                file=chosen.path,
-                remedy="give the .xf and .tlt that the program writes for IMOD",
-            )
-        self.settings["xf"] = chosen.path
-        self._use_angles_and_views(chosen)
 
     def _alignment_candidates(self) -> list[FolderFile]:
         """Files that hold an alignment, one for each program."""
@@ -351,23 +355,16 @@ class _Search:
         for path in found.files[1:]:
             if path.suffix.lower() not in (".xtilt",):
                 self.take(_what_of(path), path, _use_of(path), _fields_in_short(found, path))
-        self._use_angles_and_views(found)
-        self._apply(found, raw_per_pixel=self._binning_of_aligned(found))
-
-    def _use_angles_and_views(self, found: AlignmentFile) -> None:
-        """What options of their own can say of an alignment."""
-        tlt = next((path for path in found.files if path.suffix.lower() in (".tlt", ".rawtlt")), None)
-        if tlt is not None:
-            self.settings["angles"] = tlt
-        alignment = found.alignment
-        if alignment.tilt_offset_deg:
-            self.settings["tilt_offset"] = alignment.tilt_offset_deg
-        excluded = [int(view) + 1 for view in np.flatnonzero(~alignment.used)]
-        if excluded:
-            self.settings["exclude_from_1"] = ",".join(map(str, excluded))
-        x_tilt = alignment.x_tilt_deg
-        if np.abs(x_tilt).max() > 0.05:
-            self.warnings.append(f"an x-axis tilt of {x_tilt.mean():.3g} degrees is not applied")
+        raw_per_pixel = self._binning_of_aligned(found)
+        self.settings |= _options_of(found, raw_per_pixel)
+        x_tilt = found.alignment.x_tilt_deg
+        if np.ptp(x_tilt) > _SAME_DEG:
+            self.warnings.append(
+                f"x-axis tilts of {x_tilt.min():g} to {x_tilt.max():g} degrees: their mean is used, since "
+                f"{self.stack.name} is aligned already"
+            )
+        self.warnings += found.warnings
+        self._apply(found, raw_per_pixel)
 
     def _binning_of_aligned(self, found: AlignmentFile) -> float:
         """Raw pixels along the edge of one of the aligned stack, by ``newst.com`` or by the sizes."""
@@ -387,7 +384,6 @@ class _Search:
             self.settings["thickness"] = max(1, round(found.thickness_px / raw_per_pixel))
         if found.pixel_size_angstrom is not None and self._pixel_size() is None:
             self.settings["pixel_size"] = found.pixel_size_angstrom * raw_per_pixel
-        self.warnings += found.warnings
 
     def _without_alignment(self) -> None:
         coarse = self.of_role("coarse transforms")
@@ -435,7 +431,7 @@ class _Search:
         if len(fitting) > 1:
             names = " and ".join(file.name for file in fitting[:4])
             raise InputError(f"{names} both fit", file=self.folder, remedy=f"give one: --mask {fitting[0].path}")
-        if fitting and self.stack.role == "raw stack" and "xf" in self.settings:
+        if fitting and self.stack.role == "raw stack" and "alignment" in self.settings:
             self.ignore("mask", fitting[0], f"of raw or of aligned views? --mask {fitting[0].path} takes it")
         elif fitting:
             self.settings["mask"] = fitting[0].path
@@ -474,7 +470,7 @@ class _Search:
             "beads": "beads are masked by `tomokit mask`",
             "alignment": "not of this series",
         }
-        if not any(piece.what == "angles" for piece in self.taken) and "xf" not in self.settings:
+        if not any(piece.what == "angles" for piece in self.taken) and "alignment" not in self.settings:
             own = [file for file in self.of_role("angles") if file.series == self.stack.series]
             if own:
                 self.take("angles", own[0], "tilt angles of the views")
@@ -488,6 +484,24 @@ class _Search:
                 self.ignore(_name_of(file), file, file.note or why.get(file.role, "not needed"))
         if n_others:
             self.ignored.append(Piece("other files", f"{n_others} of them", "", "of no known kind"))
+
+
+def _options_of(found: AlignmentFile, raw_per_pixel: float) -> dict[str, Any]:
+    """The options that say what an alignment says beside its transforms, lengths in pixels of the stack."""
+    alignment, options = found.alignment, dict[str, Any]()
+    tlt = next((path for path in found.files if path.suffix.lower() in (".tlt", ".rawtlt")), None)
+    if tlt is not None:
+        options["angles"] = tlt
+    if alignment.tilt_offset_deg:
+        options["tilt_offset"] = alignment.tilt_offset_deg
+    excluded = [int(view) + 1 for view in np.flatnonzero(~alignment.used)]
+    if excluded:
+        options["exclude_from_1"] = ",".join(map(str, excluded))
+    if alignment.frame.x_tilt_deg:
+        options["x_tilt"] = alignment.frame.x_tilt_deg
+    if any(alignment.frame.centre_px):
+        options["center"] = ",".join(f"{place / raw_per_pixel:g}" for place in alignment.frame.centre_px)
+    return options
 
 
 def _name_of(file: FolderFile) -> str:

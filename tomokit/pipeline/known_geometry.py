@@ -121,8 +121,9 @@ def read_request_alignment(
         raw_shape=stack_shape[1:],
         pixel_size_angstrom=request.pixel_size or pixel_size,
     )
+    names = (str(found.path), *(path.name for path in found.files))
     for text in found.warnings:
-        warn(text if text.startswith(str(found.path)) else f"{found.path.name}: {text}")
+        warn(text if text.startswith(names) else f"{found.path.name}: {text}")
     if not found.alignment.used.any():
         raise InputError("leaves out every view", file=found.path, remedy="give another --alignment")
     return found.alignment
