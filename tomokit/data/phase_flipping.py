@@ -146,7 +146,8 @@ def flip_phases(
     axis = (n_x - 1) / 2 + axis_px
     edges = (-axis * pixel_size_angstrom, (n_x - 1 - axis) * pixel_size_angstrom)
     largest = max(abs(value) for u in edges for value in view.defocus_at(u)[:2])
-    margin = reach_px(pixel_size_angstrom, largest, view.optics)
+    # Beyond its own width an image has nothing to tell but its reflection's reflection.
+    margin = min(reach_px(pixel_size_angstrom, largest, view.optics), max(image.shape))
     flipped = np.empty_like(image)
     for first, stop in strip_bounds(n_x, pixel_size_angstrom, view):
         middle = ((first + stop - 1) / 2 - axis) * pixel_size_angstrom
