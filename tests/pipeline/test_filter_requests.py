@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tomokit.errors import InputError
+from tomokit.geometry.alignment import Alignment
 from tomokit.io import write_stack
 from tomokit.pipeline.config import build_request
 from tomokit.pipeline.filter_requests import read_filters
@@ -19,8 +20,8 @@ def filters(tmp_path: Path):
     """The filters of a job with a stack of three views in this folder."""
     write_stack(tmp_path / "TS.mrc", np.zeros((3, 4, 4), np.float32), pixel_size_angstrom=5)
 
-    def make(**options: object) -> Filters:
-        return read_filters(build_request({"stack": tmp_path / "TS.mrc", "thickness": 4, **options}), 3)
+    def make(alignment: Alignment | None = None, **options: object) -> Filters:
+        return read_filters(build_request({"stack": tmp_path / "TS.mrc", "thickness": 4, **options}), 3, alignment)
 
     return make
 
@@ -34,6 +35,9 @@ def test_axes_of_astigmatism_turn_with_the_alignment(filters, tmp_path: Path) ->
     aligned = filters(**given).acquisition.defocus_um
     np.testing.assert_allclose(aligned[:, 2], 10)
     turned = filters(**given, xf=tmp_path / "TS.xf").acquisition.defocus_um
+    transform = np.array([[float(word) for word in row.split()] for row in rows])
+    alignment = Alignment(np.zeros(3), transform, np.zeros(3), np.ones(3, bool))
+    np.testing.assert_allclose(filters(alignment, **given).acquisition.defocus_um, turned)
     np.testing.assert_allclose(turned, [[2.0, 1.8, 40], [2.0, 1.8, 10], [2.0, 1.8, -20]], atol=1e-6)
 
 

@@ -16,6 +16,7 @@ from tomokit.data.acquisition import Acquisition
 from tomokit.data.ctf import Optics
 from tomokit.data.exposure_filter import exposures_of_views
 from tomokit.errors import InputError, OptionError, TomokitError
+from tomokit.geometry.alignment import Alignment
 from tomokit.methods.capabilities import WeighsViews
 from tomokit.methods.interface import Method
 from tomokit.pipeline.filters import Filters
@@ -30,7 +31,7 @@ ASSUMED_CS_MM, ASSUMED_AMPLITUDE_CONTRAST = 2.7, 0.07
 _ONLY_WITH_CTF = ("cs", "amplitude_contrast")
 
 
-def read_filters(request: ReconstructionRequest, n_views: int) -> Filters:
+def read_filters(request: ReconstructionRequest, n_views: int, alignment: Alignment | None = None) -> Filters:
     """Read the files of dose and defocus, and refuse what cannot be done with them.
 
     Parameters
@@ -39,6 +40,8 @@ def read_filters(request: ReconstructionRequest, n_views: int) -> Filters:
         The job.
     n_views : int
         Views of the stack, those that are not used among them.
+    alignment : Alignment, optional
+        By which the views will be aligned, where it is not by the request's ``xf``: axes of astigmatism turn with it.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def read_filters(request: ReconstructionRequest, n_views: int) -> Filters:
     optics, acquisition = None, Acquisition(n_views)
     if request.ctf is not None:
         _refuse_done(request.stack, ("ctfphaseflip", "phase flip", "phases flipped"), "phase-flipped", "--ctf")
-        acquisition = _read_defocus(request, n_views, warnings)
+        acquisition = _read_defocus(request, n_views, alignment, warnings)
         optics = _optics(request, acquisition)
         record["ctf"] = {
             "correction": "phase flipping",
@@ -174,7 +177,9 @@ def _read_exposures(
     return exposure, voltage or ASSUMED_KV, record
 
 
-def _read_defocus(request: ReconstructionRequest, n_views: int, warnings: list[str]) -> Acquisition:
+def _read_defocus(
+    request: ReconstructionRequest, n_views: int, alignment: Alignment | None, warnings: list[str]
+) -> Acquisition:
     from tomokit.formats.dose_and_defocus import read_defocus, told_hand
 
     assert request.ctf is not None
@@ -198,16 +203,23 @@ def _read_defocus(request: ReconstructionRequest, n_views: int, warnings: list[s
             file=request.ctf,
             remedy="give micrometres, positive for underfocus",
         )
-    if request.xf is not None:
-        defocus = _turned(defocus, request.xf)
+    if request.xf is not None or alignment is not None:
+        defocus = _turned(defocus, _transforms(request, alignment))
     return replace(found.acquisition, defocus_um=defocus)
 
 
-def _turned(defocus_um: NDArray[np.float64], xf: Path) -> NDArray[np.float64]:
-    """Axes of astigmatism, measured in the raw views, as they lie in the aligned ones."""
+def _transforms(request: ReconstructionRequest, alignment: Alignment | None) -> NDArray[np.float64]:
+    """``A11 A12 A21 A22 DX DY`` of each view."""
     from tomokit.io.transforms import read_xf
 
-    rows = read_xf(xf)
+    if alignment is not None:
+        return alignment.transform
+    assert request.xf is not None
+    return read_xf(request.xf)
+
+
+def _turned(defocus_um: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Axes of astigmatism, measured in the raw views, as they lie in the aligned ones."""
     if len(rows) != len(defocus_um):  # told by whoever aligns
         return defocus_um
     angle = np.radians(defocus_um[:, 2])

@@ -139,7 +139,7 @@ def prepare(
 
     progress = progress or Silent()
     used = plan.used
-    filters = read_filters(request, plan.stack_shape[0])
+    filters = read_filters(request, plan.stack_shape[0], alignment)
     progress.stage(f"reading {request.stack.name}")
     series = reader.read(
         request.stack,
