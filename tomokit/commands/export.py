@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from tomokit.commands import completion
 from tomokit.commands.output import AsJson, Overwrite, complain, show
+from tomokit.io.output_names import MODES, ORIENTATIONS, Mode, Orientation
 
 if TYPE_CHECKING:
     from tomokit.pipeline.export import Box
@@ -35,6 +37,25 @@ def export(
             metavar="A", help="Edge of the new voxels in ångström; default: the tomogram's.", show_default=False
         ),
     ] = None,
+    orientation: Annotated[
+        str,
+        typer.Option(
+            metavar="xyz|xzy",
+            help="Axes of the MRC, the fastest first; xzy is how IMOD's tilt writes a .rec.",
+            autocompletion=completion.one_of("xyz", "xzy"),
+        ),
+    ] = "xyz",
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="float32|float16|int16|int8",
+            help="Type of the numbers in the MRC; the scaling stands in its labels.",
+            autocompletion=completion.one_of("float32", "float16", "int16", "int8"),
+        ),
+    ] = "float32",
+    invert_contrast: Annotated[
+        bool, typer.Option("--invert-contrast", help="Write densities with their sign changed.")
+    ] = False,
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -42,16 +63,30 @@ def export(
 
     The inputs of the reconstruction are not needed.
     """
+    from tomokit.io.output_form import OutputForm
     from tomokit.pipeline.export import export as run
 
+    form = OutputForm(
+        cast(Orientation, _one_of(orientation, ORIENTATIONS, "--orientation")),
+        cast(Mode, _one_of(mode, tuple(MODES), "--mode")),
+        invert_contrast,
+    )
     sampled_box = None if box is None else _parse_box(box)
-    result = run(state, output, box=sampled_box, spacing_angstrom=spacing, overwrite=overwrite)
+    result = run(state, output, box=sampled_box, spacing_angstrom=spacing, overwrite=overwrite, form=form)
     n_z, n_y, n_x = result["shape"]
     size = f"of {result['voxel_size_angstrom']:g} angstrom" if result["voxel_size_is_known"] else "of unknown size"
     text = f"{output}: {n_x} x {n_y} x {n_z} voxels {size}, after epoch {result['epoch']} of {result['epochs']}"
     show(result, text, json, [output])
     for warning in result["warnings"]:
         complain(f"warning: {warning}")
+
+
+def _one_of(given: str, choices: tuple[str, ...], option: str) -> str:
+    from tomokit.errors import OptionError
+
+    if given not in choices:
+        raise OptionError(f"{given!r} is not one of {', '.join(choices)}", field=option, remedy="choose one of them")
+    return given
 
 
 def _parse_box(text: str) -> Box:

@@ -67,6 +67,11 @@ def reconstruct(
     y: Annotated[str | None, _option("y", "A:B")] = None,
     center: Annotated[str | None, _option("center", "X,Y,Z")] = None,
     size: Annotated[str | None, _option("size", "X,Y,Z")] = None,
+    orientation: Annotated[str | None, _option("orientation", "xyz|xzy")] = None,
+    mode: Annotated[str | None, _option("mode", "float32|float16|int16|int8")] = None,
+    invert_contrast: Annotated[bool, typer.Option("--invert-contrast", help=_HELP["invert_contrast"])] = False,
+    output_bin: Annotated[int | None, _option("output_bin", "N")] = None,
+    naming: Annotated[str | None, _option("naming", "none|aretomo|relion|warp")] = None,
     half: Annotated[str | None, _option("half", "even|odd")] = None,
     exclude: Annotated[str | None, _option("exclude", "0,3,7-9")] = None,
     exclude_from_1: Annotated[str | None, _option("exclude_from_1", "1,4,8-10")] = None,
@@ -128,6 +133,7 @@ def reconstruct(
     from tomokit.pipeline.config import build_request
     from tomokit.pipeline.driver import reconstruct as run
     from tomokit.pipeline.folder import find_series, is_series_folder
+    from tomokit.pipeline.naming import with_named_output
 
     if output is None and not dry_run:
         raise OptionError("is not given", field="--output", remedy="name the tomogram, such as -o OUT.mrc")
@@ -135,7 +141,9 @@ def reconstruct(
     given = {
         "stack": tilts, "output": output, "method": method, "thickness": thickness, "angles": angles, "mask": mask,
         "xf": xf, "alignment": alignment, "x_tilt": x_tilt, "x_tilt_error": x_tilt_error, "center": center,
-        "size": size, "tilt_offset": tilt_offset, "pixel_size": pixel_size, "linearization": linearization,
+        "size": size, "orientation": orientation, "mode": mode, "invert_contrast": invert_contrast or None,
+        "output_bin": output_bin, "naming": naming,
+        "tilt_offset": tilt_offset, "pixel_size": pixel_size, "linearization": linearization,
         "percentiles": percentiles, "offsets": offsets, "bin": bin, "half": half, "exclude": exclude,
         "exclude_from_1": exclude_from_1,
         "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads, "y": y, "slabs": slabs,
@@ -145,7 +153,7 @@ def reconstruct(
         "dose": dose, "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage, "cs": cs,
         "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient, "view_weights": view_weights,
     }  # fmt: skip
-    request = build_request(given, settings=set_ or (), config=config, preset=preset, found=found)
+    request = with_named_output(build_request(given, settings=set_ or (), config=config, preset=preset, found=found))
     if dry_run:
         would = {"dry_run": True, "found": None if found is None else found.to_json(), "stack": str(request.stack),
                  "method": request.method, "parameters": request.settings()}  # fmt: skip

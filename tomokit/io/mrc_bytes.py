@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IMOD_STAMP = 1146047817
-_SIGNED_FLAG = 1
+SIGNED_BYTES = 1
 _STAMP_OFFSET, _STATISTICS_OFFSET = 152, 76
 _LEAST_DISTINCT = 16
 _ROUGHER = 2.0
@@ -65,7 +65,7 @@ def read_of_bytes(raw: bytes, byte_order: str) -> BytesReading:
     minimum, maximum = (float(value) for value in statistics)
     # A maximum below the minimum is MRC2014's mark of statistics that are not known.
     known = minimum < maximum
-    if stamp == IMOD_STAMP and flags & _SIGNED_FLAG:
+    if stamp == IMOD_STAMP and flags & SIGNED_BYTES:
         doubt = f"IMOD's stamp says signed bytes, the header has a maximum of {maximum:g}"
         return BytesReading(
             "i1", 128, "IMOD's stamp: signed, value = byte + 128", (doubt,) if known and 128 <= maximum <= 255 else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,17 +14,28 @@ from numpy.typing import NDArray
 
 from tomokit.data import TiltSeries, Volume
 from tomokit.errors import InputError
+from tomokit.io.mrc_bytes import IMOD_STAMP, SIGNED_BYTES
 from tomokit.io.output import new_file
-from tomokit.io.output_names import check_stack_name
+from tomokit.io.output_form import FormedSections, OutputForm
+from tomokit.io.output_names import MODES, check_stack_name
 from tomokit.io.pixels import PixelStatistics, RunningStatistics
 from tomokit.io.volume_file import VolumeFile
 from tomokit.version import __version__
 
+PLAIN_FORM = OutputForm()
+_Sections = NDArray[np.number] | FormedSections
 _LABEL_CHARACTERS = 80
+_STAMP_IN_EXTRA2 = 40  # byte 152 of the header
 
 
-def fill_mrc(path: Path, volume: Volume, compress: bool = False, made_in: VolumeFile | None = None) -> None:
-    """Write a volume ``[z, y, x]`` into a file that is there, as MRC of mode 2 and ``ispg`` 1, with labels.
+def fill_mrc(
+    path: Path,
+    volume: Volume,
+    compress: bool = False,
+    made_in: VolumeFile | None = None,
+    form: OutputForm = PLAIN_FORM,
+) -> None:
+    """Write a volume ``[z, y, x]`` into a file that is there, as MRC of ``ispg`` 1, with labels.
 
     Parameters
     ----------
@@ -34,7 +46,10 @@ def fill_mrc(path: Path, volume: Volume, compress: bool = False, made_in: Volume
     compress : bool
         Whether the file is compressed by gzip.
     made_in : VolumeFile, optional
-        A file in the same folder that holds the densities already: it gets its header and takes the place of `path`.
+        A file in the same folder that holds the densities already: it gets its header and takes the place of `path`,
+        where the form is the plain one.
+    form : OutputForm
+        Order of the axes, type of the numbers (mode 2 as a rule), contrast and binning.
 
     Raises
     ------
@@ -43,8 +58,16 @@ def fill_mrc(path: Path, volume: Volume, compress: bool = False, made_in: Volume
     OSError
         If the disk is full, or anything else fails.
     """
-    labels = make_labels("volume [z, y, x]", volume.provenance)
     size, origin = volume.voxel_size_angstrom, volume.origin_angstrom
+    if not form.is_plain:
+        sections = FormedSections(volume.density, form)
+        size, origin = form.placed(volume.density.shape, size, origin)
+        labels = make_labels(f"volume [{', '.join(form.orientation[::-1])}]", volume.provenance)
+        header = _make_header(None, sections, size, origin, ispg=1, mz=sections.shape[0], labels=labels)
+        _set_mode(header, form)
+        _write_sections(path, header, sections, compress)
+        return
+    labels = make_labels("volume [z, y, x]", volume.provenance)
     header = _make_header(None, volume.density, size, origin, ispg=1, mz=volume.density.shape[0], labels=labels)
     if made_in is None or compress:
         _write_sections(path, header, volume.density, compress)
@@ -137,7 +160,21 @@ def _label_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), default=str)
 
 
-def _write_sections(path: Path, header: NDArray[np.void], sections: NDArray[np.number], compress: bool) -> None:
+def _set_mode(header: NDArray[np.void], form: OutputForm) -> None:
+    header["mode"] = MODES[form.mode]
+    if form.mode == "int8":
+        # Without IMOD's stamp and flag, IMOD takes bytes for unsigned ones.
+        beside = bytearray(header["extra2"].tobytes())
+        struct.pack_into("<2i", beside, _STAMP_IN_EXTRA2, IMOD_STAMP, SIGNED_BYTES)
+        header["extra2"] = np.frombuffer(bytes(beside), header["extra2"].dtype)[0]
+
+
+def _as_written(section: NDArray[np.number], sections: _Sections) -> NDArray[np.number]:
+    """A section in the type of the file: that of formed ones, else float32."""
+    return section if isinstance(sections, FormedSections) else np.ascontiguousarray(section, dtype="<f4")
+
+
+def _write_sections(path: Path, header: NDArray[np.void], sections: _Sections, compress: bool) -> None:
     statistics = RunningStatistics()
     with open(path, "r+b") as stream:
         if compress:
@@ -149,16 +186,16 @@ def _write_sections(path: Path, header: NDArray[np.void], sections: NDArray[np.n
             return
         stream.write(header.tobytes())
         for section in sections:
-            block = np.ascontiguousarray(section, dtype="<f4")
-            statistics.add(block)
-            stream.write(block.data)
+            block = _as_written(section, sections)
+            statistics.add(np.ascontiguousarray(block, dtype="<f4"))
+            stream.write(block.tobytes() if block.dtype.itemsize < 4 else block.data)
         # The extremes are known only now; the sizes in the header do not change.
         _set_statistics(header, statistics.result())
         stream.seek(0)
         stream.write(header.tobytes())
 
 
-def _write_compressed(stream: BinaryIO, header: NDArray[np.void], sections: NDArray[np.number]) -> None:
+def _write_compressed(stream: BinaryIO, header: NDArray[np.void], sections: _Sections) -> None:
     """By gzip, with neither name nor time in it, so that the same volume gives the same bytes."""
     import gzip
 
@@ -166,12 +203,12 @@ def _write_compressed(stream: BinaryIO, header: NDArray[np.void], sections: NDAr
     with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0) as compressed:
         compressed.write(header.tobytes())
         for section in sections:
-            compressed.write(np.ascontiguousarray(section, dtype="<f4").data)
+            compressed.write(_as_written(section, sections).tobytes())
 
 
 def _make_header(
     path: str | os.PathLike[str] | None,
-    sections: NDArray[np.number],
+    sections: _Sections,
     pixel: float,
     origin: tuple[float, float, float],
     *,

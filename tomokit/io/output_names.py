@@ -9,6 +9,13 @@ from typing import Literal
 from tomokit.errors import OutputError
 
 VolumeFormat = Literal["mrc", "mrc.gz", "tiff", "ome-zarr"]
+Orientation = Literal["xyz", "xzy"]
+Mode = Literal["float32", "float16", "int16", "int8"]
+
+ORIENTATIONS = ("xyz", "xzy")
+"""Axes that the file of a volume may have, the fastest first."""
+MODES: dict[str, int] = {"float32": 2, "float16": 12, "int16": 1, "int8": 0}
+"""MRC's number of each type that volumes are written in."""
 
 MRC_SUFFIXES = (".mrc", ".mrcs", ".rec", ".map", ".ccp4", ".st", ".ali", ".preali")
 """Ends of names, in lower case, under which the programs of the field keep MRC files."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.data import Volume
+from tomokit.io.mrc_write import PLAIN_FORM, fill_mrc
 from tomokit.io.output import check_output
+from tomokit.io.output_form import FormedSections, OutputForm
 from tomokit.io.output_names import volume_format
 from tomokit.io.output_set import Existing, OutputSet, new_outputs
 from tomokit.io.volume_file import VolumeFile
@@ -59,6 +61,7 @@ def add_volume(
     provenance: Mapping[str, Any] | None = None,
     size_is_known: bool = True,
     made_in: VolumeFile | None = None,
+    form: OutputForm = PLAIN_FORM,
 ) -> None:
     """Write a volume as one of a set of outputs, the one that gets its name last.
 
@@ -78,6 +81,8 @@ def add_volume(
         Whether the voxel size was given; if not, it is left out where the format can do without.
     made_in : VolumeFile, optional
         A file beside the volume that holds its densities already, and becomes a plain MRC.
+    form : OutputForm
+        How it is written; :meth:`tomokit.io.output_form.OutputForm.check` has to have let it pass.
 
     Raises
     ------
@@ -85,6 +90,9 @@ def add_volume(
         If it cannot be written.
     """
     known = volume_format(path)
+    if known not in ("mrc", "mrc.gz") and not form.is_plain:
+        size, origin = form.placed(volume.density.shape, volume.voxel_size_angstrom, volume.origin_angstrom)
+        volume = Volume(FormedSections(volume.density, form).volume(), size, origin, volume.provenance)
     with outputs.new(path, _check, existing, folder=known == "ome-zarr", last=True) as temporary:
         if known == "ome-zarr":
             from tomokit.io.ome_zarr import fill_ome_zarr
@@ -95,9 +103,7 @@ def add_volume(
 
             fill_tiff(temporary, volume, size_is_known)
         else:
-            from tomokit.io.mrc_write import fill_mrc
-
-            fill_mrc(temporary, volume, compress=known == "mrc.gz", made_in=made_in)
+            fill_mrc(temporary, volume, compress=known == "mrc.gz", made_in=made_in, form=form)
 
 
 def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> None:

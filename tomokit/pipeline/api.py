@@ -21,6 +21,7 @@ from tomokit.pipeline.config import build_request
 from tomokit.pipeline.driver import Summary, run_job
 from tomokit.pipeline.folder import find_series, is_series_folder
 from tomokit.pipeline.in_memory import SeriesInMemory
+from tomokit.pipeline.naming import with_named_output
 from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.readers import Reader, find_reader
 from tomokit.pipeline.resume import load_resumption
@@ -81,6 +82,11 @@ def reconstruct(
     y: str | tuple[int, int] | None = None,
     center: str | tuple[float, float, float] | None = None,
     size: str | tuple[int, int, int] | None = None,
+    orientation: str | None = None,
+    mode: str | None = None,
+    invert_contrast: bool = False,
+    output_bin: int | None = None,
+    naming: str | None = None,
     exclude: str | Sequence[int] | None = None,
     exclude_from_1: str | Sequence[int] | None = None,
     half: str | None = None,
@@ -164,6 +170,17 @@ def reconstruct(
         Centre ``(x, y, z)`` of the volume in pixels of the series from the tilt axis at the middle of the views.
     size : str or tuple of int, optional
         Extents ``(x, y, z)`` of the volume in pixels of the series, in place of `thickness` and `y`.
+    orientation : {"xyz", "xzy"}, optional
+        Axes of the MRC that is written, the fastest first; ``"xzy"`` is how IMOD's ``tilt`` writes a ``.rec``. What is
+        returned is ``[z, y, x]`` all the same.
+    mode : {"float32", "float16", "int16", "int8"}, optional
+        Type of the numbers in the MRC that is written.
+    invert_contrast : bool
+        Whether densities are written with their sign changed.
+    output_bin : int, optional
+        Edge of the cubes of voxels that are averaged before the tomogram is written.
+    naming : {"none", "aretomo", "relion", "warp"}, optional
+        The program after whose manner the tomogram is named, in the folder that `output` then is.
     exclude : str or sequence of int, optional
         Views to leave out, from 0: ``[0, 3]`` or ``"0,3,7-9"``.
     exclude_from_1 : str or sequence of int, optional
@@ -229,7 +246,8 @@ def reconstruct(
         "output": output, "overwrite": overwrite, "preview": preview, "method": method, "thickness": thickness,
         "angles": angles, "allow_unsorted": allow_unsorted, "xf": xf, "alignment": alignment,
         "aligned": aligned, "tilt_offset": tilt_offset, "x_tilt": x_tilt, "x_tilt_error": x_tilt_error,
-        "center": _joined(center), "size": _joined(size),
+        "center": _joined(center), "size": _joined(size), "orientation": orientation, "mode": mode,
+        "invert_contrast": invert_contrast, "output_bin": output_bin, "naming": naming,
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
         "bin": bin, "half": half, "hold_out": hold_out, "keep_views": keep_views, "x_rays": x_rays, "seed": seed,
         "dose": None if dose is None else str(dose), "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage,
@@ -256,7 +274,7 @@ def reconstruct(
         given["stack"], given["mask"] = series if found is None else found.stack, mask
         reader = find_reader(Path(given["stack"]))
     plain = {name: _as_request_value(value) for name, value in given.items()}
-    request = build_request(plain, preset=preset, caller="reconstruct", found=found)
+    request = with_named_output(build_request(plain, preset=preset, caller="reconstruct", found=found))
     return _as_result(*run_job(request, reader, progress))
 
 

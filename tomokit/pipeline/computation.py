@@ -174,6 +174,7 @@ def compute(
     masked = request.mask is not None or transformed or request.view_weights != "off"
     least_bytes = plan.bytes_of_problem(masked) + least_bytes_of_fit(request, plan, method, options, backend)
     check_memory(_LIBRARIES_BYTES + max(plan.bytes_of_reading(masked), least_bytes), what)
+    request.form.binned_shape(plan.box.levelling.shape_zyx)
     if request.output is not None:
         check_disk(request.output, 4 * math.prod(plan.box.levelling.shape_zyx) + _HEADER_BYTES)
     threads = use_threads(request.threads)

@@ -125,6 +125,7 @@ def _summarize(
         "preview": str(request.preview_path) if has_preview else None,
         "provenance_file": str(request.provenance_path) if written and request.provenance_path is not None else None,
         "shape": None if volume is None else list(volume.density.shape),
+        "stored": None if not written or request.form.is_plain else dataclasses.asdict(request.form),
         "voxel_size_angstrom": float(voxel_size),
         "parameters": {**request.settings(), "options": dataclasses.asdict(computed.options)},
         "views": {**computed.provenance["views"], **_summarize_excluded(request, prepared.plan.stack_shape[0])},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -11,7 +12,10 @@ import numpy as np
 
 from tomokit.data import Volume
 from tomokit.errors import InputError, OptionError, OutputError
+from tomokit.io.mrc_write import PLAIN_FORM
+from tomokit.io.output_form import OutputForm
 from tomokit.pipeline.memory import check_disk, check_memory
+from tomokit.pipeline.outputs import describe_form
 from tomokit.pipeline.provenance import header_labels
 from tomokit.pipeline.request import provenance_beside
 from tomokit.pipeline.sampling import bytes_of_sampling, sample_box
@@ -37,6 +41,7 @@ def export(
     box: Box | None = None,
     spacing_angstrom: float | None = None,
     overwrite: bool = False,
+    form: OutputForm = PLAIN_FORM,
 ) -> dict[str, Any]:
     """Write the density of a state as a volume, with its provenance beside it.
 
@@ -53,6 +58,8 @@ def export(
         Edge of the voxels that are written; default: those of the tomogram. The last ones may reach beyond the box.
     overwrite : bool
         Whether outputs that exist may be replaced.
+    form : OutputForm
+        Axes, type and contrast of what is written.
 
     Returns
     -------
@@ -77,6 +84,7 @@ def export(
 
     record, inputs = provenance_beside(output), (path, previous_path(path.resolve()))
     check_volume_output(output, overwrite=overwrite, inputs=inputs)
+    form.check(output)
     if record is not None:
         # One without its volume may be left of this very export: whether it is, is known when it would be written.
         check_output(record, overwrite=True, inputs=inputs)
@@ -121,7 +129,12 @@ def export(
     provenance = {
         **state.provenance,
         "epochs": state.epoch,
-        "exported": {"tomokit": __version__, "box_zyx": bounds.tolist(), "spacing_angstrom": spacing},
+        "exported": {
+            "tomokit": __version__,
+            "box_zyx": bounds.tolist(),
+            "spacing_angstrom": spacing,
+            **({} if form.is_plain else {"form": dataclasses.asdict(form)}),
+        },
     }
     text = json.dumps({"output": output.name, **provenance}, indent=2) + "\n"
     if record is not None and record.exists() and not overwrite and record.read_bytes() != text.encode():
@@ -138,13 +151,15 @@ def export(
     x0, y0, z0 = density.origin_px
     origin = ((start[2] + x0) * voxel, (start[1] + y0) * voxel, (start[0] + z0) * voxel)
     volume = Volume(values, spacing, origin_angstrom=origin, provenance=header_labels(provenance))
+    if not form.is_plain:
+        volume, _ = describe_form(volume, form)
     known = density.voxel_size_is_known
     with new_outputs() as outputs:
         if record is not None:
             with outputs.new(record, check_file, "replace" if overwrite else "same") as beside:
                 beside.write_text(text, "utf-8")
         existing: Existing = "replace" if overwrite else "refuse"
-        add_volume(outputs, output, volume, existing, provenance=provenance, size_is_known=known)
+        add_volume(outputs, output, volume, existing, provenance=provenance, size_is_known=known, form=form)
     return {
         "output": str(output),
         "provenance_file": None if record is None else str(record),

@@ -6,13 +6,16 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tomokit.data import Volume
 from tomokit.errors import InputError, OptionError, OutputError, TomokitError
+from tomokit.geometry import ORIENTATION
 from tomokit.io.given_inputs import is_given_directly
+from tomokit.io.output_form import FormedSections, OutputForm
 from tomokit.io.volume_file import VolumeFile
 from tomokit.pipeline.own_outputs import is_own_output
 from tomokit.pipeline.request import FILES, ReconstructionRequest
@@ -97,6 +100,8 @@ def check_outputs(
     outputs = {"tomogram": request.output, "preview": request.preview_path, "provenance": request.provenance_path}
     named = {what: path for what, path in outputs.items() if path is not None}
     existing = _existing(request, named, going_on, {} if job is None else job, inputs)
+    if request.output is not None and not request.form.is_plain:
+        request.form.check(request.output)
     for what, path in named.items():
         check = check_volume_output if what == "tomogram" else check_output
         check(path, overwrite=existing[path] != "refuse", inputs=inputs)
@@ -220,11 +225,15 @@ def write_outputs(
     from tomokit.io.output_set import new_outputs
     from tomokit.io.volume_write import add_volume
 
+    form = request.form
     output, record_path, preview = request.output, request.provenance_path, request.preview_path
     if output is None:
         raise OutputError("no output was asked for")
     default: Existing = "replace" if request.overwrite else "refuse"
     policy = dict.fromkeys((output, record_path, preview), default) | dict(existing or {})
+    if not form.is_plain:
+        volume, stored = describe_form(volume, form)
+        provenance = {**provenance, "stored": stored}
     text = json.dumps({"output": output.name, **provenance}, indent=2)
     problem = None
     with new_outputs() as outputs:
@@ -238,7 +247,8 @@ def write_outputs(
             policy[output],
             provenance=provenance,
             size_is_known=size_is_known,
-            made_in=made_in,
+            made_in=made_in if form.is_plain else None,
+            form=form,
         )
         if preview is not None:
             problem = _add_preview(outputs, preview, policy[preview], volume, output.name, text, size_is_known)
@@ -253,6 +263,36 @@ def write_outputs(
             left = ", and the one of an earlier tomogram is removed"
     warn(f"{preview}: there is no picture{left} ({problem}); the tomogram is complete")
     return False
+
+
+def describe_form(volume: Volume, form: OutputForm) -> tuple[Volume, dict[str, Any]]:
+    """Say in labels and record how a volume is written where that is not the plain way.
+
+    Parameters
+    ----------
+    volume : Volume
+        As reconstructed.
+    form : OutputForm
+
+    Returns
+    -------
+    volume : Volume
+        The same, its labels with what is done to it.
+    stored : dict
+        For the record of provenance.
+    """
+    scaling = FormedSections(volume.density, form).scaling
+    told = {"contrast": "inverted"} if form.invert else {}
+    if form.bin > 1:
+        told["output bin"] = str(form.bin)
+    if form.mode != "float32":
+        told["stored"] = scaling.text()
+    if form.orientation == "xzy":
+        told["orientation"] = f"sections along y, rows along z; {ORIENTATION}"
+    # What is done to the numbers comes first among the labels, of which there are ten.
+    labels = {**told, **{key: value for key, value in volume.provenance.items() if key not in told}}
+    stored = {"orientation": form.orientation, "inverted": form.invert, "bin": form.bin, **scaling.to_json()}
+    return replace(volume, provenance=labels), stored
 
 
 def _add_preview(

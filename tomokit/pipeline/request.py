@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from tomokit.io.output_names import path_beside
+from tomokit.io.output_names import MODES, ORIENTATIONS, Mode, Orientation, path_beside
 from tomokit.plugin.options import option
+
+if TYPE_CHECKING:
+    from tomokit.io.output_form import OutputForm
 
 FILES = ("stack", "angles", "mask", "xf", "alignment", "dose", "ctf")
 """Fields that name an input, by which a state finds it again."""
@@ -66,6 +69,10 @@ class ReconstructionRequest:
         Seed of every random choice; threads, None for all.
     state, state_epochs, state_seconds : Path or None, int or None, float or None
         Where the run is saved, and how often: after so many epochs, or seconds.
+    orientation, mode, invert_contrast, output_bin : str, str, bool, int
+        The form in which the tomogram is written (:class:`tomokit.io.output_form.OutputForm`).
+    naming : str
+        The program after whose manner the tomogram is named, in a folder that is given as output.
     preview : bool
         Whether a picture is written beside the tomogram.
     options : dict
@@ -224,8 +231,38 @@ class ReconstructionRequest:
         "asks for, where the method can. Changes no bit of the tomogram.",
         minimum=1,
     )
+    orientation: str = option(
+        "xyz",
+        "Axes of the MRC that is written, the fastest first: xyz, or xzy with sections along y, as IMOD's tilt writes "
+        "a .rec; exchanging two axes makes a mirror image to a program that expects xyz.",
+        choices=ORIENTATIONS,
+    )
+    mode: str = option(
+        "float32",
+        "Type of the numbers in the MRC: float32; float16, times a power of two; int16, from the lowest density to the "
+        "highest; or int8, 5 standard deviations about the mean. The scaling stands in label and provenance.",
+        choices=tuple(MODES),
+    )
+    invert_contrast: bool = option(False, "Write densities with their sign changed, so that what is dense is dark.")
+    output_bin: int = option(
+        1, "Average cubes of N x N x N voxels of the finished tomogram before it is written.", minimum=1, maximum=64
+    )
+    naming: str = option(
+        "none",
+        "Take --output for a folder, and name the tomogram after the stack as a program of the field does: aretomo "
+        "(NAME_Vol.mrc), relion (rec_NAME.mrc) or warp (NAME_10.00Apx.mrc).",
+        choices=("none", "aretomo", "relion", "warp"),
+    )
     preview: bool = option(True, "Write a picture of the central slices beside the tomogram.")
     options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def form(self) -> OutputForm:
+        """The form in which the tomogram is written."""
+        from tomokit.io.output_form import OutputForm
+
+        orientation, mode = cast(Orientation, self.orientation), cast(Mode, self.mode)
+        return OutputForm(orientation, mode, self.invert_contrast, self.output_bin)
 
     @property
     def preview_path(self) -> Path | None:
