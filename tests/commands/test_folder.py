@@ -72,6 +72,7 @@ def test_an_alignment_is_applied_and_recorded(cli: Cli, folder: Path, tmp_path: 
     assert summary["provenance"]["alignment"] == ["tilts.xf", "tilts.tlt", "tilt.com"]
     assert summary["provenance"]["excluded_views"] == [1]
     assert summary["shape"][0] == 16
+    assert "but not used" not in err
     # Of the files beside the alignment the state keeps digests too.
     (folder / "tilt.com").write_text("$tilt -StandardInput\nTILTFILE tilts.tlt\nTHICKNESS 16\nEXCLUDELIST 3\n")
     status, _, err = cli("resume", state, "-o", tmp_path / "b.mrc")

@@ -138,6 +138,16 @@ def test_an_alignment_of_other_sizes_is_refused(tmp_path: Path) -> None:
         find_series(tmp_path)
 
 
+def test_a_stack_that_is_binned_against_its_alignment_is_refused(etomo: Path) -> None:
+    text(
+        etomo / "tilt.com", *TILT_COM, "FULLIMAGE 100 130"
+    )  # across the raw images of 32 x 24, and four times as large
+    with pytest.raises(InputError, match=r"FULLIMAGE: made for images of 100 x 130 pixels.*binned by 4"):
+        find_series(etomo)
+    text(etomo / "tilt.com", *TILT_COM, "FULLIMAGE 25 32")
+    assert find_series(etomo).settings["alignment"] == etomo / "TS_1.xf"
+
+
 def test_transforms_by_their_names(tmp_path: Path) -> None:
     stack(tmp_path / "tilts-raw.mrc")
     text(tmp_path / "tilts-raw.tlt", *ANGLES)

@@ -188,7 +188,7 @@ def _read_alignment(
 
         files, warnings = find_imod_files(path)
         known = files.tlt is None and tilt_deg is not None and bool(np.isfinite(tilt_deg).all())
-        return read_imod(files, path, tilt_deg=tilt_deg if known else None, warnings=warnings)
+        return read_imod(files, path, tilt_deg=tilt_deg if known else None, raw_shape=raw_shape, warnings=warnings)
     if kind == "star":
         from tomokit.formats.relion import read_relion_alignment
 

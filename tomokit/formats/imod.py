@@ -26,6 +26,8 @@ from tomokit.io.beside import find_beside, series_names
 from tomokit.io.table import read_table
 from tomokit.io.transforms import read_xf
 
+_SAME_SIZE = 0.05
+"""Aligned images that are larger or smaller than the raw ones by less are not binned."""
 _ENDINGS = ("_fid", "fid", "_st", "_xg", "_final")
 
 
@@ -119,7 +121,12 @@ def find_imod_files(path: PathLike) -> tuple[ImodFiles, list[str]]:
 
 
 def read_imod(
-    files: ImodFiles, path: PathLike, *, tilt_deg: NDArray[np.float64] | None = None, warnings: list[str] | None = None
+    files: ImodFiles,
+    path: PathLike,
+    *,
+    tilt_deg: NDArray[np.float64] | None = None,
+    raw_shape: tuple[int, int] | None = None,
+    warnings: list[str] | None = None,
 ) -> AlignmentFile:
     """Put an alignment together from the files of IMOD.
 
@@ -131,6 +138,8 @@ def read_imod(
         The file that was asked for, for messages.
     tilt_deg : ndarray of float64, shape (n_views,), optional
         Angles in degrees in place of those of the files.
+    raw_shape : tuple of int, optional
+        ``(n_y, n_x)`` of the stack's images, to be held against FULLIMAGE.
     warnings : list of str, optional
         Warnings that go before those that are found here.
 
@@ -141,7 +150,8 @@ def read_imod(
     Raises
     ------
     InputError
-        If a file is missing or damaged, or two of them are not of one number of views.
+        If a file is missing or damaged, two of them are not of one number of views, or the stack is binned against
+        them.
     """
     path = Path(path)
     if files.xf is None:
@@ -153,6 +163,7 @@ def read_imod(
     tilt = TiltCommand(path) if files.tilt_com is None else read_tilt_com(files.tilt_com, bin_by)
     project = EtomoProject(path) if files.edf is None else read_edf(files.edf)
     told += [*tilt.warnings, *newst.warnings]
+    _refuse_binned(tilt, raw_shape)
     fields = [FieldUse(files.xf.name, "used", f"{len(xf)} transforms")]
     if tilt_deg is None:
         if files.tlt is None:
@@ -255,6 +266,26 @@ def _is_about(command: Path, stems: list[str]) -> bool:
         ) from error
     about = {stem.lower() for name in names if name for stem in series_names(name, _ENDINGS)}
     return bool(about & {stem.lower() for stem in stems})
+
+
+def _refuse_binned(tilt: TiltCommand, raw_shape: tuple[int, int] | None) -> None:
+    """Refuse a stack that was binned after it was aligned, or before: the shifts are in other pixels than its own."""
+    if tilt.full_image is None or raw_shape is None or min(*tilt.full_image, *raw_shape) < 1:
+        return
+    # The aligned images may lie across the raw ones, and be a little larger or smaller.
+    full, raw = sorted(tilt.full_image), sorted(raw_shape)
+    ratios = [max(a, b) / min(a, b) for a, b in zip(full, raw, strict=True)]
+    factor = round(ratios[0])
+    if factor < 2 or any(abs(ratio / factor - 1) > _SAME_SIZE for ratio in ratios):
+        return
+    made_for, given = (f"{n_x} x {n_y}" for n_x, n_y in (tilt.full_image, raw_shape[::-1]))
+    raise InputError(
+        f"made for images of {made_for} pixels, but those of the stack have {given}: one of the two is binned "
+        f"by {factor}, and shifts would be {factor} times off",
+        file=tilt.path,
+        field="FULLIMAGE",
+        remedy="give the stack that was aligned",
+    )
 
 
 def _same_count(count: int, n_views: int, file: Path, what: str, other: Path | None) -> None:

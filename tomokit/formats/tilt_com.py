@@ -56,6 +56,8 @@ class TiltCommand:
         Views of EXCLUDELIST and EXCLUDELIST2, counted from 0.
     binned : int
         IMAGEBINNED; 1 if it is not given.
+    full_image : tuple of int or None
+        FULLIMAGE, columns and rows of the whole aligned images before they were binned.
     fields : tuple of FieldUse
         What became of each entry.
     warnings : tuple of str
@@ -75,6 +77,7 @@ class TiltCommand:
     x_axis_tilt_deg: float = 0.0
     excluded: frozenset[int] = frozenset()
     binned: int = 1
+    full_image: tuple[int, int] | None = None
     fields: tuple[FieldUse, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -149,7 +152,7 @@ def read_tilt_com(path: PathLike, bin_by: int | None = None) -> TiltCommand:
     _refuse_doubtful_commas(commands, "OFFSET", "SHIFT")
     offset = commands.numbers("OFFSET", 1, 2) or [0.0]
     shift = commands.numbers("SHIFT", 1, 2) or [0.0]
-    commands.numbers("FULLIMAGE", 2, 2)
+    full = commands.numbers("FULLIMAGE", 2, 2)
     commands.numbers("SUBSETSTART", 2, 2)
     return TiltCommand(
         path=commands.path,
@@ -165,6 +168,7 @@ def read_tilt_com(path: PathLike, bin_by: int | None = None) -> TiltCommand:
         x_axis_tilt_deg=_x_tilt(commands.number("XAXISTILT"), path),
         excluded=frozenset(commands.views("EXCLUDELIST", "EXCLUDELIST2")),
         binned=binned,
+        full_image=None if full is None else (round(full[0]), round(full[1])),
         fields=_uses(commands, _USED, _READ, _CHANGES_GEOMETRY),
         warnings=tuple(warnings),
     )

@@ -164,7 +164,7 @@ def compute(
     alignment = read_request_alignment(request, stack_shape, warn)
     plan = make_plan(request, stack_shape, KnownGeometry.of(request, reader, alignment))
     if resumed is None:
-        check_alignment(request, reader, warn)
+        check_alignment(request, reader, warn, alignment)
     else:
         check_same_lattice(plan, resumed)
     existing = check_outputs(request, resumed is not None, job_record(request, options, backend))

@@ -8,6 +8,7 @@ import numpy as np
 
 from tomokit.data.problem import Problem
 from tomokit.errors import OptionError
+from tomokit.geometry import Alignment
 from tomokit.pipeline.checkpoint import History
 from tomokit.pipeline.readers import KnowsAlignment, Reader
 from tomokit.pipeline.request import ReconstructionRequest
@@ -18,7 +19,12 @@ DIVERGED = 10.0
 """A data term above so many times the projections' mean square is none that a fit comes down from."""
 
 
-def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callable[[str], None]) -> None:
+def check_alignment(
+    request: ReconstructionRequest,
+    reader: Reader,
+    warn: Callable[[str], None],
+    alignment: Alignment | None = None,
+) -> None:
     """Refuse a stack that is raw beyond doubt, and tell what else of its name, header and neighbours gives doubt.
 
     Parameters
@@ -29,6 +35,8 @@ def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callab
         Reads the series; of one that knows nothing of alignment nothing is asked.
     warn : callable
         Is given each doubt, one line.
+    alignment : Alignment, optional
+        What was read of the request's alignment: what its files say is used, and no doubt.
 
     Raises
     ------
@@ -49,6 +57,11 @@ def check_alignment(request: ReconstructionRequest, reader: Reader, warn: Callab
     settings = ("xf", "aligned", "pixel_size", "tilt_offset", "x_tilt", "center", "exclude")
     given = [name for name in settings if getattr(request, name)]
     given += ["exclude"] * bool(request.exclude_from_1) + ["xf"] * (request.alignment is not None)
+    names = [] if alignment is None else [path.name.lower() for path in alignment.files]
+    if "tilt.com" in names:
+        given += ["tilt_offset", "x_tilt", "center", "exclude"]
+    elif any(name.endswith(".xtilt") for name in names):
+        given.append("x_tilt")
     for text in facts.doubts(request.stack, given):
         warn(text)
 
