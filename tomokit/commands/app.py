@@ -21,6 +21,7 @@ from tomokit.commands import (
     completion,
     export,
     inspect,
+    mask,
     plugins,
     project,
     reconstruct,
@@ -90,6 +91,7 @@ app = typer.Typer(
 )
 app.command("simulate")(simulate.simulate)
 app.command("inspect")(inspect.inspect)
+app.command("mask")(mask.mask)
 app.command("reconstruct")(reconstruct.reconstruct)
 app.command("resume")(resume.resume)
 app.command("export")(export.export)

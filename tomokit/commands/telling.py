@@ -120,6 +120,11 @@ def _summary_text(summary: dict[str, Any]) -> str:
     ]
     if done := done_to_views(summary["provenance"]):
         lines.append(f"views {done}")
+    beads = summary["provenance"].get("beads")
+    if beads and beads["beads"]:
+        from tomokit.pipeline.beads import beads_text
+
+        lines.append(f"masked: {beads_text(beads)}")
     views = summary["views"]
     if views["excluded"]:
         numbers, from_1 = (", ".join(map(str, views[key])) for key in ("excluded", "excluded_from_1"))

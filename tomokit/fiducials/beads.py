@@ -17,6 +17,8 @@ _SEEN = 3.0
 """A disc is darker than its surroundings where its depth is so many times its own noise,"""
 _SHALLOW = 0.3
 """and at least this share of what the same bead has in the median of its views."""
+_NEARLY_EVERYWHERE = 0.8
+"""A bead that is seen in this share of the views of its field is in the others too."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Bead:
 
     @property
     def seen_share(self) -> float:
-        """Share of the views in which it lies in the field that it is seen in."""
+        """Share of the views of its field that it has discs in."""
         return len(self.discs) / self.views_in_field if self.views_in_field else 0.0
 
 
@@ -156,7 +158,41 @@ def see_bead(
         if sign * look.depth > _SEEN * look.noise:
             seen.append(Disc(view, *found, depth=sign * look.depth))
     typical = float(np.median([disc.depth for disc in seen])) if seen else 0.0
-    return Bead(fit, [disc for disc in seen if disc.depth >= _SHALLOW * typical], in_field)
+    seen = [disc for disc in seen if disc.depth >= _SHALLOW * typical]
+    return Bead(fit, seen, in_field)
+
+
+def fill_gaps(bead: Bead, geometry: TiltGeometry, reach_px: float) -> Bead:
+    """Add the views in which a bead that is seen nearly everywhere else must be, whole or cut by an edge.
+
+    In a single view a bead is hidden by what lies before or behind it, or by the padding. A voxel that only such a view
+    sees would take up all of the bead's density.
+
+    Parameters
+    ----------
+    bead : Bead
+        As found; nothing is added to one that is seen in less than four fifths of the views of its field.
+    geometry : TiltGeometry
+        Angles and residual shifts of the views.
+    reach_px : float
+        How far from its centre a bead is masked.
+
+    Returns
+    -------
+    Bead
+        With a disc for every view that it reaches into.
+    """
+    if bead.seen_share < _NEARLY_EVERYWHERE:
+        return bead
+    discs = {disc.view: disc for disc in bead.discs}
+    u, v = predict(bead.fit.xyz_px, geometry.tilt_deg)
+    x, y = u + geometry.shift_u_px + centre(geometry.n_u), v + geometry.shift_v_px + centre(geometry.n_v)
+    reached = (np.abs(x - centre(geometry.n_u)) < geometry.n_u / 2 + reach_px) & (
+        np.abs(y - centre(geometry.n_v)) < geometry.n_v / 2 + reach_px
+    )
+    for view in np.flatnonzero(reached).tolist():
+        discs.setdefault(view, Disc(view, float(y[view]), float(x[view])))
+    return Bead(bead.fit, [discs[view] for view in sorted(discs)], bead.views_in_field)
 
 
 def draw_discs(discs: list[Disc], shape: tuple[int, int, int], radius_px: float) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.fiducials.beads import Bead, Beads, Disc, see_bead
+from tomokit.fiducials.beads import Bead, Beads, Disc, fill_gaps, see_bead
 from tomokit.fiducials.flat import LEAST_INSIDE, Discs, flat_discs, of_one_size
 from tomokit.fiducials.linking import link_points
 from tomokit.fiducials.matching import Peaks, bin_view, find_peaks, in_threads, standing_out
@@ -26,7 +26,10 @@ BEAD_SCORE = 7.0
 """The median response of a bead over its views is at least this."""
 LEAST_SHARE = 0.5
 """In what share of the views in which it would lie in the field a bead is seen, at least."""
+MOST_LOOSE = 0.3
+"""Where more discs than this share of the beads' are as deep and no position explains them, they are the specimen."""
 _SMALLEST_PX = 2.0
+_BINNED_RADIUS_PX = 2.2
 _WIDEST = 16
 _STEP = 2**0.5
 _SCAN_VIEWS = 5
@@ -51,7 +54,8 @@ def find_beads(
     Discs that are darker than the ring around them, or brighter, are found in each view by a matched filter of the
     radius that stands out most, and linked over the views by the 3-D position that explains them; those that no
     position explains are no beads, unless they are as deep as beads are. Discs painted over in one grey are found by
-    their flatness. Where a bead is expected and nothing is seen, there is none: it is not in the result.
+    their flatness. A bead that is seen nearly everywhere is taken to be in all views that it reaches into; any other is
+    only in those in which it is seen.
 
     Parameters
     ----------
@@ -104,7 +108,10 @@ def _find_dark(images: Stack, geometry: TiltGeometry, mask: Stack | None, radius
         return None
     reach = width.reach_px if radius_px is None else radius_px
     loose = _loose(found, beads, images, mask, size)
-    return Beads(size.radius_px, reach, size.sign, beads, loose)
+    if len(loose) > MOST_LOOSE * sum(len(bead.discs) for bead in beads):
+        return None
+    filled = [fill_gaps(bead, geometry, reach) for bead in beads]
+    return Beads(size.radius_px, reach, size.sign, filled, loose)
 
 
 def _all_peaks(images: Stack, mask: Stack | None, views: Sequence[int], size: _Size) -> list[Peaks]:
@@ -148,7 +155,7 @@ def _evidence(images: Stack, mask: Stack | None, views: list[int], radius: float
 
 def _peaks(images: Stack, mask: Stack | None, view: int, size: _Size) -> Peaks:
     """The discs of one view, in its own pixels and with refined centres."""
-    factor = max(1, int(size.radius_px / 3))
+    factor = max(1, int(size.radius_px / _BINNED_RADIUS_PX))
     used = _used(mask, view)
     image, binned = bin_view(images[view], used, factor)
     response, spread = standing_out(image, binned, size.radius_px / factor)

@@ -95,6 +95,7 @@ def reconstruct(
     x_rays: str | None = None,
     dose: float | PathLike | None = None,
     dose_weighting: str | None = None,
+    mask_beads: PathLike | None = None,
     ctf: PathLike | None = None,
     voltage: float | None = None,
     cs: float | None = None,
@@ -198,6 +199,8 @@ def reconstruct(
         `dose_weighting`; default: the ``.mdoc`` beside the stack.
     dose_weighting : {"off", "on"}, optional
         Whether each view is filtered by what its accumulated dose has left of every frequency.
+    mask_beads : path-like, optional
+        ``"auto"`` to find gold beads and mask them, or a model of them: IMOD's, or text of ``model2point``.
     ctf : path-like, optional
         Defocus of the views, by which phases are flipped.
     voltage, cs, amplitude_contrast : float, optional
@@ -256,7 +259,7 @@ def reconstruct(
         "backend": backend, "threads": threads,
         "slabs": slabs, "y": y if y is None or isinstance(y, str) else ":".join(map(str, y)),
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
-        "exclude": _as_list(exclude), "exclude_from_1": _as_list(exclude_from_1),
+        "mask_beads": mask_beads, "exclude": _as_list(exclude), "exclude_from_1": _as_list(exclude_from_1),
         "options": None if options is None else dict(options),
     }  # fmt: skip
     reader: Reader

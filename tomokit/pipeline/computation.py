@@ -171,7 +171,8 @@ def compute(
     check_slabs(request.slabs, method, backend, plan.volume_shape.n_y)
     what = f"a volume of {_size_text(plan)} by {request.method}"
     transformed = request.xf is not None or alignment is not None
-    masked = request.mask is not None or transformed or request.view_weights != "off"
+    has_mask = request.mask is not None or request.mask_beads is not None
+    masked = has_mask or transformed or request.view_weights != "off"
     least_bytes = plan.bytes_of_problem(masked) + least_bytes_of_fit(request, plan, method, options, backend)
     check_memory(_LIBRARIES_BYTES + max(plan.bytes_of_reading(masked), least_bytes), what)
     request.form.binned_shape(plan.box.levelling.shape_zyx)

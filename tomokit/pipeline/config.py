@@ -32,7 +32,7 @@ from tomokit.plugin.settings import TypedKey, as_typed, merge, parse_settings, r
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 _MOST_VIEWS = 10**9
-PATHS = ("angles", "mask", "xf", "alignment", "dose", "ctf", "state")
+PATHS = ("angles", "mask", "xf", "alignment", "mask_beads", "dose", "ctf", "state")
 ONLY_ON_COMMAND_LINE = ("stack", "output", "overwrite", "preset", "config")
 
 

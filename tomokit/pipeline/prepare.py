@@ -162,6 +162,14 @@ def prepare(
     doubts = doubt_mask(series, request)
     series, views, told = mend_series(series, plan.views, request)
     told = [*filters.warnings, *told, *doubts]
+    if request.mask_beads is not None:
+        from tomokit.pipeline.beads import mask_beads
+
+        progress.stage(f"looking for beads in {series.n_views} views")
+        # Before anything looks at the pixels' range, of which beads are the extremes.
+        left = sorted((*views.fitted, *views.held_out))
+        series, of_beads = mask_beads(series, request.mask_beads, left, plan.stack_shape[0])
+        told += of_beads
     progress.stage(f"linearizing {series.n_views} views")
     if linearization is None:
         # From all views and before they are binned, so that no such option changes what they are taken for.

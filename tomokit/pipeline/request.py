@@ -13,7 +13,7 @@ from tomokit.plugin.options import option
 if TYPE_CHECKING:
     from tomokit.io.output_form import OutputForm
 
-FILES = ("stack", "angles", "mask", "xf", "alignment", "dose", "ctf")
+FILES = ("stack", "angles", "mask", "xf", "alignment", "mask_beads", "dose", "ctf")
 """Fields that name an input, by which a state finds it again."""
 
 
@@ -37,6 +37,8 @@ class ReconstructionRequest:
         Extent along z in pixels of the stack as given, and the edge of the squares of pixels that are averaged first.
     angles, mask, xf, alignment : Path or None
         Files beside the stack: tilt angles, mask, transforms, or all that an alignment says.
+    mask_beads : Path or None
+        A model of beads to be masked, or ``auto`` for those that are found.
     y : str or None
         Rows along the tilt axis that are reconstructed, ``A:B``, before binning; None for all.
     slabs : int or None
@@ -100,6 +102,11 @@ class ReconstructionRequest:
     xf: Path | None = option(None, "IMOD transforms that take the raw stack to the aligned one, tilt axis vertical.")
     alignment: Path | None = option(
         None, "Alignment of the raw stack: transforms as of --xf, and all else that the file says of the geometry."
+    )
+    mask_beads: Path | None = option(
+        None,
+        "Mask gold beads: those of a model (IMOD's .fid or .mod, or text of model2point), or those that are found in "
+        "the aligned views (auto).",
     )
     aligned: bool = option(
         False,

@@ -1,0 +1,216 @@
+"""A mask of a tilt series made of beads, padding and another mask: the work of ``tomokit mask``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.data import TiltSeries
+from tomokit.errors import InputError, OptionError
+from tomokit.pipeline.memory import check_disk, check_memory
+
+PathLike = str | os.PathLike[str]
+
+_HEADER_BYTES = 1024
+
+
+def make_mask(
+    tilts: PathLike,
+    output: PathLike,
+    *,
+    fiducials: PathLike | None = None,
+    find: bool = False,
+    radius_px: float | None = None,
+    margin_px: float = 0.0,
+    angles: PathLike | None = None,
+    xf: PathLike | None = None,
+    raw_size: tuple[int, int] | None = None,
+    merge: PathLike | None = None,
+    aligned: bool = False,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Make a mask of a tilt series, 1 where a pixel is used and 0 on beads and padding, and write it.
+
+    Parameters
+    ----------
+    tilts : path-like
+        The aligned stack; or with `xf` and without `raw_size` the raw one, which is aligned first.
+    output : path-like
+        The mask, an MRC of bytes, of the shape of the aligned stack.
+    fiducials : path-like, optional
+        A model of the beads.
+    find : bool
+        Whether beads are found without a model.
+    radius_px : float, optional
+        Radius of the discs in pixels; default: measured, out to where a bead and its fringes have no effect.
+    margin_px : float
+        Added to the radius.
+    angles : path-like, optional
+        Tilt angles, as for a reconstruction.
+    xf : path-like, optional
+        IMOD transforms: pixels from outside of the raw images are masked.
+    raw_size : tuple of int, optional
+        ``(x, y)`` of the raw images, where `tilts` is aligned.
+    merge : path-like, optional
+        A mask whose zeros are zeros of the new one too.
+    aligned : bool
+        Whether the stack counts as aligned, whatever lies beside it.
+    overwrite : bool
+        Whether `output` may be replaced.
+
+    Returns
+    -------
+    dict
+        JSON-serializable: ``output``, ``shape``, ``used_fraction``, ``beads`` (or None) and ``warnings``.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be used, no bead is found, or beads would cover more than half of the pixels.
+    OptionError
+        If options contradict each other, or there is nothing to mask.
+    OutputError
+        If the output exists, is an input, or cannot be written.
+    """
+    from tomokit.io.mrc_read import read_header
+    from tomokit.io.output import check_output
+    from tomokit.io.output_names import check_stack_name
+    from tomokit.pipeline.beads import beads_of, cover_beads, describe_beads
+
+    _check_options(fiducials, find, radius_px, margin_px, xf, raw_size, merge)
+    inputs = [path for path in (tilts, fiducials, angles, xf, merge) if path is not None]
+    check_stack_name(output)
+    check_output(output, overwrite=overwrite, inputs=inputs)
+    shape = read_header(tilts)[0].shape
+    n_pixels = int(np.prod(shape, dtype=np.int64))
+    check_memory(12 * n_pixels, f"a mask of {shape[0]} views of {shape[2]} x {shape[1]}")
+    check_disk(Path(output), n_pixels + _HEADER_BYTES)
+    series = _read(tilts, angles, xf, raw_size, merge, aligned, needs_geometry=find or fiducials is not None)
+    warnings = [str(text) for text in series.provenance.get("warnings", ())]
+    facts = None
+    if find or fiducials is not None:
+        beads = beads_of(series, fiducials, radius_px=radius_px)
+        if beads is None:
+            raise InputError("no bead is found", file=tilts, remedy="give a model of them by --fiducials")
+        warnings += beads.warnings
+        reach = (beads.reach_px if radius_px is None else radius_px) + margin_px
+        mask, share = cover_beads(series, beads, reach)
+        facts = describe_beads(beads, reach, share)
+    else:
+        mask = np.ones(series.images.shape, np.float32) if series.mask is None else series.mask
+    _require_pixels(mask, tilts)
+    _write(output, mask, series, facts, overwrite)
+    return {
+        "output": str(output),
+        "shape": list(mask.shape),
+        "used_fraction": float(np.mean(mask, dtype=np.float64)),
+        "beads": facts,
+        "warnings": warnings,
+    }
+
+
+def _check_options(
+    fiducials: PathLike | None,
+    find: bool,
+    radius: float | None,
+    margin: float,
+    xf: PathLike | None,
+    raw_size: tuple[int, int] | None,
+    merge: PathLike | None,
+) -> None:
+    if find and fiducials is not None:
+        raise OptionError("a model says where the beads are", field="--find", remedy="leave it or --fiducials out")
+    if not find and fiducials is None and xf is None and merge is None:
+        raise OptionError(
+            "nothing is to be masked", field="--find", remedy="give --find, --fiducials F, --xf F or --merge MASK"
+        )
+    if radius is not None and not (np.isfinite(radius) and radius > 0):
+        raise OptionError(f"{radius:g} is not a positive number", field="--radius", remedy="give pixels")
+    if not (np.isfinite(margin) and margin >= 0):
+        raise OptionError(f"{margin:g} is no margin", field="--margin", remedy="give pixels from 0")
+    if raw_size is not None and xf is None:
+        raise OptionError("a raw size needs transforms", field="--raw-size", remedy="give --xf")
+    if raw_size is not None and min(raw_size) < 1:
+        raise OptionError("a size of no pixel", field="--raw-size", remedy="give X,Y of the raw images in pixels")
+
+
+def _read(
+    tilts: PathLike,
+    angles: PathLike | None,
+    xf: PathLike | None,
+    raw_size: tuple[int, int] | None,
+    merge: PathLike | None,
+    aligned: bool,
+    needs_geometry: bool,
+) -> TiltSeries:
+    """The aligned series, with what is masked before its beads are."""
+    from tomokit.io import load_series
+    from tomokit.io.alignment import judge_alignment
+    from tomokit.io.mrc_read import open_mrc
+
+    if xf is not None and raw_size is None:
+        return load_series(tilts, angles=angles, mask=merge, xf=xf)
+    if needs_geometry and not aligned and xf is None:
+        judge_alignment(open_mrc(tilts, with_pixels=False)).require_aligned(tilts)
+    series = load_series(tilts, angles=angles, mask=merge)
+    if xf is None or raw_size is None:
+        return series
+    inside = _inside_of_raw(xf, raw_size, series.images.shape)
+    return replace(series, mask=inside if series.mask is None else inside * series.mask)
+
+
+def _inside_of_raw(xf: PathLike, raw_size: tuple[int, int], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """1 where an aligned pixel comes from inside of the raw image."""
+    from tomokit.io.transforms import align_images, read_xf
+
+    transforms = read_xf(xf)
+    if len(transforms) != shape[0]:
+        raise InputError(f"{len(transforms)} transforms for {shape[0]} views", file=xf, remedy="give the right --xf")
+    # Only the mask is wanted: the image is one number that takes no memory.
+    raw = np.broadcast_to(np.float32(1), (1, raw_size[1], raw_size[0]))
+    inside = np.empty(shape, np.float32)
+    for view, row in enumerate(transforms):
+        inside[view] = align_images(raw, row[None], out_shape=(shape[1], shape[2]), order=1)[1][0]
+    return inside
+
+
+def _require_pixels(mask: NDArray[np.float32], tilts: PathLike) -> None:
+    empty = np.flatnonzero(~mask.any(axis=(1, 2)))
+    if empty.size:
+        raise InputError(
+            f"nothing of view {empty[0]} would be left" + (f", nor of {empty.size - 1} more" if empty.size > 1 else ""),
+            file=tilts,
+            field="mask",
+            remedy="check --xf, --raw-size and --merge",
+        )
+
+
+def _write(
+    output: PathLike, mask: NDArray[np.float32], series: TiltSeries, facts: dict[str, Any] | None, overwrite: bool
+) -> None:
+    """Bytes of 0 and 1, complete or absent."""
+    import gzip
+
+    import mrcfile
+
+    from tomokit.io.mrc_write import make_labels
+    from tomokit.io.output import new_file
+
+    record = {name: series.provenance.get(name) for name in ("stack", "xf", "mask")}
+    labels = make_labels("mask [tilt, y, x], 1 = use, 0 = bead or padding", {**record, **(facts or {})})
+    with new_file(output, overwrite) as temporary:
+        with mrcfile.new(temporary, overwrite=True) as mrc:
+            mrc.set_data(mask.astype(np.int8))
+            mrc.set_image_stack()
+            if series.provenance.get("pixel_size_source") != "none":
+                mrc.voxel_size = series.pixel_size_angstrom
+            for index, label in enumerate(labels):
+                mrc.header.label[index] = label
+            mrc.header.nlabl = len(labels)
+        if os.fspath(output).lower().endswith(".gz"):
+            temporary.write_bytes(gzip.compress(temporary.read_bytes(), mtime=0))
