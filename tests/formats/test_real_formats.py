@@ -135,6 +135,12 @@ def test_warp_against_the_xf_that_was_made_of_it(shared_data: Path, formats: Pat
     assert found.acquisition is not None
     assert found.acquisition.prior_dose_e_per_a2 is not None
     assert found.acquisition.prior_dose_e_per_a2[[0, 20, 40]].tolist() == [117, 0, 120]
+    stage = read_angles(shared_data / "empiar-10499/tilts-raw.tlt")
+    assert read_alignment(path, pixel_size_angstrom=10, tilt_deg=stage).warnings == ()
+    (told,) = read_alignment(path, pixel_size_angstrom=10, tilt_deg=stage[::-1].copy()).warnings
+    assert "reverse order, or its angles have the other sign" in told
+    (told,) = read_alignment(path, pixel_size_angstrom=10, tilt_deg=np.roll(stage, 9)).warnings
+    assert "is it of this series?" in told
     assert found.acquisition.defocus_um is None  # a grid of zeros was not fitted
     assert found.acquisition.voltage_kv == 300
 

@@ -256,6 +256,8 @@ def _hold_against_stack(
             field="RawSize",
             remedy="give the alignment of this stack",
         )
+    if not np.isfinite(tilt_deg).all():
+        return
     difference = np.abs(raw_deg - tilt_deg)[used]
     # AreTomo may have refined the offset without writing it: one number for all views is no other view.
     difference = np.abs(difference - np.median(difference)) if np.median(difference) < 30 else difference

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,8 @@ Format = Literal["aln", "xf", "angles", "com", "edf", "star", "tomostar", "warp"
 
 ALIGNMENTS = "IMOD .xf, tilt.com, newst.com or .edf, AreTomo .aln, RELION .star, Warp .xml, or the portal's .json"
 ACQUISITIONS = "SerialEM .mdoc, IMOD .defocus, CTFFIND4 or AreTomo text, RELION .star, Warp .xml or .tomostar"
+_REFINED_DEG = 5.0
+"""Refinement moves no angle by more, beside one offset of all."""
 _HEAD_BYTES = 1 << 16
 _WHAT_IT_IS = {
     "angles": "angles alone",
@@ -132,6 +135,8 @@ def read_alignment(
             file=path,
             remedy="give that of this stack, or the stack of its size",
         )
+    if tilt_deg is not None and np.isfinite(tilt_deg).all():
+        found = replace(found, warnings=(*found.warnings, *_doubtful_angles(found, tilt_deg)))
     return found
 
 
@@ -202,6 +207,26 @@ def _read_alignment(
 
         return read_portal_json(path, n_views=None if tilt_deg is None else tilt_deg.size)
     return None
+
+
+def _doubtful_angles(found: AlignmentFile, tilt_deg: NDArray[np.float64]) -> list[str]:
+    """Angles of an alignment that are hardly those of the stack's views, refined."""
+    used = found.alignment.used
+    own, stage = found.alignment.tilt_deg[used], tilt_deg[used]
+    if own.size < 3:
+        return []
+    apart = np.abs(own - stage - np.median(own - stage)).max()
+    if apart <= _REFINED_DEG:
+        return []
+    opposite = np.abs(own + stage - np.median(own + stage)).max()
+    if opposite <= _REFINED_DEG:
+        return [
+            f"{found.path.name}: its angles rise where those of the stack fall: its views are in reverse order, or its "
+            "angles have the other sign, which mirrors the tomogram"
+        ]
+    return [
+        f"{found.path.name}: its angles are up to {apart:.3g} degrees from those of the stack: is it of this series?"
+    ]
 
 
 def _read_acquisition(path: Path, kind: Format, n_views: int | None, name: str | None) -> AcquisitionFile | None:

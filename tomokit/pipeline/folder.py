@@ -464,7 +464,9 @@ class _Search:
             "copy": "a copy of the stack at another stage",
             "coarse stack": "aligned coarsely only",
             "volume": "a volume, not a tilt series",
-            "angles": "angles come from elsewhere",
+            "angles": "the alignment's angles are used, held against these"
+            if "alignment" in self.settings
+            else "not needed",
             "x-axis tilts": "not those of the series",
             "commands": "not about these views, or of another program",
             "beads": "beads are masked by `tomokit mask`",
