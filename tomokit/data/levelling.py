@@ -13,6 +13,7 @@ do not depend on it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,16 @@ class Levelling:
         bool
         """
         return self.x_tilt_deg == 0 and self.shape_zyx == shape_zyx
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes that :meth:`blocks` takes at a time: a block, and the part of the volume that it is made of."""
+        if self.x_tilt_deg == 0:
+            return 0
+        n_z, _, n_x = self.shape_zyx
+        rows = BLOCK_ROWS + 2 * _MARGIN + math.ceil(n_z * abs(math.sin(math.radians(self.x_tilt_deg))))
+        # Of the part a copy is filtered; the volume is not much thicker than the level one.
+        return 4 * n_z * (BLOCK_ROWS * n_x + (2 * rows + BLOCK_ROWS) * min(n_x, _BLOCK_COLUMNS))
 
     def positions(self, sections: Places, rows: Places) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where points of the level volume lie in the other one.

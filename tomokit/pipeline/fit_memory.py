@@ -86,6 +86,8 @@ def choose_slabs(
         check_memory(whole_bytes, what)
         return 0
     needed = _bytes_in_slabs(method, options, shape, rows, slabs, keeps_state)
+    # When the fit is done its arrays are gone, and the volume is levelled a block at a time.
+    needed = max(needed, plan.box.levelling.block_bytes)
     # The file of the volume is mapped in the end, which takes addresses and no memory.
     check_memory(needed, what if slabs == 1 else f"{what} in {slabs} slabs", mapped_bytes=rows_alone.volume_bytes)
     return slabs
