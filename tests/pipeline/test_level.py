@@ -13,6 +13,7 @@ from tomokit.data import TiltSeries
 from tomokit.data.levelling import Levelling, mean_density
 from tomokit.errors import OptionError
 from tomokit.geometry import Alignment, SpecimenFrame, TiltGeometry
+from tomokit.geometry.centres import imod_tilt_centre
 from tomokit.io import load_series, read_volume, write_stack
 from tomokit.pipeline.export import export
 
@@ -151,6 +152,17 @@ def test_a_box_that_is_only_smaller_is_a_part_of_the_whole() -> None:
     part = _reconstruct(series, size=(40, 20, 24), center=(2, -4, 0), thickness=None).volume
     np.testing.assert_array_equal(part.density, whole[:, 18:38, 10:50])
     assert part.origin_angstrom == (20.0, 36.0, 0.0)
+
+
+@pytest.mark.parametrize("n", [24, 25])
+def test_a_volume_on_the_voxels_of_imod(n: int) -> None:
+    """IMOD's tilt has the centre of an odd thickness half a voxel lower: a centre of 0.5 gives its very sections."""
+    centre_z = (n - 1) / 2 - imod_tilt_centre(n)
+    assert centre_z == (0.5 if n % 2 else 0)
+    volume = _reconstruct(_series((64, 56)), thickness=n, center=(0, 0, centre_z)).volume.density
+    # Where IMOD has the beads: from 1, at z + THICKNESS / 2 + 0.5 with a division of whole numbers.
+    expected = np.stack([BEADS[:, 2] + n // 2 + 0.5 - 1, BEADS[:, 1] + 31.5, BEADS[:, 0] + 27.5], axis=1)
+    assert np.abs(found_in_volume(volume, expected) - expected).max() < 0.15
 
 
 def test_binning_keeps_the_places() -> None:
