@@ -98,3 +98,17 @@ def test_inspect_shows_the_same_table(cli: Cli, folder: Path) -> None:
     facts = json.loads(out)["files"][0]
     assert facts["kind"] == "tilt series folder"
     assert facts["settings"]["stack"] == str(folder / "tilts.mrc")
+
+
+def test_a_dry_run_refuses_what_is_not_there(cli: Cli, tmp_path: Path) -> None:
+    status, _, err = cli("reconstruct", tmp_path / "nothing", "--dry-run")
+    assert status == 2
+    assert "cannot be read (No such file or directory)" in err
+
+
+def test_what_is_told_can_be_pasted(cli: Cli, folder: Path) -> None:
+    spaced = folder.rename(folder.parent / "my series")
+    (spaced / "tilts.xf").write_text("".join("1 0 0 1 0.5 0\n" for _ in np.loadtxt(spaced / "tilts.tlt")))
+    status, out, err = cli("reconstruct", spaced, "--dry-run")
+    assert status == 0, err
+    assert f"--angles='{spaced / 'tilts.tlt'}'" in out

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tomokit.errors import InputError
+from tomokit.formats.dose_and_defocus import read_dose
 from tomokit.formats.front import read_alignment
 from tomokit.pipeline.config import build_request
 from tomokit.pipeline.folder import FoundSeries, find_series, is_series_folder
@@ -254,3 +255,29 @@ def test_which_folders_are_looked_into(tmp_path: Path) -> None:
     (tmp_path / "volume.zarr").mkdir()
     assert not is_series_folder(tmp_path / "volume.zarr")
     assert not is_series_folder(stack(tmp_path / "a.mrc"))
+
+
+@pytest.mark.parametrize("aligned", [False, True])
+def test_the_fiducial_transforms_of_etomo_are_no_second_alignment(etomo: Path, aligned: bool) -> None:
+    text(etomo / "TS_1_fid.xf", *[TURNED] * VIEWS)
+    if aligned:
+        stack(etomo / "TS_1_ali.mrc", (VIEWS, 12, 16), 20.0)
+    found = find_series(etomo)
+    assert "TS_1.xf is the final alignment" in note(found, "TS_1_fid.xf")
+    assert found.settings["thickness"] == (10 if aligned else 20)
+
+
+def mdoc(path: Path, angles: np.ndarray = ANGLES) -> Path:
+    sections = [
+        f"[ZValue = {view}]\nTiltAngle = {angle}\nExposureDose = 3\nPriorRecordDose = {3 * view}\n"
+        for view, angle in enumerate(angles)
+    ]
+    return text(path, "PixelSpacing = 10\nVoltage = 300\n", *sections)
+
+
+def test_the_options_that_use_a_dose_are_told_as_they_work(etomo: Path) -> None:
+    mdoc(etomo / "TS_1.mrc.mdoc")
+    assert "give --dose-weighting on to" in note(find_series(etomo), "TS_1.mrc.mdoc")
+    assert read_dose(None, etomo / "TS_1.st", VIEWS).path == etomo / "TS_1.mrc.mdoc"
+    stack(etomo / "TS_1_ali.mrc", (VIEWS, 12, 16), 20.0)
+    assert f"give --dose-weighting on --dose {etomo / 'TS_1.mrc.mdoc'} to" in note(find_series(etomo), "TS_1.mrc.mdoc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import shutil
 import sys
 from typing import TYPE_CHECKING, Any
@@ -69,4 +70,4 @@ def _plain(text: str) -> Any:
 
 def _option_text(key: str, value: object) -> str:
     name = f"--{key.replace('_', '-')}"
-    return name if value is True else f"{name}={value}"
+    return name if value is True else f"{name}={shlex.quote(str(value))}"

@@ -135,10 +135,13 @@ def reconstruct(
     from tomokit.pipeline.driver import reconstruct as run
     from tomokit.pipeline.folder import find_series, is_series_folder
     from tomokit.pipeline.naming import with_named_output
+    from tomokit.pipeline.readers import find_reader
 
     if output is None and not dry_run:
         raise OptionError("is not given", field="--output", remedy="name the tomogram, such as -o OUT.mrc")
     found = find_series(tilts) if is_series_folder(tilts) else None
+    if dry_run and found is None:
+        find_reader(tilts).shape(tilts)  # refused here as it would be without --dry-run
     given = {
         "stack": tilts, "output": output, "method": method, "thickness": thickness, "angles": angles, "mask": mask,
         "xf": xf, "alignment": alignment, "x_tilt": x_tilt, "x_tilt_error": x_tilt_error, "center": center,

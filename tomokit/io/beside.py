@@ -85,7 +85,7 @@ def series_names(stack_name: str, more_endings: Iterable[str] = ()) -> list[str]
 
 
 def mdoc_beside(stack: Path) -> Path | None:
-    """Find the ``.mdoc`` of a stack, under the stack's own name.
+    """Find the ``.mdoc`` of a stack, under the stack's own name or that of a copy with another suffix.
 
     Parameters
     ----------
@@ -94,10 +94,11 @@ def mdoc_beside(stack: Path) -> Path | None:
     Returns
     -------
     Path or None
-        ``TS.mrc.mdoc`` or ``TS.mdoc`` for ``TS.mrc``; None if there is neither.
+        ``TS.mrc.mdoc``, ``TS.mdoc`` or ``TS.st.mdoc`` for ``TS.mrc``, in this order; None if there is none.
     """
     full = without_compression(stack.name)
-    return find_beside(stack, (f"{full}.mdoc", f"{Path(full).stem}.mdoc"))
+    stem = Path(full).stem
+    return find_beside(stack, (f"{full}.mdoc", f"{stem}.mdoc", f"{stem}.mrc.mdoc", f"{stem}.st.mdoc"))
 
 
 def _key(name: str) -> tuple[str, str]:

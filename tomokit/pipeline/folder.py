@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tomokit.errors import InputError, OptionError
 from tomokit.formats.records import AlignmentFile
-from tomokit.pipeline.folder_files import STACK_SUFFIXES, FolderFile, list_files, series_of
+from tomokit.pipeline.folder_files import STACK_SUFFIXES, FolderFile, list_files, series_of, word_of_shell
 
 _SAME_PX, _SAME_DEG = 0.5, 0.1
 """Alignments that differ by less, at the corner of an image and in tilt, are one."""
@@ -197,7 +197,8 @@ def _choose_stack(files: list[FolderFile], folder: Path) -> tuple[FolderFile, li
         raise InputError(
             f"{len(of_series)} tilt series in it{axes}: {names}",
             file=folder,
-            remedy=f"give one of the stacks itself: tomokit reconstruct {folder / sorted(s.name for s in stacks)[0]}",
+            remedy="give one of the stacks itself: tomokit reconstruct "
+            + word_of_shell(folder / min(stack.name for stack in stacks)),
         )
     series = next(iter(of_series)) if len(of_series) == 1 else next(iter(projects & set(of_series)))
     own = of_series[series]
@@ -208,7 +209,7 @@ def _choose_stack(files: list[FolderFile], folder: Path) -> tuple[FolderFile, li
         raise InputError(
             f"{names} are both {'aligned stacks' if aligned else 'stacks'} of the series",
             file=folder,
-            remedy=f"give one of them itself: tomokit reconstruct {candidates[0].path}",
+            remedy=f"give one of them itself: tomokit reconstruct {word_of_shell(candidates[0].path)}",
         )
     chosen = candidates[0]
     others = []
@@ -273,7 +274,10 @@ class _Search:
         """Files that hold an alignment, one for each program."""
         transforms = self.of_role("transforms")
         own = [file for file in transforms if file.series == self.stack.series] or transforms
-        exact = [file for file in own if file.path.stem.lower() == self.stack.path.stem.lower()]
+        # Etomo leaves TS_fid.xf beside TS.xf, and the aligned stack is TS_ali.mrc.
+        stems = [file.path.stem.lower() for file in own]
+        wanted = next((stem for stem in (self.stack.path.stem.lower(), self.stack.series) if stem in stems), None)
+        exact = [file for file, stem in zip(own, stems, strict=True) if stem == wanted]
         final = [file for file in own if "final" in file.path.stem.lower()]
         own = exact or final or own
         if len(own) > 1:
@@ -281,7 +285,7 @@ class _Search:
             raise InputError(
                 f"{names} hold transforms, and nothing says which are final",
                 file=self.folder,
-                remedy=f"give them with --xf, such as --xf {own[0].path}",
+                remedy=f"give them with --xf, such as --xf {word_of_shell(own[0].path)}",
             )
         for file in transforms:
             if file not in own:
@@ -308,7 +312,8 @@ class _Search:
                 pixel_size_angstrom=self._pixel_size(),
             )
         except InputError as error:
-            error.remedy = f"{error.remedy}; or give the stack itself: tomokit reconstruct {self.stack.path}"
+            itself = f"give the stack itself: tomokit reconstruct {word_of_shell(self.stack.path)}"
+            error.remedy = f"{error.remedy}; or {itself}"
             raise
 
     def _choose(self, found: list[tuple[FolderFile, AlignmentFile]]) -> AlignmentFile | None:
@@ -321,7 +326,8 @@ class _Search:
                 raise InputError(
                     f"{first_file.name} and {file.name} align the views differently",
                     file=self.folder,
-                    remedy=f"say which: --alignment {first_file.path} or --alignment {file.path}",
+                    remedy=f"say which: --alignment {word_of_shell(first_file.path)} or "
+                    f"--alignment {word_of_shell(file.path)}",
                 )
             self.ignore("alignment", file, f"says the same as {first_file.name}")
         return first
@@ -388,7 +394,8 @@ class _Search:
     def _without_alignment(self) -> None:
         coarse = self.of_role("coarse transforms")
         for file in coarse:
-            self.ignore("coarse transforms", file, f"no final alignment; --xf {file.path} takes it all the same")
+            taken = f"--xf {word_of_shell(file.path)} takes it all the same"
+            self.ignore("coarse transforms", file, f"no final alignment; {taken}")
         for file in self.of_role("commands", "x-axis tilts"):
             self.ignore(_name_of(file), file, "there are no transforms (.xf) to go with it")
         own = [file for file in self.of_role("angles") if file.series == self.stack.series]
@@ -430,9 +437,11 @@ class _Search:
                 self.ignore("mask", file, f"{_size(file)}, not the size of {self.stack.name}")
         if len(fitting) > 1:
             names = " and ".join(file.name for file in fitting[:4])
-            raise InputError(f"{names} both fit", file=self.folder, remedy=f"give one: --mask {fitting[0].path}")
+            remedy = f"give one: --mask {word_of_shell(fitting[0].path)}"
+            raise InputError(f"{names} both fit", file=self.folder, remedy=remedy)
         if fitting and self.stack.role == "raw stack" and "alignment" in self.settings:
-            self.ignore("mask", fitting[0], f"of raw or of aligned views? --mask {fitting[0].path} takes it")
+            taken = f"--mask {word_of_shell(fitting[0].path)} takes it"
+            self.ignore("mask", fitting[0], f"of raw or of aligned views? {taken}")
         elif fitting:
             self.settings["mask"] = fitting[0].path
             self.take("mask", fitting[0], "pixels that count")
@@ -451,12 +460,20 @@ class _Search:
                 continue
             acquisition = found.acquisition
             if acquisition.defocus_um is not None:
-                self.ignore("defocus", file, f"give --ctf {file.path} to flip phases")
-            elif acquisition.prior_dose_e_per_a2 is not None:
-                self.ignore("dose and order", file, "give --dose-weighting on to filter the views")
+                self.ignore("defocus", file, f"give --ctf {word_of_shell(file.path)} to flip phases")
+            elif acquisition.prior_dose_e_per_a2 is not None or acquisition.dose_e_per_a2 is not None:
+                self.ignore("dose and order", file, f"give {self._dose_options(file.path)} to filter the views")
             else:
                 self.ignore("acquisition", file, "no dose in it")
             self.warnings += [text for text in found.warnings if "decimal" in text]
+
+    def _dose_options(self, path: Path) -> str:
+        """The options that use the doses of a file, which need not be named where it lies beside the stack."""
+        from tomokit.io.beside import mdoc_beside
+
+        beside = mdoc_beside(self.stack.path)
+        named = "" if beside == path else f" --dose {word_of_shell(path)}"
+        return f"--dose-weighting on{named}"
 
     def tell_the_rest(self) -> None:
         why = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -86,6 +87,20 @@ def list_files(folder: Path) -> tuple[list[FolderFile], list[str]]:
             f"{len(files)} files", file=folder, remedy="give the stack itself, or a folder of one tilt series"
         )
     return [_classify(path) for path in files if not path.name.startswith(".")], subfolders
+
+
+def word_of_shell(path: Path) -> str:
+    """Write a path as it is typed in a shell, quoted where it has blanks or the like.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    str
+    """
+    return shlex.quote(str(path))
 
 
 def series_of(name: str) -> str:
