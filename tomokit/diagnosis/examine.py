@@ -1,0 +1,85 @@
+"""All judgements of a series' geometry, in the order in which one fault can hide another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.diagnosis.axis import judge_axis
+from tomokit.diagnosis.bead_tracks import judge_tracks
+from tomokit.diagnosis.defocus_gradient import judge_hand
+from tomokit.diagnosis.finding import Diagnosis, Judgement
+from tomokit.diagnosis.geometry import Geometry
+from tomokit.diagnosis.order import judge_order
+from tomokit.diagnosis.plane import judge_plane
+from tomokit.diagnosis.records import judge_records
+from tomokit.diagnosis.shifts import judge_shifts
+from tomokit.diagnosis.small_views import SmallViews
+from tomokit.diagnosis.views import judge_views
+from tomokit.fiducials.tracks import Track
+
+Stack = NDArray[np.float32]
+Floats = NDArray[np.float64]
+_WIDTH = 64
+
+
+def examine(
+    images: Stack,
+    mask: Stack | None,
+    geometry: Geometry,
+    *,
+    x_tilt_deg: float = 0.0,
+    tracks: Sequence[Track] = (),
+    angle_records: Mapping[str, Floats] | None = None,
+    axis_records: Mapping[str, float] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Diagnosis:
+    """Judge the geometry of a series by its images, its beads and what other files record of it.
+
+    What a judgement finds is mended for those after it, in the result only.
+
+    Parameters
+    ----------
+    images : ndarray of float32, shape (n_views, n_y, n_x)
+        Raw views; may be memory-mapped.
+    mask : ndarray of float32, shape (n_views, n_y, n_x), optional
+        Of the raw views; pixels of 0 do not count.
+    geometry : Geometry
+        As given.
+    x_tilt_deg : float
+        X-axis tilt in degrees by which the specimen is to be levelled, sign of IMOD's XAXISTILT.
+    tracks : sequence of Track
+        Of beads in aligned views, in raw pixels.
+    angle_records, axis_records : mapping, optional
+        As of :func:`~tomokit.diagnosis.records.judge_records`.
+    tell : callable
+        Is given what is being judged.
+
+    Returns
+    -------
+    Diagnosis
+    """
+    made: list[Judgement] = []
+    mended = geometry
+    small = SmallViews.make(images, mask, _WIDTH)
+
+    def judge() -> Iterator[tuple[str, Callable[[], Judgement]]]:
+        yield "records", lambda: judge_records(mended, angle_records or {}, axis_records or {})
+        yield "order", lambda: judge_order(small.align(mended)[0], mended)
+        yield "binning", lambda: judge_shifts(small, mended)
+        yield "tilt axis", lambda: judge_axis(small, mended)
+        yield "views", lambda: judge_views(small, mended)
+        if tracks:
+            yield "tracks", lambda: judge_tracks(tracks, mended)
+        yield "hand", lambda: judge_hand(images, mask, mended)
+        yield "plane", lambda: judge_plane(small, mended, x_tilt_deg)
+
+    for name, work in judge():
+        tell(name)
+        judgement = work()
+        made.append(judgement)
+        for finding in judgement.findings:
+            mended = mended if finding.geometry is None else finding.geometry
+    return Diagnosis(tuple(made), geometry, mended)
