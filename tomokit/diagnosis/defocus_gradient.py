@@ -1,10 +1,10 @@
 """The hand by the defocus gradient: on which side of the tilt axis a tilted specimen is further from focus.
 
 The defocus of column u, in pixels from the axis, is ``D + u tan(theta)`` in pixels, as in
-:mod:`tomokit.data.phase_flipping`. The rings of the contrast transfer function keep their place on a scale of ``D k^2``:
-where D is larger by a fraction, log power changes by half that fraction times its slope against log k. The change of log
-power with ``u tan(theta)``, over all tiles of all views, is compared with that slope at each frequency; the sign of their
-ratio is the hand. What a tile shows in all views, and a view in all tiles, is taken out first.
+:mod:`tomokit.data.phase_flipping`. The rings of the contrast transfer function keep their place on a scale of
+``D k^2``: where D is larger by a fraction, log power changes by half that fraction times its slope against log k. The
+change of log power with ``u tan(theta)``, over all tiles of all views, is compared with that slope at each frequency;
+the sign of their ratio is the hand. What a tile shows in all views, and a view in all tiles, is taken out first.
 """
 
 from __future__ import annotations
