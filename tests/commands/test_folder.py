@@ -112,3 +112,10 @@ def test_what_is_told_can_be_pasted(cli: Cli, folder: Path) -> None:
     status, out, err = cli("reconstruct", spaced, "--dry-run")
     assert status == 0, err
     assert f"--angles='{spaced / 'tilts.tlt'}'" in out
+
+
+def test_the_table_says_what_options_take_the_place_of(cli: Cli, folder: Path) -> None:
+    (folder / "tilts.xf").write_text("1 0 0 1 0.5 0\n" * np.loadtxt(folder / "tilts.tlt").size)
+    status, out, err = cli("reconstruct", folder, "--dry-run", "--angles", "0:20:1", "--thickness", 16)
+    assert status == 0, err
+    assert "as if given: --aligned\nby your options: --angles=0:20:1 in place of " in out

@@ -13,6 +13,7 @@ from tomokit.formats.dose_and_defocus import read_dose
 from tomokit.formats.front import read_alignment
 from tomokit.pipeline.config import build_request
 from tomokit.pipeline.folder import FoundSeries, find_series, is_series_folder
+from tomokit.pipeline.known_geometry import KnownGeometry, read_request_alignment
 
 ANGLES = np.arange(-60.0, 61.0, 20.0)
 VIEWS = ANGLES.size
@@ -201,9 +202,10 @@ def test_masks_beads_halves_and_volumes_are_told(etomo: Path) -> None:
 def test_explicit_options_go_before_what_was_found(etomo: Path) -> None:
     stack(etomo / "TS_1_ali.mrc", (VIEWS, 12, 16), 20.0)
     found = find_series(etomo)
-    given = {"stack": etomo, "thickness": 6, "exclude": "2", "output": Path("o.mrc")}
+    given = {"stack": etomo, "thickness": 6, "exclude": "4", "output": Path("o.mrc")}
     request = build_request(given, found=found)
-    assert (request.thickness, request.exclude, request.exclude_from_1) == (6, "2", None)
+    # Views that the files leave out stay out.
+    assert (request.thickness, request.exclude, request.exclude_from_1) == (6, None, "1,3,5")
     assert request.tilt_offset == 2.5
     assert request.aligned
     assert request.stack == etomo / "TS_1_ali.mrc"
@@ -281,3 +283,25 @@ def test_the_options_that_use_a_dose_are_told_as_they_work(etomo: Path) -> None:
     assert read_dose(None, etomo / "TS_1.st", VIEWS).path == etomo / "TS_1.mrc.mdoc"
     stack(etomo / "TS_1_ali.mrc", (VIEWS, 12, 16), 20.0)
     assert f"give --dose-weighting on --dose {etomo / 'TS_1.mrc.mdoc'} to" in note(find_series(etomo), "TS_1.mrc.mdoc")
+
+
+def test_what_is_given_takes_the_place_of_what_the_alignment_says(etomo: Path) -> None:
+    text(etomo / "TS_1.xtilt", *np.linspace(0.2, 0.8, VIEWS))
+    given = {"stack": etomo / "TS_1.st", "alignment": etomo / "TS_1.xf", "output": Path("o.mrc"), "thickness": 20}
+    told: list[str] = []
+    found = read_request_alignment(build_request(given), (VIEWS, 24, 32), told.append)
+    assert found is not None
+    assert found.tilt_offset_deg == 2.5
+    assert found.frame.x_tilt_deg == pytest.approx(0.92)  # of the views that are kept
+    assert not told
+    request = build_request(given | {"x_tilt": 3.0, "tilt_offset": 0.0, "exclude": "4"})
+    changed = read_request_alignment(request, (VIEWS, 24, 32), told.append)
+    assert changed is not None
+    assert changed.tilt_offset_deg == 0
+    assert changed.frame.x_tilt_deg == pytest.approx(3.0)
+    assert KnownGeometry.of(request, alignment=changed).frame == changed.frame
+    # How they vary from view to view stays.
+    assert np.allclose(np.diff(changed.x_tilt_deg), np.diff(found.x_tilt_deg))
+    assert "--tilt-offset 0 takes the place of 2.5 degrees of TS_1.xf" in told[0]
+    assert "--x-tilt 3 takes the place of 0.92 degrees of TS_1.xf" in told[1]
+    assert "views 0, 2 (from 0) are left out too" in told[2]

@@ -13,16 +13,19 @@ from tomokit.errors import printable
 
 if TYPE_CHECKING:
     from tomokit.pipeline.folder import FoundSeries
+    from tomokit.pipeline.request import ReconstructionRequest
 
 _NARROWEST, _UNKNOWN = 60, 120
 
 
-def found_text(found: FoundSeries) -> str:
+def found_text(found: FoundSeries, request: ReconstructionRequest | None = None) -> str:
     """Lay out what was found as a table, with the settings that follow from it.
 
     Parameters
     ----------
     found : FoundSeries
+    request : ReconstructionRequest, optional
+        What is asked for, to tell where options take the place of what was found.
 
     Returns
     -------
@@ -42,20 +45,32 @@ def found_text(found: FoundSeries) -> str:
     into = io.StringIO()
     Console(file=into, width=width, color_system=None, legacy_windows=False, highlight=False).print(table)
     lines = [line.rstrip() for line in into.getvalue().rstrip().split("\n")]
-    settings = [f"{_option_text(key, value)}" for key, value in found.settings.items() if key != "stack"]
-    lines.append(f"as if given: {' '.join(settings) or 'nothing'}")
+    kept, other = [], []
+    for key, value in found.settings.items():
+        taken = value if request is None else getattr(request, key)
+        if key != "stack" and str(taken) == str(value):
+            kept.append(_option_text(key, value))
+        elif key != "stack":
+            own = f"without {_option_text(key, value)}"
+            if taken not in (None, False):
+                own = f"{_option_text(key, taken)} in place of {shlex.quote(str(value))}"
+            other.append(own)
+    lines.append(f"as if given: {' '.join(kept) or 'nothing'}")
+    lines += [f"by your options: {', '.join(other)}"] if other else []
     return "\n".join(lines)
 
 
-def tell_found(found: FoundSeries) -> None:
+def tell_found(found: FoundSeries, request: ReconstructionRequest) -> None:
     """Print the table and the warnings on stderr, before the work.
 
     Parameters
     ----------
     found : FoundSeries
+    request : ReconstructionRequest
+        What is asked for.
     """
     if sys.stderr is not None:
-        for line in found_text(found).split("\n"):
+        for line in found_text(found, request).split("\n"):
             print(printable(line), file=sys.stderr, flush=True)
     for warning in found.warnings:
         complain(f"warning: {warning}")

@@ -161,12 +161,12 @@ def reconstruct(
     if dry_run:
         would = {"dry_run": True, "found": None if found is None else found.to_json(), "stack": str(request.stack),
                  "method": request.method, "parameters": request.settings()}  # fmt: skip
-        show(would, f"{tilts} is a stack, not a folder" if found is None else found_text(found), json)
+        show(would, f"{tilts} is a stack, not a folder" if found is None else found_text(found, request), json)
         for warning in () if found is None else (*found.warnings, *found.warnings_of_alignment):
             complain(f"warning: {warning}")
         return
     if found is not None:
-        tell_found(found)
+        tell_found(found, request)
     with TerminalProgress(progress) as told, stopping(request.state, json) as stop:
         summary = run(request, told, stop)
     if found is not None:

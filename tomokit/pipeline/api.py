@@ -150,9 +150,10 @@ def reconstruct(
     aligned : bool
         Whether a file counts as aligned although its header or files beside it say that it is raw.
     tilt_offset : float, optional
-        Degrees added to every angle.
+        Degrees added to every angle, in place of the offset that an alignment says beside its angles.
     x_tilt : float, optional
-        Degrees added to the specimen's rotation about x, sign of IMOD's XAXISTILT; the tomogram is level.
+        The specimen's rotation about x in degrees, sign of IMOD's XAXISTILT, in place of that of an alignment or of
+        the series; the tomogram is level.
     x_tilt_error : float, optional
         Largest error in pixels at the faces of the volume that is accepted where x-axis tilts vary; 5 by default.
     pixel_size : float, optional

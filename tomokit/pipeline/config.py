@@ -202,6 +202,8 @@ def build_request(
     # Last, and after any change of method: these are for the method that is used.
     last = parse_settings(settings)
     merged = merge(merged, {"options": last})
+    if found is not None:
+        merged = found.leave_out_too(merged)
     request = build_options(ReconstructionRequest, merged, caller)
     _check_optimizer_is_used(last, request)
     if config is not None:

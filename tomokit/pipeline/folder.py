@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.views import excluded_views
 from tomokit.errors import InputError, OptionError
 from tomokit.formats.records import AlignmentFile
 from tomokit.pipeline.folder_files import STACK_SUFFIXES, FolderFile, list_files, series_of, word_of_shell
@@ -63,6 +64,8 @@ class FoundSeries:
         The same of the alignment, which the work tells when it reads it.
     instead : dict
         Fields that say of the specimen what the alignment does, for transforms that the user gives in its place.
+    n_views : int
+        Views of the stack.
     """
 
     folder: Path
@@ -72,6 +75,7 @@ class FoundSeries:
     warnings: tuple[str, ...] = ()
     warnings_of_alignment: tuple[str, ...] = ()
     instead: dict[str, Any] = field(default_factory=dict)
+    n_views: int = 0
 
     def settings_beside(self, given: set[str]) -> dict[str, Any]:
         """Tell which settings remain beside those that the user gives.
@@ -92,11 +96,34 @@ class FoundSeries:
             left.pop("alignment", None)
             left.pop("aligned", None)
             left |= {key: value for key, value in self.instead.items() if key not in given}
-        if {"exclude", "exclude_from_1"} & given:
-            left.pop("exclude_from_1", None)
         if {"size", "thickness"} & given:
             left.pop("thickness", None)
         return left
+
+    def leave_out_too(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """Add the views that the files leave out to those that the user does.
+
+        Parameters
+        ----------
+        settings : dict
+            Fields of the request, those of the user over those that were found.
+
+        Returns
+        -------
+        dict
+            With all of them in ``exclude_from_1``, where the user leaves out views and the files do.
+        """
+        own = settings.get("exclude"), settings.get("exclude_from_1")
+        found = self.settings.get("exclude_from_1", self.instead.get("exclude_from_1"))
+        if found is None or "alignment" in settings or (own[0] is None and own[1] == found):
+            return settings
+        if not all(text is None or isinstance(text, str) for text in own):
+            return settings  # refused by its type
+        views = excluded_views(self.n_views, exclude_from_1=found)
+        # Where the user counts from 0, the other list is that of the files.
+        views |= excluded_views(self.n_views, own[0], None if own[0] is not None else own[1])
+        counted = ",".join(str(view + 1) for view in sorted(views))
+        return {**settings, "exclude": None, "exclude_from_1": counted}
 
     def to_json(self) -> dict[str, Any]:
         """Represent what was found as a dictionary.
@@ -172,6 +199,7 @@ def find_series(folder: Path) -> FoundSeries:
         warnings=tuple(search.warnings),
         warnings_of_alignment=tuple(search.warnings_of_alignment),
         instead=search.instead,
+        n_views=search.n_views,
     )
 
 

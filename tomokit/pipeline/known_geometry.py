@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
@@ -37,7 +36,7 @@ class KnownGeometry:
     Attributes
     ----------
     frame : SpecimenFrame
-        How the specimen lies, what the request adds included.
+        How the specimen lies, by the request where it says so.
     aligned_shape : tuple of int or None
         ``(n_y, n_x)`` of the aligned images; None for that of the stack.
     left_out : tuple of int
@@ -72,14 +71,12 @@ class KnownGeometry:
         OptionError
             If the request's rotation about x is none that a specimen has.
         """
-        if not (math.isfinite(request.x_tilt) and abs(request.x_tilt) < LARGEST_X_TILT_DEG):
-            remedy = f"give less than {LARGEST_X_TILT_DEG:g} degrees either way"
-            raise OptionError(f"{request.x_tilt:g} degrees are no tilt about x", field="--x-tilt", remedy=remedy)
-        frame = reader.frame if isinstance(reader, KnowsFrame) else SpecimenFrame()
+        _check_x_tilt(request)
         if alignment is None:
-            return cls(_added(frame, request.x_tilt))
+            frame = reader.frame if isinstance(reader, KnowsFrame) else SpecimenFrame()
+            return cls(frame if request.x_tilt is None else replace(frame, x_tilt_deg=request.x_tilt))
         left_out = tuple(int(view) for view in np.flatnonzero(~alignment.used))
-        return cls(_added(alignment.frame, request.x_tilt), alignment.aligned_shape, left_out)
+        return cls(alignment.frame, alignment.aligned_shape, left_out)
 
 
 def read_request_alignment(
@@ -99,7 +96,8 @@ def read_request_alignment(
     Returns
     -------
     Alignment or None
-        None where the request names none.
+        With the offset of the angles and the rotation about x of the request, where it has them; None where it names
+        no alignment.
 
     Raises
     ------
@@ -126,7 +124,34 @@ def read_request_alignment(
         warn(text if text.startswith(names) else f"{found.path.name}: {text}")
     if not found.alignment.used.any():
         raise InputError("leaves out every view", file=found.path, remedy="give another --alignment")
-    return found.alignment
+    _check_x_tilt(request)
+    return _as_requested(found.alignment, request, ", ".join(path.name for path in found.files), warn)
+
+
+def _as_requested(
+    alignment: Alignment, request: ReconstructionRequest, name: str, warn: Callable[[str], None]
+) -> Alignment:
+    """The alignment with what the user says of the specimen in place of what its files say, which is told."""
+    said = alignment.tilt_offset_deg
+    if request.tilt_offset is not None and request.tilt_offset != said:
+        if said:
+            warn(f"--tilt-offset {request.tilt_offset:g} takes the place of {said:g} degrees of {name}")
+        alignment = replace(alignment, tilt_offset_deg=request.tilt_offset)
+    said = alignment.frame.x_tilt_deg
+    if request.x_tilt is not None and request.x_tilt != said:
+        if said:
+            warn(f"--x-tilt {request.x_tilt:g} takes the place of {said:g} degrees of {name}")
+        alignment = replace(alignment, x_tilt_deg=alignment.x_tilt_deg - said + request.x_tilt)
+    left_out = ", ".join(str(view) for view in np.flatnonzero(~alignment.used))
+    if left_out and (request.exclude is not None or request.exclude_from_1 is not None):
+        warn(f"views {left_out} (from 0) are left out too, as {name} has it")
+    return alignment
+
+
+def _check_x_tilt(request: ReconstructionRequest) -> None:
+    if request.x_tilt is not None and not abs(request.x_tilt) < LARGEST_X_TILT_DEG:
+        remedy = f"give less than {LARGEST_X_TILT_DEG:g} degrees either way"
+        raise OptionError(f"{request.x_tilt:g} degrees are no tilt about x", field="--x-tilt", remedy=remedy)
 
 
 def _of_stack(request: ReconstructionRequest) -> tuple[NDArray[np.float64] | None, float | None]:
@@ -147,7 +172,3 @@ def _of_stack(request: ReconstructionRequest) -> tuple[NDArray[np.float64] | Non
         if request.angles is not None:
             raise
         return None, pixel_size
-
-
-def _added(frame: SpecimenFrame, x_tilt_deg: float) -> SpecimenFrame:
-    return replace(frame, x_tilt_deg=frame.x_tilt_deg + x_tilt_deg)

@@ -143,12 +143,12 @@ def prepare(
     progress.stage(f"reading {request.stack.name}")
     series = reader.read(
         request.stack,
-        # An alignment has angles of its own.
+        # An alignment has angles of its own, and the offset that was asked for.
         angles=request.angles if alignment is None else None,
         mask=request.mask,
         xf=request.xf,
         exclude=sorted(set(range(plan.stack_shape[0])) - set(used)),
-        tilt_offset_deg=request.tilt_offset,
+        tilt_offset_deg=(request.tilt_offset or 0.0) if alignment is None else 0.0,
         pixel_size_angstrom=request.pixel_size,
         # Where the reader aligns, it sees raw pixels last; otherwise they are seen to below.
         **({"x_rays": request.x_rays} if request.xf is not None or request.alignment is not None else {}),

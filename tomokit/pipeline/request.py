@@ -47,8 +47,10 @@ class ReconstructionRequest:
         Whether angles may be in order of acquisition.
     aligned : bool
         Whether the stack counts as aligned whatever lies beside it.
-    tilt_offset, x_tilt, pixel_size : float
-        Degrees added to every angle, and to the rotation about x; ångström per pixel, None for the header's.
+    tilt_offset, x_tilt : float or None
+        Degrees added to every angle, and the specimen's rotation about x; None for what the alignment says, or 0.
+    pixel_size : float or None
+        Ångström per pixel; None for the header's.
     x_tilt_error : float
         How far x-axis tilts that vary may misplace the faces of the volume, in pixels.
     center, size : str or None
@@ -112,11 +114,15 @@ class ReconstructionRequest:
         False,
         "Take the stack as aligned, tilt axis vertical, although its header or files beside it say that it is raw.",
     )
-    tilt_offset: float = option(0.0, "Degrees added to every tilt angle, to level a tilted specimen.")
-    x_tilt: float = option(
-        0.0,
-        "Degrees added to the specimen's rotation about the x axis, to level it: IMOD's XAXISTILT. The tomogram is "
-        "reconstructed about the tilt axis, and turned by a cubic spline.",
+    tilt_offset: float | None = option(
+        None,
+        "Degrees added to every tilt angle, to level a tilted specimen; in place of the offset (OFFSET of tilt.com) "
+        "that an alignment says beside its angles.",
+    )
+    x_tilt: float | None = option(
+        None,
+        "The specimen's rotation about the x axis in degrees, to level it: IMOD's XAXISTILT; in place of that of an "
+        "alignment. The tomogram is reconstructed about the tilt axis, and turned by a cubic spline.",
     )
     x_tilt_error: float = option(
         5.0,
