@@ -11,7 +11,7 @@ from tomokit.commands.failures import MENDABLE, kind_of
 from tomokit.commands.folder_table import found_text
 from tomokit.commands.output import AsJson, complain, error_facts, show
 from tomokit.commands.progress import ProgressForm, TerminalProgress
-from tomokit.errors import InputError
+from tomokit.errors import InputError, OptionError
 
 
 def inspect(
@@ -32,14 +32,61 @@ def inspect(
             show_default=False,
         ),
     ] = None,
+    geometry: Annotated[
+        bool,
+        typer.Option(
+            "--geometry",
+            help="Judge the angles and transforms of a series by its images: order, tilt axis, binning, hand, "
+            "views out of place, level. Nothing is changed.",
+        ),
+    ] = False,
+    angles: Annotated[
+        str | None, typer.Option(metavar="F", help="With --geometry: angles, as of `reconstruct`.", show_default=False)
+    ] = None,
+    xf: Annotated[
+        Path | None,
+        typer.Option(metavar="F", help="With --geometry: transforms from raw to aligned views.", show_default=False),
+    ] = None,
+    alignment: Annotated[
+        Path | None,
+        typer.Option(metavar="F", help="With --geometry: an alignment, as of `reconstruct`.", show_default=False),
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option(metavar="F", help="With --geometry: mask of an aligned stack.", show_default=False)
+    ] = None,
+    exclude: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="With --geometry: views to leave out, from 0.", show_default=False),
+    ] = None,
+    fiducials: Annotated[
+        Path | None,
+        typer.Option(metavar="F", help="With --geometry: a model of beads in aligned views.", show_default=False),
+    ] = None,
+    write_fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PREFIX",
+            help="With --geometry: write mended angles and transforms to PREFIX.tlt and PREFIX.xf.",
+            show_default=False,
+        ),
+    ] = None,
     progress: ProgressForm = "auto",
     json: AsJson = False,
 ) -> None:
     """Say what each file is, and by which convention it is read; of a folder, what `reconstruct` would take of it.
 
     Of a large stack the header alone is read, so that it is answered at once; --pixels reads all of it. Files that
-    cannot be read are told after the others, on stderr.
+    cannot be read are told after the others, on stderr. --geometry reads a series and judges its geometry by evidence.
     """
+    settings = {"angles": angles, "xf": xf, "alignment": alignment, "mask": mask, "exclude": exclude}
+    if geometry:
+        _judge_geometry(files, settings, fiducials, write_fix, progress, json)
+        return
+    useless = next(
+        (key for key, value in {**settings, "fiducials": fiducials, "write-fix": write_fix}.items() if value), None
+    )
+    if useless:
+        raise OptionError("has a say in judging a geometry only", field=f"--{useless}", remedy="give --geometry too")
     from tomokit.pipeline.folder import find_series, is_series_folder
     from tomokit.pipeline.inspection import describe
 
@@ -74,6 +121,34 @@ def inspect(
         complain(str(refusal))
     if refused:
         raise typer.Exit(MENDABLE)
+
+
+def _judge_geometry(
+    files: list[Path],
+    given: dict[str, Any],
+    fiducials: Path | None,
+    write_fix: Path | None,
+    progress: str,
+    json: bool,
+) -> None:
+    from tomokit.commands.diagnosis_text import diagnosis_text
+    from tomokit.pipeline.doctor import examine_series
+
+    if len(files) != 1:
+        raise OptionError("judges one series at a time", field="--geometry", remedy="give one stack or folder")
+    with TerminalProgress(progress) as told:
+        examined = examine_series(
+            files[0],
+            given,
+            fiducials=fiducials,
+            tell=lambda name: told.stage(f"judging by the images: {name}"),
+            warn=told.warning,
+        )
+    written = [] if write_fix is None else examined.write_fix(write_fix)
+    result = {"file": files[0].name, **examined.to_json(), "written": [str(path) for path in written]}
+    if written:
+        result["command"] = examined.command(write_fix)
+    show(result, diagnosis_text(examined, files[0], written), json)
 
 
 def _facts_text(facts: dict[str, Any], indent: str = "") -> str:

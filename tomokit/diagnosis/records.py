@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 
 _CLOSE_DEG = 2.0
 """Refined angles differ from recorded ones by less than this, a constant apart."""
+_ALIKE_DEG = 0.2
 _AXIS_DEG = 15.0
 
 
@@ -76,13 +77,13 @@ def _against(geometry: Geometry, name: str, recorded: Floats) -> Finding | None:
         "negated": geometry.with_angles(-tilt),
         "in reversed order": geometry.with_angles(tilt[::-1]),
     }
-    matching = [text for text, changed in trials.items() if _apart(changed.tilt_deg, recorded) < _CLOSE_DEG]
+    apart = {text: _apart(changed.tilt_deg, recorded) for text, changed in trials.items()}
+    matching = [text for text in apart if apart[text] < min(_CLOSE_DEG, min(apart.values()) + _ALIKE_DEG)]
     if matching:
         words = " or ".join(matching)
         return Finding(
             f"the angles are {words} against those of {name}",
-            f"they differ by up to {given:.0f} degrees, and by {_apart(trials[matching[0]].tilt_deg, recorded):.1f} "
-            f"if taken {words}",
+            f"they differ by up to {given:.0f} degrees, and by {apart[matching[0]]:.1f} if taken {words}",
             "likely",
             f"take those of {name}, unless it is the one that is wrong",
             trials[matching[0]],
