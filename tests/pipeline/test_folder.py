@@ -195,7 +195,7 @@ def test_masks_beads_halves_and_volumes_are_told(etomo: Path) -> None:
     assert found.settings["mask"].name == "TS_1_mask.mrc"
     assert "half of the frames" in note(found, "TS_1_EVN.mrc")
     assert "not the size" in note(found, "old_mask.mrc")
-    assert "tomokit mask" in note(found, "TS_1.fid")
+    assert f"give --mask-beads {etomo / 'TS_1.fid'} to mask them" in note(found, "TS_1.fid")
     assert "volume" in note(found, "TS_1_full_rec.mrc")
 
 

@@ -14,10 +14,11 @@ from tomokit.data import TiltSeries
 from tomokit.errors import InputError
 from tomokit.fiducials.beads import Beads, draw_discs
 from tomokit.fiducials.find import find_beads
-from tomokit.fiducials.model import model_tracks, read_fiducials
+from tomokit.fiducials.model import read_fiducials
 from tomokit.fiducials.place import place_beads
 from tomokit.io.digest import file_digest
 from tomokit.io.given_inputs import AUTO
+from tomokit.pipeline.coarse_model import tracks_on_aligned_views
 
 MOST_COVERED = 0.5
 """Beads that would cover a larger fraction of the pixels are none."""
@@ -30,6 +31,8 @@ def beads_of(
     views: Sequence[int] | None = None,
     n_stack: int | None = None,
     radius_px: float | None = None,
+    transforms: NDArray[np.float64] | None = None,
+    raw_shape: tuple[int, int] | None = None,
 ) -> Beads | None:
     """Find the beads of a series, or place those of a model in it.
 
@@ -45,6 +48,10 @@ def beads_of(
         Views of the stack; default: those of `series`.
     radius_px : float, optional
         Radius of the beads in pixels; default: measured.
+    transforms : ndarray of float64, shape (n_stack, 6), optional
+        By which raw views were aligned, for a model of Etomo's coarsely aligned stack.
+    raw_shape : tuple of int, optional
+        ``(n_y, n_x)`` of the raw views; with `transforms`.
 
     Returns
     -------
@@ -61,8 +68,15 @@ def beads_of(
     if model is None:
         return find_beads(series.images, series.geometry, series.mask, radius_px=radius_px)
     read = read_fiducials(model)
-    tracks = model_tracks(read, series.geometry, n_stack, None if views is None else list(views))
-    return place_beads(tracks, series.images, series.geometry, series.mask, radius_px=radius_px, file=model)
+    all_views = series.n_views if n_stack is None else n_stack
+    tracks, through = tracks_on_aligned_views(
+        read, series.geometry, all_views, None if views is None else list(views), transforms, raw_shape
+    )
+    beads = place_beads(tracks, series.images, series.geometry, series.mask, radius_px=radius_px, file=model)
+    if through:
+        told = f"{read.path.name} is a model of the coarsely aligned stack: taken to the aligned views by {through}"
+        beads = replace(beads, warnings=[told, *beads.warnings])
+    return beads
 
 
 def cover_beads(series: TiltSeries, beads: Beads, radius_px: float) -> tuple[NDArray[np.float32], float]:
@@ -158,7 +172,11 @@ def beads_text(facts: dict[str, Any]) -> str:
 
 
 def mask_beads(
-    series: TiltSeries, given: os.PathLike[str], views: Sequence[int], n_stack: int
+    series: TiltSeries,
+    given: os.PathLike[str],
+    views: Sequence[int],
+    stack_shape: tuple[int, int, int],
+    transforms: NDArray[np.float64] | None = None,
 ) -> tuple[TiltSeries, list[str]]:
     """Mask the beads of a series, as ``reconstruct --mask-beads`` does.
 
@@ -170,8 +188,10 @@ def mask_beads(
         ``auto``, or a model of fiducials.
     views : sequence of int
         Which views of the stack those of `series` are.
-    n_stack : int
-        Views of the stack.
+    stack_shape : tuple of int
+        ``(n_views, n_y, n_x)`` of the stack.
+    transforms : ndarray of float64, shape (n_views of the stack, 6), optional
+        By which raw views were aligned.
 
     Returns
     -------
@@ -186,7 +206,13 @@ def mask_beads(
         As :func:`beads_of` and :func:`cover_beads`.
     """
     model = None if os.fspath(given) == AUTO else given
-    beads = beads_of(series, model, views=views, n_stack=n_stack)
+    raw_shape = None if transforms is None else stack_shape[1:]
+    try:
+        beads = beads_of(series, model, views=views, n_stack=stack_shape[0], transforms=transforms, raw_shape=raw_shape)
+    except InputError as error:
+        if error.remedy:
+            error.remedy += "; or --mask-beads auto, which finds beads without a model"
+        raise
     if beads is None:
         text = "no beads found: none is masked; give a model of them by --mask-beads FILE if there are any"
         return replace(series, provenance={**series.provenance, "beads": {"by": AUTO, "beads": 0}}), [text]

@@ -7,6 +7,7 @@ refused, named, with the option that chooses. Which is newer decides nothing.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -503,6 +504,16 @@ class _Search:
         named = "" if beside == path else f" --dose {word_of_shell(path)}"
         return f"--dose-weighting on{named}"
 
+    def _tell_beads(self) -> None:
+        """Models of fiducials by the names of Etomo: of the coarsely aligned stack, or to erase them in the aligned."""
+        from tomokit.pipeline.coarse_model import coarse_transforms_of
+
+        for file in self.of_role("beads"):
+            on_aligned = re.search(r"[_-]erase$", file.path.stem, re.IGNORECASE) is not None
+            of_coarse = file.series == self.stack.series and coarse_transforms_of(file.path, self.n_views) is not None
+            if file.path.suffix.lower() == ".fid" and (on_aligned or of_coarse):
+                self.ignore("beads", file, f"give --mask-beads {word_of_shell(file.path)} to mask them")
+
     def tell_the_rest(self) -> None:
         why = {
             "half": "views of half of the frames",
@@ -514,13 +525,14 @@ class _Search:
             else "not needed",
             "x-axis tilts": "not those of the series",
             "commands": "not about these views, or of another program",
-            "beads": "beads are masked by `tomokit mask`",
+            "beads": "--mask-beads auto finds beads without a model",
             "alignment": "not of this series",
         }
         if not any(piece.what == "angles" for piece in self.taken) and "alignment" not in self.settings:
             own = [file for file in self.of_role("angles") if file.series == self.stack.series]
             if own:
                 self.take("angles", own[0], "tilt angles of the views")
+        self._tell_beads()
         n_others = 0
         for file in self.files:
             if file.name in self._done:

@@ -80,6 +80,7 @@ def make_mask(
     from tomokit.io.mrc_read import read_header
     from tomokit.io.output import check_output
     from tomokit.io.output_names import check_stack_name
+    from tomokit.io.transforms import read_xf
     from tomokit.pipeline.beads import beads_of, cover_beads, describe_beads
 
     _check_options(fiducials, find, radius_px, margin_px, xf, raw_size, merge)
@@ -94,7 +95,10 @@ def make_mask(
     warnings = [str(text) for text in series.provenance.get("warnings", ())]
     facts = None
     if find or fiducials is not None:
-        beads = beads_of(series, fiducials, radius_px=radius_px)
+        raw = xf is not None and raw_size is None
+        transforms = read_xf(xf) if raw and xf is not None else None
+        raw_shape = shape[1:] if raw else None
+        beads = beads_of(series, fiducials, radius_px=radius_px, transforms=transforms, raw_shape=raw_shape)
         if beads is None:
             raise InputError("no bead is found", file=tilts, remedy="give a model of them by --fiducials")
         warnings += beads.warnings

@@ -163,12 +163,15 @@ def prepare(
     series, views, told = mend_series(series, plan.views, request)
     told = [*filters.warnings, *told, *doubts]
     if request.mask_beads is not None:
+        from tomokit.io.transforms import read_xf
         from tomokit.pipeline.beads import mask_beads
 
         progress.stage(f"looking for beads in {series.n_views} views")
         # Before anything looks at the pixels' range, of which beads are the extremes.
         left = sorted((*views.fitted, *views.held_out))
-        series, of_beads = mask_beads(series, request.mask_beads, left, plan.stack_shape[0])
+        transforms = None if request.xf is None else read_xf(request.xf)
+        transforms = transforms if alignment is None else alignment.transform
+        series, of_beads = mask_beads(series, request.mask_beads, left, plan.stack_shape, transforms)
         told += of_beads
     progress.stage(f"linearizing {series.n_views} views")
     if linearization is None:
