@@ -31,6 +31,7 @@ def examine(
     geometry: Geometry,
     *,
     x_tilt_deg: float = 0.0,
+    tilt_offset_deg: float = 0.0,
     tracks: Sequence[Track] = (),
     angle_records: Mapping[str, Floats] | None = None,
     axis_records: Mapping[str, float] | None = None,
@@ -50,6 +51,8 @@ def examine(
         As given.
     x_tilt_deg : float
         X-axis tilt in degrees by which the specimen is to be levelled, sign of IMOD's XAXISTILT.
+    tilt_offset_deg : float
+        What has been added to the angles to level it, in degrees.
     tracks : sequence of Track
         Of beads in aligned views, in raw pixels.
     angle_records, axis_records : mapping, optional
@@ -74,7 +77,7 @@ def examine(
         if tracks:
             yield "tracks", lambda: judge_tracks(tracks, mended)
         yield "hand", lambda: judge_hand(images, mask, mended)
-        yield "plane", lambda: judge_plane(small, mended, x_tilt_deg)
+        yield "plane", lambda: judge_plane(small, mended, x_tilt_deg, tilt_offset_deg)
 
     for name, work in judge():
         tell(name)

@@ -28,7 +28,9 @@ _SMOOTH_PX = 1.5
 _BLOCKS = 4
 
 
-def judge_plane(small: SmallViews, geometry: Geometry, x_tilt_deg: float = 0.0) -> Judgement:
+def judge_plane(
+    small: SmallViews, geometry: Geometry, x_tilt_deg: float = 0.0, tilt_offset_deg: float = 0.0
+) -> Judgement:
     """Judge whether the specimen lies level in a reconstruction.
 
     Parameters
@@ -38,6 +40,8 @@ def judge_plane(small: SmallViews, geometry: Geometry, x_tilt_deg: float = 0.0) 
         Its other faults mended.
     x_tilt_deg : float
         X-axis tilt in degrees that a reconstruction would be levelled by, sign of IMOD's XAXISTILT.
+    tilt_offset_deg : float
+        What has been added to the angles to level it, in degrees.
 
     Returns
     -------
@@ -64,9 +68,9 @@ def judge_plane(small: SmallViews, geometry: Geometry, x_tilt_deg: float = 0.0) 
     findings, options = [], []
     if abs(tilt) > max(TOLD_DEG, _SIGMAS * errors[0]):
         # z = x tan(a) is level once every angle has a added: a point of it then lies where a level one does.
-        options.append(f"--tilt-offset {tilt:.1f}")
+        options.append(f"--tilt-offset {tilt_offset_deg + tilt:.1f}")
     if abs(x_tilt - x_tilt_deg) > max(TOLD_DEG, _SIGMAS * errors[1]):
-        options.append(f"--x-tilt {x_tilt - x_tilt_deg:.1f}")
+        options.append(f"--x-tilt {x_tilt:.1f}")
     if options:
         against = f"; the alignment levels it by {x_tilt_deg:.1f} about x" if x_tilt_deg else ""
         findings.append(

@@ -40,8 +40,8 @@ class Examined:
         Which views of the stack those are.
     whole : Geometry
         The geometry of all views as given, every tilt offset included.
-    x_tilt_deg : float
-        X-axis tilt as given, in degrees.
+    x_tilt_deg, tilt_offset_deg : float
+        X-axis tilt, and what the angles of `whole` have added, as given, in degrees.
     """
 
     request: ReconstructionRequest
@@ -49,6 +49,7 @@ class Examined:
     views: NDArray[np.intp]
     whole: Geometry
     x_tilt_deg: float
+    tilt_offset_deg: float
 
     def command(self, prefix: Path | None = None) -> str:
         """Write the command that reconstructs with everything mended.
@@ -66,7 +67,8 @@ class Examined:
         request, diagnosis = self.request, self.diagnosis
         if not diagnosis.is_mended and not diagnosis.options:
             return ""
-        added = {words[0]: float(words[1]) for option in diagnosis.options if (words := option.split())}
+        levels = {"--tilt-offset": self.tilt_offset_deg, "--x-tilt": self.x_tilt_deg}
+        levels |= {name: float(value) for name, value in (option.split() for option in diagnosis.options)}
         words = ["tomokit", "reconstruct", word_of_shell(request.stack)]
         if diagnosis.is_mended:
             tlt, xf = _names(UNNAMED if prefix is None else prefix)
@@ -74,18 +76,16 @@ class Examined:
             words += ["--xf", word_of_shell(xf)] if self._has_transforms else []
             left_out = np.setdiff1d(np.arange(self.whole.tilt_deg.size), self.views)
             words += ["--exclude", ",".join(map(str, left_out))] if left_out.size else []
-            levels = {"--tilt-offset": 0.0, "--x-tilt": self.x_tilt_deg}
+            # Written angles have the offset in them.
+            levels["--tilt-offset"] -= self.tilt_offset_deg
         else:
             files = {"--angles": request.angles, "--xf": request.xf, "--alignment": request.alignment}
             words += [part for key, path in files.items() if path for part in (key, word_of_shell(Path(path)))]
             words += ["--exclude", request.exclude] if request.exclude else []
             words += ["--exclude-from-1", request.exclude_from_1] if request.exclude_from_1 else []
-            levels = {"--tilt-offset": request.tilt_offset, "--x-tilt": request.x_tilt}
         if request.mask is not None and not self._has_transforms:
             words += ["--mask", word_of_shell(Path(request.mask))]
-        for key, base in levels.items():
-            value = base + added.get(key, 0.0)
-            words += [f"{key}={value:.4g}"] if value else []
+        words += [f"{key}={value:.4g}" for key, value in levels.items() if value]
         return " ".join([*words, "-o", "tomogram.mrc"])
 
     def write_fix(self, prefix: Path, overwrite: bool = False) -> list[Path]:
@@ -204,19 +204,21 @@ def examine_series(
     if views.size < LEAST_VIEWS:
         raise InputError(f"{views.size} views are too few to judge a geometry by", file=request.stack)
     used = Geometry(whole.tilt_deg[views], whole.transform[views])
-    x_tilt = request.x_tilt + (0.0 if alignment is None else alignment.frame.x_tilt_deg)
+    x_tilt = (request.x_tilt or 0.0) if alignment is None else alignment.frame.x_tilt_deg
+    offset = (request.tilt_offset or 0.0) if alignment is None else alignment.tilt_offset_deg
     angles, axes = _records(images, None if sourced is None else sourced.file)
     diagnosis = examine(
         np.asarray(images.pixels, np.float32)[views],
         _mask(request, images, views),
         used,
         x_tilt_deg=x_tilt,
+        tilt_offset_deg=offset,
         tracks=[] if fiducials is None else _tracks(fiducials, used, images, views, alignment),
         angle_records={name: each[views] for name, each in angles.items() if each.size == n_views},
         axis_records=axes if request.xf is not None or alignment is not None else {},
         tell=tell,
     )
-    return Examined(request, diagnosis, views, whole, x_tilt)
+    return Examined(request, diagnosis, views, whole, x_tilt, offset)
 
 
 def _whole_geometry(
@@ -225,8 +227,8 @@ def _whole_geometry(
     from tomokit.io.transforms import read_xf
 
     if alignment is not None:
-        return Geometry(tilt + alignment.tilt_offset_deg + request.tilt_offset, alignment.transform)
-    geometry = Geometry.aligned(tilt + request.tilt_offset)
+        return Geometry(tilt + alignment.tilt_offset_deg, alignment.transform)
+    geometry = Geometry.aligned(tilt + (request.tilt_offset or 0.0))
     if request.xf is None:
         return geometry
     transform = read_xf(request.xf)
