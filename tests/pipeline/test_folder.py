@@ -8,6 +8,7 @@ import mrcfile
 import numpy as np
 import pytest
 
+from tomokit.commands.folder_table import found_text
 from tomokit.errors import InputError
 from tomokit.formats.dose_and_defocus import read_dose
 from tomokit.formats.front import read_alignment
@@ -305,3 +306,58 @@ def test_what_is_given_takes_the_place_of_what_the_alignment_says(etomo: Path) -
     assert "--tilt-offset 0 takes the place of 2.5 degrees of TS_1.xf" in told[0]
     assert "--x-tilt 3 takes the place of 0.92 degrees of TS_1.xf" in told[1]
     assert "views 0, 2 (from 0) are left out too" in told[2]
+
+
+def test_views_in_order_of_acquisition_are_taken_where_the_mdoc_has_the_same_order(etomo: Path) -> None:
+    order = np.array([3, 2, 4, 1, 5, 0, 6])
+    text(etomo / "TS_1.tlt", *(ANGLES[order] + 0.3))
+    text(etomo / "TS_1.rawtlt", *ANGLES[order])
+    assert "allow_unsorted" not in find_series(etomo).settings
+    mdoc(etomo / "TS_1.mrc.mdoc", ANGLES[order])
+    found = find_series(etomo)
+    assert found.settings["allow_unsorted"] is True
+    assert [piece.file for piece in found.pieces if piece.what == "order"] == ["TS_1.mrc.mdoc"]
+    mdoc(etomo / "TS_1.mrc.mdoc")
+    assert "allow_unsorted" not in find_series(etomo).settings
+
+
+def test_a_stack_with_transforms_alone_takes_the_angles_that_are_given(tmp_path: Path) -> None:
+    stack(tmp_path / "stack.mrc")
+    text(tmp_path / "stack.xf", *[TURNED] * VIEWS)
+    with pytest.raises(InputError, match=r"no angles .* or give --angles"):
+        find_series(tmp_path)
+    assert find_series(tmp_path, Path("-60:60:20")).settings["alignment"] == tmp_path / "stack.xf"
+
+
+def test_what_is_missing_is_told(tmp_path: Path) -> None:
+    stack(tmp_path / "TS_1.mrc")
+    (tmp_path / "TS_1_Imod").mkdir()
+    text(tmp_path / "TS_1_Imod" / "TS_1_st.xf", *[TURNED] * VIEWS)
+    found = find_series(tmp_path)
+    assert found.lacks_angles
+    assert f"--alignment {tmp_path}/TS_1_Imod/TS_1_st.xf" in note(found, "TS_1_Imod")
+    assert "still to be given: --angles F --thickness PX" in found_text(found)
+
+
+def test_projects_of_warp_and_relion_are_refused_with_the_command(tmp_path: Path) -> None:
+    warp, relion, session = (tmp_path / name for name in ("warp", "relion", "my session"))
+    for folder in (warp / "tiltseries" / "tiltstack" / "TS_1", relion / "tilt_series", session / "TS_1"):
+        folder.mkdir(parents=True)
+    made = stack(warp / "tiltseries" / "tiltstack" / "TS_1" / "TS_1.st")
+    columns = {"Angles": ANGLES, "Dose": ANGLES * 0, "AxisAngle": ANGLES * 0 + 85, "AxisOffsetX": ANGLES * 0,
+               "AxisOffsetY": ANGLES * 0, "UseTilt": ["True"] * VIEWS}  # fmt: skip
+    tables = "".join(f"<{name}>{chr(10).join(map(str, values))}</{name}>" for name, values in columns.items())
+    xml = text(warp / "tiltseries" / "TS_1.xml", f'<TiltSeries AreAnglesInverted="False">{tables}</TiltSeries>')
+    with pytest.raises(InputError, match="no tilt series") as refused:
+        find_series(warp)
+    assert str(refused.value).endswith(f"try tomokit reconstruct {made} --alignment {xml}")
+    names = ("MicrographName", "TomoXTilt", "TomoYTilt", "TomoZRot", "TomoXShiftAngst", "TomoYShiftAngst")
+    there = stack(tmp_path / "TS_1.mrc")
+    star = text(relion / "tilt_series" / "TS_1.star", "data_TS_1", "", "loop_", *[f"_rln{name}" for name in names],
+                *[f"{view + 1:06d}@TS_1.mrc 0 {angle} 85 0 0" for view, angle in enumerate(ANGLES)])  # fmt: skip
+    with pytest.raises(InputError, match="no tilt series") as refused:
+        find_series(relion)
+    assert str(refused.value).endswith(f"try tomokit reconstruct {there} --alignment {star}")
+    stack(session / "TS_1" / "TS_1.st")
+    with pytest.raises(InputError, match=r"try tomokit reconstruct '.*my session/TS_1'"):
+        find_series(session)

@@ -57,6 +57,10 @@ def found_text(found: FoundSeries, request: ReconstructionRequest | None = None)
             other.append(own)
     lines.append(f"as if given: {' '.join(kept) or 'nothing'}")
     lines += [f"by your options: {', '.join(other)}"] if other else []
+    missing = ["--angles F"] if found.lacks_angles and (request is None or request.angles is None) else []
+    sizes = found.settings.get("thickness") if request is None else request.thickness or request.size
+    missing += [] if sizes else ["--thickness PX"]
+    lines += [f"still to be given: {' '.join(missing)}"] if missing else []
     return "\n".join(lines)
 
 

@@ -139,7 +139,7 @@ def reconstruct(
 
     if output is None and not dry_run:
         raise OptionError("is not given", field="--output", remedy="name the tomogram, such as -o OUT.mrc")
-    found = find_series(tilts) if is_series_folder(tilts) else None
+    found = find_series(tilts, angles) if is_series_folder(tilts) else None
     if dry_run and found is None:
         find_reader(tilts).shape(tilts)  # refused here as it would be without --dry-run
     given = {

@@ -168,7 +168,9 @@ def read_imod(
     if tilt_deg is None:
         if files.tlt is None:
             raise InputError(
-                "no angles (.tlt or .rawtlt) beside it", file=path, remedy="put the .tlt of the alignment beside it"
+                "no angles (.tlt or .rawtlt) beside it",
+                file=path,
+                remedy="put the .tlt of the alignment beside it, or give --angles",
             )
         tilt_deg = read_angles(files.tlt)
         fields.append(FieldUse(files.tlt.name, "used", f"{tilt_deg.size} angles"))

@@ -133,7 +133,14 @@ def read_relion_alignment(
         thickness_px=None if thickness is None or not 1 <= thickness <= 1e5 else round(thickness),
         pixel_size_angstrom=size,
         acquisition=acquisition,
+        image_files=_stacks_of(block),
     )
+
+
+def _stacks_of(block: StarBlock) -> tuple[str, ...]:
+    """Stacks that the views are sections of; single images are none."""
+    names = block.words("rlnMicrographName") if "rlnMicrographName" in block else []
+    return tuple(dict.fromkeys(name.split("@", 1)[1] for name in names if "@" in name))
 
 
 def read_relion_acquisition(path: PathLike, *, name: str | None = None) -> AcquisitionFile:

@@ -274,7 +274,8 @@ def reconstruct(
             raise OptionError(
                 "an array, where the series is a file", field="mask", remedy="give a file, or tomokit.load_series first"
             )
-        found = find_series(Path(series)) if is_series_folder(Path(series)) else None
+        own = None if angles is None else Path(angles)
+        found = find_series(Path(series), own) if is_series_folder(Path(series)) else None
         given["stack"], given["mask"] = series if found is None else found.stack, mask
         reader = find_reader(Path(given["stack"]))
     plain = {name: _as_request_value(value) for name, value in given.items()}

@@ -22,6 +22,8 @@ from tomokit.pipeline.folder_files import STACK_SUFFIXES, FolderFile, list_files
 
 _SAME_PX, _SAME_DEG = 0.5, 0.1
 """Alignments that differ by less, at the corner of an image and in tilt, are one."""
+_REFINED_DEG = 5.0
+"""Refinement moves no angle by more, beside one offset of all."""
 _MOST_LISTED = 40
 
 
@@ -67,6 +69,8 @@ class FoundSeries:
         Fields that say of the specimen what the alignment does, for transforms that the user gives in its place.
     n_views : int
         Views of the stack.
+    lacks_angles : bool
+        Whether no angles were found.
     """
 
     folder: Path
@@ -77,6 +81,7 @@ class FoundSeries:
     warnings_of_alignment: tuple[str, ...] = ()
     instead: dict[str, Any] = field(default_factory=dict)
     n_views: int = 0
+    lacks_angles: bool = False
 
     def settings_beside(self, given: set[str]) -> dict[str, Any]:
         """Tell which settings remain beside those that the user gives.
@@ -161,13 +166,15 @@ def is_series_folder(path: Path) -> bool:
     return isinstance(find_reader(path), MrcReader) and path.suffix.lower() not in (".zarr", *STACK_SUFFIXES)
 
 
-def find_series(folder: Path) -> FoundSeries:
+def find_series(folder: Path, angles: Path | None = None) -> FoundSeries:
     """Find the tilt series of a folder.
 
     Parameters
     ----------
     folder : Path
         Of Etomo, AreTomo or another program; only files directly in it are looked at.
+    angles : Path, optional
+        Angles that the user gives, which an alignment without any is read with.
 
     Returns
     -------
@@ -181,17 +188,18 @@ def find_series(folder: Path) -> FoundSeries:
     """
     files, subfolders = list_files(folder)
     stack, others = _choose_stack(files, folder)
-    search = _Search(folder, stack, files)
+    search = _Search(folder, stack, files, angles)
     for other, why in others:
         search.ignore(_name_of(other), other, why)
     search.take("tilt series", stack, "the views", _size(stack))
     search.find_alignment()
+    search.tell_order()
     search.find_mask()
     search.find_acquisition()
     search.tell_the_rest()
     if subfolders:
         listed = ", ".join(subfolders[:4]) + (", ..." if len(subfolders) > 4 else "")
-        search.ignored.append(Piece("folders", listed, "", "not looked into"))
+        search.ignored.append(Piece("folders", listed, "", search.note_of_folders(subfolders)))
     return FoundSeries(
         folder=folder,
         stack=stack.path,
@@ -201,6 +209,7 @@ def find_series(folder: Path) -> FoundSeries:
         warnings_of_alignment=tuple(search.warnings_of_alignment),
         instead=search.instead,
         n_views=search.n_views,
+        lacks_angles=search.lacks_angles(),
     )
 
 
@@ -212,10 +221,12 @@ def _choose_stack(files: list[FolderFile], folder: Path) -> tuple[FolderFile, li
         seen = f"; {coarse.name} is a {_name_of(coarse)}" if coarse else ""
         unread = next((file for file in files if file.note.startswith("cannot be read")), None)
         seen += f"; {unread.name} {unread.note}" if unread else ""
+        from tomokit.pipeline.folder_elsewhere import series_elsewhere
+
         raise InputError(
             f"no tilt series in it (looked for {', '.join(STACK_SUFFIXES)}){seen}",
             file=folder,
-            remedy="give the folder of the stack, or the stack itself",
+            remedy=series_elsewhere(folder) or "give the folder of the stack, or the stack itself",
         )
     projects = {series_of(file.name) for file in files if file.path.suffix.lower() == ".edf"}
     of_series = {name: [stack for stack in stacks if stack.series == name] for name in {s.series for s in stacks}}
@@ -253,8 +264,8 @@ def _choose_stack(files: list[FolderFile], folder: Path) -> tuple[FolderFile, li
 class _Search:
     """What was found so far of one series."""
 
-    def __init__(self, folder: Path, stack: FolderFile, files: list[FolderFile]) -> None:
-        self.folder, self.stack, self.files = folder, stack, files
+    def __init__(self, folder: Path, stack: FolderFile, files: list[FolderFile], angles: Path | None) -> None:
+        self.folder, self.stack, self.files, self.angles = folder, stack, files, angles
         assert stack.shape is not None
         self.n_views = stack.shape[0]
         self.raw_shape = (stack.shape[1], stack.shape[2])
@@ -264,6 +275,7 @@ class _Search:
         self.warnings: list[str] = []
         self.warnings_of_alignment: list[str] = []
         self.instead: dict[str, Any] = {}
+        self.order_of: NDArray[np.float64] | None = None
         self._done = {stack.name}
 
     def take(self, what: str, file: FolderFile | Path, used_for: str, note: str = "") -> None:
@@ -294,6 +306,7 @@ class _Search:
         for path in chosen.files[1:]:
             self.take(_what_of(path), path, "the alignment", _fields_in_short(chosen, path))
         self.settings["alignment"] = chosen.path
+        self.order_of = chosen.alignment.tilt_deg
         self.instead = _options_of(chosen, 1.0)
         # The work reads it again, and tells them then.
         self.warnings_of_alignment += chosen.warnings
@@ -387,9 +400,9 @@ class _Search:
             self.warnings.append(f"not used: {error}")
             return
         self.ignore("transforms", transforms[0], f"{self.stack.name} is aligned already")
+        self.order_of = found.alignment.tilt_deg
         for path in found.files[1:]:
-            if path.suffix.lower() not in (".xtilt",):
-                self.take(_what_of(path), path, _use_of(path), _fields_in_short(found, path))
+            self.take(_what_of(path), path, _use_of(path), _fields_in_short(found, path))
         raw_per_pixel = self._binning_of_aligned(found)
         self.settings |= _options_of(found, raw_per_pixel)
         x_tilt = found.alignment.x_tilt_deg
@@ -437,6 +450,9 @@ class _Search:
         from tomokit.io.angles import read_angles
         from tomokit.io.mrc_read import open_mrc
 
+        if self.angles is not None:
+            given = angles_of_stack(open_mrc(self.stack.path, with_pixels=False), self.angles).tilt_deg
+            return given if given.size == self.n_views else np.full(self.n_views, np.nan)
         raw = [
             f for f in self.of_role("angles") if f.path.suffix.lower() == ".rawtlt" and f.series == self.stack.series
         ]
@@ -496,6 +512,52 @@ class _Search:
                 self.ignore("acquisition", file, "no dose in it")
             self.warnings += [text for text in found.warnings if "decimal" in text]
 
+    def note_of_folders(self, subfolders: list[str]) -> str:
+        """What is said of folders in the folder: of AreTomo's own, that an alignment for IMOD may lie in it."""
+        if "alignment" in self.settings or "aligned" in self.settings:
+            return "not looked into"
+        own = {f"{self.stack.path.stem}_imod".lower(), f"{self.stack.series}_imod"}
+        for name in subfolders:
+            there = sorted((self.folder / name).glob("*.xf")) if name.lower() in own else []
+            if len(there) == 1:
+                return f"not looked into; --alignment {word_of_shell(there[0])} aligns the views, if they are raw"
+        return "not looked into"
+
+    def lacks_angles(self) -> bool:
+        """Whether neither an alignment nor a file or header has angles."""
+        from tomokit.io.angle_sources import angles_of_stack
+        from tomokit.io.mrc_read import open_mrc
+
+        if self.angles is not None or {"alignment", "angles"} & set(self.settings):
+            return False
+        try:
+            angles_of_stack(open_mrc(self.stack.path, with_pixels=False))
+        except InputError:
+            return True
+        return False
+
+    def tell_order(self) -> None:
+        """Angles that neither rise nor fall: those of a stack in order of acquisition, if another file says so too."""
+        angles = self.order_of
+        if angles is None or np.all(np.diff(angles) > 0) or np.all(np.diff(angles) < 0):
+            return
+        from tomokit.io.beside import mdoc_beside
+        from tomokit.io.mdoc import read_mdoc
+
+        path = mdoc_beside(self.stack.path)
+        if path is None:
+            return
+        try:
+            facts = read_mdoc(path)
+        except InputError:
+            return
+        if facts.kind != "tilt series" or facts.tilt_deg.size != angles.size:
+            return
+        apart = angles - facts.tilt_deg[np.argsort(facts.z_values)]
+        if np.abs(apart - np.median(apart)).max() <= _REFINED_DEG:
+            self.settings["allow_unsorted"] = True
+            self.taken.append(Piece("order", path.name, "order of the views", "not sorted by tilt, in both files"))
+
     def _dose_options(self, path: Path) -> str:
         """The options that use the doses of a file, which need not be named where it lies beside the stack."""
         from tomokit.io.beside import mdoc_beside
@@ -524,7 +586,7 @@ class _Search:
             if "alignment" in self.settings
             else "not needed",
             "x-axis tilts": "not those of the series",
-            "commands": "not about these views, or of another program",
+            "commands": "not of this series, or of a step before the final alignment",
             "beads": "--mask-beads auto finds beads without a model",
             "alignment": "not of this series",
         }
