@@ -110,6 +110,13 @@ def contrast(session: nox.Session) -> None:
 
 
 @nox.session
+def doctor(session: nox.Session) -> None:
+    """Faults put into series, and what the geometry doctor tells of each; takes minutes; -- --seeds N for more."""
+    environment = {"PYTHONPATH": str(Path.cwd())}
+    session.run(sys.executable, "tests/benchmarks/doctor.py", *session.posargs, env=environment)
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """SIGKILL at 200 random moments of short runs, each brought to its end; takes ten minutes."""
     environment = {"TOMOKIT_KILLS": "200"}

@@ -18,8 +18,9 @@ from tomokit.diagnosis.small_views import SmallViews
 
 Floats = NDArray[np.float64]
 
-TOLD_DEG = 4.0
-"""A specimen that lies flatter than this needs no mention."""
+TOLD_DEG = 7.0
+"""A specimen that lies flatter than this is not told: one that is thick, with more at one of its surfaces here and at
+the other there, seems tilted by up to 5 degrees (docs/doctor.md), whatever the standard error says."""
 MOST_ERROR_DEG = 3.0
 _SIGMAS = 4.0
 _SCAN_DEG = np.arange(-24.0, 24.1, 2.0)

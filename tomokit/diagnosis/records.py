@@ -58,7 +58,12 @@ def judge_records(geometry: Geometry, angles: Mapping[str, Floats], axes_deg: Ma
                     "look at what the views themselves say of the axis",
                 )
             )
-    compared = [name for name, each in angles.items() if each.size == geometry.tilt_deg.size]
+    compared = [
+        name
+        for name, each in angles.items()
+        # The very same numbers are those that are used, and say nothing of them.
+        if each.size == geometry.tilt_deg.size and not np.array_equal(each, geometry.tilt_deg)
+    ]
     compared += [name for name in axes_deg if turn]
     if not compared:
         return Judgement("records", False, "no other file records angles or tilt axis")
