@@ -14,6 +14,7 @@ from tomokit.data.exposure_filter import exposures_of_views
 from tomokit.errors import InputError, OptionError, TomokitError
 from tomokit.formats.columns import column_kind
 from tomokit.formats.dose_and_defocus import read_defocus, read_dose, told_hand
+from tomokit.io.angles import read_angle_file
 from tomokit.io.given_inputs import is_number
 
 ORDER = np.array([4, 2, 0, 1, 3])
@@ -174,3 +175,33 @@ def test_defocus_of_other_programs(text, shared_data: Path) -> None:
     assert 0.1 < aretomo.acquisition.defocus_um[:, 0].mean() < 10
     with pytest.raises(InputError, match="without a defocus of each view"):
         read_defocus(text(*mdoc(ExposureDose=[3] * 5), name="a.mdoc"), 5)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_angles_order_and_dose_of_aretomo3(text, tmp_path: Path, first: int) -> None:
+    angles, dose = np.arange(-20.0, 21.0, 10.0), [3.5, 3.0, 3.0, 3.0, 3.5]
+    rows = [
+        f"{angle:8.2f}  {place + first:4d}  {own:8.2f}" for angle, place, own in zip(angles, ORDER, dose, strict=True)
+    ]
+    path = text(*rows, name="TS_TLT.txt")
+    found = read(path, tmp_path)
+    np.testing.assert_array_equal(found.order, ORDER)
+    np.testing.assert_array_equal(found.dose_e_per_a2, dose)
+    # Halfway through each view: 9.0 + 3.0 before the last, which is the first in the stack.
+    np.testing.assert_allclose(exposures_of_views(found), [14.25, 7.5, 1.5, 4.5, 10.75])
+    table = read_angle_file(path)
+    np.testing.assert_array_equal(table.tilt_deg, angles)
+    assert table.acquisition_order == tuple(ORDER + first)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["-10 1 3", "0 1 3", "10 2 3", "20 3 3", "30 4 3"], "second does not number the views"),
+        (["-10 1 0", "0 2 0", "10 3 0", "20 4 0", "30 5 0"], "a dose of 0 in every view"),
+        (["-10 1 3", "0 2 3", "10 3 -3", "20 4 3", "30 5 3"], "line 3.*-3 is no dose"),
+    ],
+)
+def test_three_columns_that_are_no_doses_are_refused(text, tmp_path: Path, rows: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read(text(*rows), tmp_path)

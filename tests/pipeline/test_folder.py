@@ -361,3 +361,11 @@ def test_projects_of_warp_and_relion_are_refused_with_the_command(tmp_path: Path
     stack(session / "TS_1" / "TS_1.st")
     with pytest.raises(InputError, match=r"try tomokit reconstruct '.*my session/TS_1'"):
         find_series(session)
+
+
+def test_order_and_dose_of_aretomo3_are_told(tmp_path: Path) -> None:
+    stack(tmp_path / "TS_1.mrc")
+    table = text(tmp_path / "TS_1_TLT.txt", *[f"{angle} {view + 1} 3.0" for view, angle in enumerate(ANGLES)])
+    found = find_series(tmp_path)
+    assert f"give --dose-weighting on --dose {table} to" in note(found, "TS_1_TLT.txt")
+    assert not found.lacks_angles

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tomokit.data.acquisition import Acquisition
 from tomokit.errors import InputError
 from tomokit.formats.records import AcquisitionFile
+from tomokit.io.angle_text import counts_without_gap
 from tomokit.io.table import read_number_lines
 
 MOST_E_PER_A2 = 1e4
@@ -20,12 +21,13 @@ _EVEN = 4.0
 
 
 def read_dose_columns(path: Path, n_views: int, order: NDArray[np.int_] | None = None) -> AcquisitionFile:
-    """Read the dose of each view from one column or two.
+    """Read the dose of each view from one column, two or three.
 
     Parameters
     ----------
     path : Path
-        Lines of two numbers, the dose before the view and its own; or of one, the dose of the view or the accumulated
+        Lines of two numbers, the dose before the view and its own; of three, angle, order of acquisition and dose, as
+        in AreTomo3's ``_TLT.txt``; or of one, the dose of the view or the accumulated
         dose, which :func:`column_kind` tells apart.
     n_views : int
         Views of the stack.
@@ -42,7 +44,21 @@ def read_dose_columns(path: Path, n_views: int, order: NDArray[np.int_] | None =
     InputError
         If it cannot be read, is of another number of views, or what its numbers are cannot be told.
     """
-    values, lines = _columns(path, n_views, (1, 2), "its dose, or the dose before it and its own")
+    is_plain = True
+    values, lines = _columns(path, n_views, (1, 2, 3), "its dose, or the dose before it and its own")
+    if values.shape[1] == 3:
+        if not counts_without_gap(values[:, 1]):
+            raise InputError(
+                "three columns, and the second does not number the views",
+                file=path,
+                remedy="give angle, order of acquisition and dose, or the dose before each view and its own",
+            )
+        order = np.argsort(np.argsort(values[:, 1]))
+        values, is_plain = values[:, 2:], False
+        if not values.any():
+            raise InputError(
+                "a dose of 0 in every view", file=path, remedy="give --dose the electrons per square angstrom of each"
+            )
     beyond = np.flatnonzero(((values < 0) | (values > MOST_E_PER_A2)).any(axis=1))
     if beyond.size:
         row = values[beyond[0]]
@@ -57,7 +73,7 @@ def read_dose_columns(path: Path, n_views: int, order: NDArray[np.int_] | None =
         acquisition = Acquisition(n_views, dose_e_per_a2=dose, prior_dose_e_per_a2=prior, order=order)
         return AcquisitionFile(path, "two columns: the dose before each view, and its own", acquisition)
     column = values[:, 0]
-    kind = column_kind(column)
+    kind = column_kind(column) if is_plain else "single"
     if not kind:
         raise InputError(
             "one number for each view, neither as single doses are nor as an accumulated dose is",
@@ -74,8 +90,10 @@ def read_dose_columns(path: Path, n_views: int, order: NDArray[np.int_] | None =
         what = f"the accumulated dose {'after' if is_after else 'before'} each view"
         prior = np.maximum(column - own, 0.0) if is_after else column
         acquisition = Acquisition(n_views, dose_e_per_a2=own, prior_dose_e_per_a2=prior)
-    told = f"{path.name}: one column, taken for {what}, up to {column.max():.4g} e/A^2"
-    return AcquisitionFile(path, f"one column: {what}", acquisition, warnings=(told,))
+    if not is_plain:
+        return AcquisitionFile(path, "angle, order of acquisition and dose", acquisition)
+    text = f"{path.name}: one column, taken for {what}, up to {column.max():.4g} e/A^2"
+    return AcquisitionFile(path, f"one column: {what}", acquisition, warnings=(text,))
 
 
 def column_kind(column: NDArray[np.float64]) -> str:
@@ -123,7 +141,7 @@ def read_defocus_columns(path: Path, n_views: int) -> AcquisitionFile:
     return AcquisitionFile(path, "columns of defocus", Acquisition(n_views, defocus_um=values))
 
 
-def _columns(path: Path, n_views: int, widths: tuple[int, int], line: str) -> tuple[NDArray[np.float64], list[int]]:
+def _columns(path: Path, n_views: int, widths: tuple[int, ...], line: str) -> tuple[NDArray[np.float64], list[int]]:
     """The numbers, and the line of each row; `line` says in words what a line holds."""
     rows = read_number_lines(path, "a line for each view")
     found = {len(row.values) for row in rows}

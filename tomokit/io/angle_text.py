@@ -39,8 +39,9 @@ def read_angle_text(path: str | os.PathLike[str]) -> AngleTable:
     Parameters
     ----------
     path : path-like
-        One angle a line; or two columns, of which one is the order of acquisition; or all angles on one line, or
-        wrapped over several if they rise or fall throughout.
+        One angle a line; or two columns, of which one is the order of acquisition; or angle, order and dose, as
+        AreTomo3's ``_TLT.txt`` has them; or all angles on one line, or wrapped over several if they rise or fall
+        throughout.
 
     Returns
     -------
@@ -63,6 +64,10 @@ def read_angle_text(path: str | os.PathLike[str]) -> AngleTable:
         order = tuple(int(line.values[column]) for line in lines)
         if column == 0:
             warnings.append("the first column counts the images: read as their order of acquisition, not as angles")
+        numbers = [line.number for line in lines]
+    elif columns == {3} and counts_without_gap(np.array([line.values[1] for line in lines])):
+        tilt = np.array([line.values[0] for line in lines])
+        order = tuple(int(line.values[1]) for line in lines)
         numbers = [line.number for line in lines]
     elif _is_wrapped(lines):
         tilt, numbers = _in_sequence(lines)
@@ -97,9 +102,9 @@ def _column_of_order(lines: list[NumberLine]) -> int | None:
     """Which of two columns numbers the images; None if neither does."""
     first, second = (np.array([line.values[column] for line in lines]) for column in (0, 1))
     # In the first place, where angles are wont to be, only numbers without a gap are an order.
-    if _counts_without_gap(second) or (_can_count(second) and not _counts_without_gap(first)):
+    if counts_without_gap(second) or (_can_count(second) and not counts_without_gap(first)):
         return 1
-    return 0 if _counts_without_gap(first) else None
+    return 0 if counts_without_gap(first) else None
 
 
 def _can_count(column: NDArray[np.float64]) -> bool:
@@ -107,7 +112,17 @@ def _can_count(column: NDArray[np.float64]) -> bool:
     return bool(whole.all()) and np.unique(column).size == column.size
 
 
-def _counts_without_gap(column: NDArray[np.float64]) -> bool:
+def counts_without_gap(column: NDArray[np.float64]) -> bool:
+    """Tell whether a column numbers the images: whole numbers from 0 or 1, each once.
+
+    Parameters
+    ----------
+    column : ndarray of float64, shape (n_views,)
+
+    Returns
+    -------
+    bool
+    """
     ascending = np.sort(column)
     return _can_count(column) and ascending[0] in (0, 1) and ascending[-1] - ascending[0] == column.size - 1
 

@@ -120,8 +120,8 @@ def find_angles(stack: str | os.PathLike[str]) -> Path:
     ----------
     stack : path-like
         For ``TS_ali.mrc`` these are looked for, refined angles before raw ones: ``TS_ali.tlt``, ``TS.tlt``,
-        ``TS_ali.rawtlt``, ``TS.rawtlt``, ``TS_ali.mrc.mdoc``, ``TS_ali.mdoc``, ``TS.mrc.mdoc``,
-        ``TS.st.mdoc``, ``TS.mdoc``; their suffixes in any case.
+        ``TS_ali.rawtlt``, ``TS.rawtlt``, AreTomo3's ``TS_TLT.txt``, ``TS_ali.mrc.mdoc``, ``TS_ali.mdoc``,
+        ``TS.mrc.mdoc``, ``TS.st.mdoc``, ``TS.mdoc``; their suffixes in any case.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def candidate_names(stack_name: str) -> list[str]:
     """
     full = without_compression(stack_name)
     stems = series_names(stack_name)
-    names = [f"{name}{suffix}" for suffix in (".tlt", ".rawtlt") for name in stems]
+    names = [f"{name}{suffix}" for suffix in (".tlt", ".rawtlt", "_TLT.txt") for name in stems]
     names += [f"{full}.mdoc", f"{stems[0]}.mdoc"]
     names += [f"{name}{suffix}" for name in stems for suffix in (".mrc.mdoc", ".st.mdoc", ".mdoc")]
     return list(dict.fromkeys(names))

@@ -492,6 +492,7 @@ class _Search:
             self.take("mask", fitting[0], "pixels that count")
 
     def find_acquisition(self) -> None:
+        from tomokit.formats.dose_and_defocus import read_dose
         from tomokit.formats.front import read_acquisition
 
         for file in self.of_role("acquisition"):
@@ -499,7 +500,10 @@ class _Search:
                 self.ignore(_name_of(file), file, "does not bear the name of the series")
                 continue
             try:
-                found = read_acquisition(file.path, n_views=self.n_views)
+                if file.name.lower().endswith("_tlt.txt"):
+                    found = read_dose(file.path, self.stack.path, self.n_views)
+                else:
+                    found = read_acquisition(file.path, n_views=self.n_views)
             except InputError as error:
                 self.ignore(_name_of(file), file, error.problem)
                 continue
@@ -643,7 +647,8 @@ def _fields_in_short(found: AlignmentFile, path: Path) -> str:
     end = f" of {path.name}"
     used = [use for use in found.fields if use.use == "used" and use.name.endswith(end)]
     shown = [f"{use.name.removesuffix(end)} {use.note}" for use in used if use.note not in ("", "0", "0.0", "0.0 0.0")]
-    return ", ".join(text for text in shown if "FILE" not in text.upper())[:100]
+    left_out = ("FILE", " /")  # names of files have rows of their own, and a slash is the default
+    return ", ".join(text for text in shown if not any(word in text.upper() for word in left_out))
 
 
 def _size(file: FolderFile) -> str:

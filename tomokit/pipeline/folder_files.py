@@ -120,7 +120,7 @@ def series_of(name: str) -> str:
     for suffix in (".gz", ".bz2"):
         stem = stem.removesuffix(suffix)
     stem = re.sub(r"(\.(mrc|st|mrcs))?\.mdoc$", "", stem)
-    stem = re.sub(r"_ctf\.txt$", "", stem)
+    stem = re.sub(r"_(ctf|tlt)\.txt$", "", stem)
     stem = re.sub(r"\.[a-z][a-z0-9_~]{0,8}$", "", stem)
     shorter = True
     while shorter:
@@ -146,6 +146,8 @@ def _classify(path: Path) -> FolderFile:
     }  # fmt: skip
     if suffix in by_suffix:
         return FolderFile(path, by_suffix[suffix], series)
+    if path.name.lower().endswith("_tlt.txt"):  # AreTomo3's angles, order and dose
+        return FolderFile(path, "acquisition", series)
     if suffix in (".xml", ".json", ".star") or path.name.lower().endswith("_ctf.txt"):
         return _classify_text(path, series)
     return FolderFile(path, "other", series)
