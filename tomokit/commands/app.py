@@ -20,6 +20,7 @@ from tomokit.commands import (
     compare,
     completion,
     export,
+    fsc,
     inspect,
     mask,
     plugins,
@@ -97,6 +98,7 @@ app.command("resume")(resume.resume)
 app.command("export")(export.export)
 app.command("project")(project.project)
 app.command("compare")(compare.compare)
+app.command("fsc")(fsc.fsc)
 app.command("warm-up")(warm_up.warm_up)
 app.add_typer(plugins.app, name="plugins")
 
