@@ -70,7 +70,7 @@ def test_an_alignment_is_applied_and_recorded(cli: Cli, folder: Path, tmp_path: 
     summary = json.loads(out)
     assert summary["parameters"]["alignment"] == str(folder / "tilts.xf")
     assert summary["provenance"]["alignment"] == ["tilts.xf", "tilts.tlt", "tilt.com"]
-    assert summary["provenance"]["excluded_views"] == [1]
+    assert summary["provenance"]["excluded_views"] == summary["views"]["excluded"] == [1]
     assert summary["shape"][0] == 16
     assert "but not used" not in err
     # Of the files beside the alignment the state keeps digests too.
@@ -119,3 +119,6 @@ def test_the_table_says_what_options_take_the_place_of(cli: Cli, folder: Path) -
     status, out, err = cli("reconstruct", folder, "--dry-run", "--angles", "0:20:1", "--thickness", 16)
     assert status == 0, err
     assert "as if given: --aligned\nby your options: --angles=0:20:1 in place of " in out
+    (folder / "tilt.com").write_text("$tilt -StandardInput\nTILTFILE tilts.tlt\nTHICKNESS 16\nXAXISTILT 2\n")
+    status, out, err = cli("reconstruct", folder, "--dry-run", "--x-tilt", 0)
+    assert "by your options: --x-tilt=0.0 in place of 2.0" in out

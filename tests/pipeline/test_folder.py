@@ -305,7 +305,7 @@ def test_what_is_given_takes_the_place_of_what_the_alignment_says(etomo: Path) -
     assert np.allclose(np.diff(changed.x_tilt_deg), np.diff(found.x_tilt_deg))
     assert "--tilt-offset 0 takes the place of 2.5 degrees of TS_1.xf" in told[0]
     assert "--x-tilt 3 takes the place of 0.92 degrees of TS_1.xf" in told[1]
-    assert "views 0, 2 (from 0) are left out too" in told[2]
+    assert "views 0, 2 (from 0) are left out too, by TS_1.xf and the files beside it" in told[2]
 
 
 def test_views_in_order_of_acquisition_are_taken_where_the_mdoc_has_the_same_order(etomo: Path) -> None:

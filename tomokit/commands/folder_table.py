@@ -52,7 +52,7 @@ def found_text(found: FoundSeries, request: ReconstructionRequest | None = None)
             kept.append(_option_text(key, value))
         elif key != "stack":
             own = f"without {_option_text(key, value)}"
-            if taken not in (None, False):
+            if taken is not None and taken is not False:
                 own = f"{_option_text(key, taken)} in place of {shlex.quote(str(value))}"
             other.append(own)
     lines.append(f"as if given: {' '.join(kept) or 'nothing'}")

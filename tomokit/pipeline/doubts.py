@@ -55,7 +55,7 @@ def check_alignment(
     if not request.aligned and request.xf is None and request.alignment is None:
         facts.require_aligned(request.stack)
     settings = ("xf", "aligned", "pixel_size", "tilt_offset", "x_tilt", "center", "exclude")
-    given = [name for name in settings if getattr(request, name) not in (None, False)]
+    given = [name for name in settings if getattr(request, name) is not None and getattr(request, name) is not False]
     given += ["exclude"] * bool(request.exclude_from_1) + ["xf"] * (request.alignment is not None)
     names = [] if alignment is None else [path.name.lower() for path in alignment.files]
     if "tilt.com" in names:

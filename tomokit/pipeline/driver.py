@@ -11,6 +11,7 @@ from tomokit.pipeline.computation import Computed, compute
 from tomokit.pipeline.held_out import advise
 from tomokit.pipeline.memory import peak_bytes
 from tomokit.pipeline.outputs import locked_outputs, write_outputs
+from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.readers import Reader, find_reader
 from tomokit.pipeline.request import ReconstructionRequest
@@ -128,7 +129,7 @@ def _summarize(
         "stored": None if not written or request.form.is_plain else dataclasses.asdict(request.form),
         "voxel_size_angstrom": float(voxel_size),
         "parameters": {**request.settings(), "options": dataclasses.asdict(computed.options)},
-        "views": {**computed.provenance["views"], **_summarize_excluded(request, prepared.plan.stack_shape[0])},
+        "views": {**computed.provenance["views"], **_summarize_excluded(request, prepared.plan)},
         "linearization": prepared.linearization.to_json(),
         "epochs": computed.epochs,
         "loss": computed.loss,
@@ -149,9 +150,10 @@ def _summarize(
     }
 
 
-def _summarize_excluded(request: ReconstructionRequest, n_views: int) -> dict[str, list[int]]:
-    """Views that the user has left out by number, by both ways of counting."""
-    excluded = sorted(excluded_views(n_views, request.exclude, request.exclude_from_1))
+def _summarize_excluded(request: ReconstructionRequest, plan: Plan) -> dict[str, list[int]]:
+    """Views that the user or the alignment has left out by number, by both ways of counting."""
+    given = excluded_views(plan.stack_shape[0], request.exclude, request.exclude_from_1)
+    excluded = sorted(given | set(plan.not_aligned))
     return {"excluded": excluded, "excluded_from_1": [view + 1 for view in excluded]}
 
 

@@ -125,7 +125,8 @@ def read_request_alignment(
     if not found.alignment.used.any():
         raise InputError("leaves out every view", file=found.path, remedy="give another --alignment")
     _check_x_tilt(request)
-    return _as_requested(found.alignment, request, ", ".join(path.name for path in found.files), warn)
+    beside = " and the files beside it" if len(found.files) > 1 else ""
+    return _as_requested(found.alignment, request, f"{found.path.name}{beside}", warn)
 
 
 def _as_requested(
@@ -144,7 +145,7 @@ def _as_requested(
         alignment = replace(alignment, x_tilt_deg=alignment.x_tilt_deg - said + request.x_tilt)
     left_out = ", ".join(str(view) for view in np.flatnonzero(~alignment.used))
     if left_out and (request.exclude is not None or request.exclude_from_1 is not None):
-        warn(f"views {left_out} (from 0) are left out too, as {name} has it")
+        warn(f"views {left_out} (from 0) are left out too, by {name}")
     return alignment
 
 

@@ -31,6 +31,8 @@ class Plan:
         What is reconstructed, and how the tomogram is made of it.
     raw_pixels : int
         Pixels of a view as it is read, before it is aligned.
+    not_aligned : tuple of int
+        Views that the alignment leaves out.
     """
 
     stack_shape: tuple[int, int, int]
@@ -38,6 +40,7 @@ class Plan:
     shape: ProblemShape
     box: VolumeBox
     raw_pixels: int
+    not_aligned: tuple[int, ...] = ()
 
     @property
     def rows(self) -> tuple[int, int]:
@@ -136,4 +139,4 @@ def make_plan(
     fit_offsets = request.offsets == "fit" or (request.offsets == "auto" and request.linearization != "linear")
     binned = n_x // request.bin, n_y // request.bin
     shape = ProblemShape(len(views.fitted), *binned, box.thickness_px, fit_offsets=fit_offsets)
-    return Plan((n_views, n_y, n_x), views, shape, box, stack_shape[1] * stack_shape[2])
+    return Plan((n_views, n_y, n_x), views, shape, box, stack_shape[1] * stack_shape[2], known.left_out)
