@@ -122,3 +122,11 @@ def test_the_table_says_what_options_take_the_place_of(cli: Cli, folder: Path) -
     (folder / "tilt.com").write_text("$tilt -StandardInput\nTILTFILE tilts.tlt\nTHICKNESS 16\nXAXISTILT 2\n")
     status, out, err = cli("reconstruct", folder, "--dry-run", "--x-tilt", 0)
     assert "by your options: --x-tilt=0.0 in place of 2.0" in out
+
+
+def test_an_x_axis_tilt_of_0_is_an_answer(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    (folder / "tilts.xtilt").write_text("3.0\n" * np.loadtxt(folder / "tilts.tlt").size)
+    command = ("reconstruct", folder / "tilts.mrc", "-o", tmp_path / "a.mrc", "--method", "wbp", "--thickness", 16,
+               "--no-preview", "--overwrite", "--aligned")  # fmt: skip
+    assert "x-axis tilts up to 3 degrees" in cli(*command)[2]
+    assert "x-axis tilts" not in cli(*command, "--x-tilt", 0)[2]

@@ -16,6 +16,7 @@ from tomokit.formats.columns import column_kind
 from tomokit.formats.dose_and_defocus import read_defocus, read_dose, told_hand
 from tomokit.io.angles import read_angle_file
 from tomokit.io.given_inputs import is_number
+from tomokit.io.mdoc import read_mdoc
 
 ORDER = np.array([4, 2, 0, 1, 3])
 
@@ -205,3 +206,14 @@ def test_angles_order_and_dose_of_aretomo3(text, tmp_path: Path, first: int) -> 
 def test_three_columns_that_are_no_doses_are_refused(text, tmp_path: Path, rows: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         read(text(*rows), tmp_path)
+
+
+def test_fields_of_an_mdoc_in_any_order_say_the_same(text, tmp_path: Path) -> None:
+    fields = {"TiltAngle": [-20, -10, 0, 10, 20], "ExposureDose": [3.0] * 5, "DateTime": TIMES, "PixelSpacing": [5] * 5}
+    plain = text(*mdoc(**fields), name="TS.mrc.mdoc")
+    found, facts = read(None, tmp_path), read_mdoc(plain)
+    other = text(*mdoc(**dict(reversed(fields.items()))), name="TS.mrc.mdoc")
+    again, again_facts = read(None, tmp_path), read_mdoc(other)
+    np.testing.assert_array_equal(exposures_of_views(again), exposures_of_views(found))
+    np.testing.assert_array_equal(again_facts.tilt_deg, facts.tilt_deg)
+    np.testing.assert_array_equal(again.order, ORDER)
