@@ -87,6 +87,7 @@ def test_reconstruct_writes_volume_and_preview(cli: Cli, data: Path) -> None:
     summary = as_json(cli("reconstruct", data / "tilts.mrc", "-o", out, *SIRT, "--hold-out", 8, "--json"))
     assert summary["epochs"] == 4
     assert summary["held_out"]["views"] == [4, 12, 20]
+    assert len(summary["held_out"]["ring_correlation"]) == len(summary["held_out"]["ceiling"]) == 10
     assert read_volume(out).density.shape == (16, 32, 32)
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 

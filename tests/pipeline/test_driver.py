@@ -91,6 +91,10 @@ def test_the_summary_has_what_is_promised_and_is_json(request_: ReconstructionRe
     scores = [entry["held_out"]["correlation"] for entry in summary["history"]]
     assert summary["best_epoch"] == 1 + int(np.argmax(scores))
     assert summary["held_out"]["correlation"] == scores[-1]
+    rings = summary["history"][-1]["held_out"]["ring_correlation"]
+    assert summary["held_out"]["ring_correlation"] == rings
+    assert len(rings) == len(summary["held_out"]["ceiling"]) == 10
+    assert summary["held_out"]["mean_ring_correlation"] == pytest.approx(np.mean([r for r in rings if r is not None]))
     assert Path(summary["preview"]).read_bytes().startswith(b"\x89PNG")
 
 

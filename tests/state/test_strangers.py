@@ -59,6 +59,8 @@ def edit(path: Path, name: str, change: Callable[[Any], object]) -> None:
         ("job", ("state_seconds",), float("nan"), "/job state_seconds: input should be"),
         ("history", (0, "loss"), float("inf"), r"/history 0.loss: input should be a finite number"),
         ("history", (0, "held_out"), None, "does not score the views that were held out"),
+        ("history", (0, "held_out", "ring_correlation"), [0.5, "x"], "/history 0.held_out.ring_correlation.1"),
+        ("history", (0, "held_out", "mean_ring_correlation"), float("nan"), "mean_ring_correlation: input should be"),
         ("density", ("kind",), "cloud", "/density: input tag 'cloud'"),
         ("density", ("shape_xzy",), [4096, 4096, 4096], r"/arrays/density: shape"),
         ("density", ("voxel_size_angstrom",), 0, "voxel_size_angstrom: input should be greater than 0"),
@@ -263,3 +265,17 @@ def test_other_instruction_sets_are_told_by_name() -> None:
     here = {"processor": "a", "features": ["+avx", "+avx2"], "versions": {}}
     assert machine.differences(here, {**here, "features": ["+avx"]}) == "a processor that differs in avx2"
     assert machine.differences(here, here) == ""
+
+
+def test_a_state_from_before_there_were_rings_is_resumed(finished: Path) -> None:
+    def without_rings(history: list[dict[str, Any]]) -> None:
+        for entry in history:
+            del entry["held_out"]["ring_correlation"], entry["held_out"]["mean_ring_correlation"]
+
+    edit(finished, "history", without_rings)
+    summary = resume(finished, finished.with_name("again.mrc"))
+    assert summary["held_out"]["ring_correlation"] is None
+    assert summary["held_out"]["correlation"] == summary["history"][0]["held_out"]["correlation"]
+    longer = resume(finished, finished.with_name("longer.mrc"), epochs=2)
+    assert "ring_correlation" not in longer["history"][0]["held_out"]
+    assert len(longer["history"][1]["held_out"]["ring_correlation"]) == 10

@@ -166,6 +166,14 @@ def _summarize_held_out(computed: Computed) -> dict[str, Any]:
     correlations = [entry["held_out"]["correlation"] for entry in history]
     advice = advise(correlations, [item.name for item in dataclasses.fields(computed.options)])
     return {
-        "held_out": {"views": list(held_out.views), **last, "advice": advice},
+        "held_out": {
+            "views": list(held_out.views),
+            # The last epoch of a state from before there were rings has none.
+            "ring_correlation": None,
+            "mean_ring_correlation": None,
+            **last,
+            "ceiling": held_out.ceiling(),
+            "advice": advice,
+        },
         "best_epoch": best["epoch"],
     }

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.masked_fill import fill_from_around
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.interface import Run
+from tomokit.metrics.ring_correlation import ring_ceiling, ring_correlation, tapered_spectrum
 
 Stack = NDArray[np.float32]
 
@@ -57,7 +61,24 @@ class HeldOut:
             geometry=replace(self.geometry, n_v=stop - first),
         )
 
-    def score(self, run: Run) -> dict[str, float]:
+    @cached_property
+    def spectra(self) -> list[NDArray[np.complex64]]:
+        """The transforms of the views, masked pixels filled; made once, as they do not change."""
+        return [self._spectrum(i, view).astype(np.complex64) for i, view in enumerate(self.projections)]
+
+    def ceiling(self) -> list[float | None]:
+        """Estimate what correlation a perfect prediction would have with these views, noisy as they are.
+
+        Returns
+        -------
+        list of float or None
+            For each ring, averaged over views (see :func:`tomokit.metrics.ring_correlation.ring_ceiling`); None where
+            a ring holds no frequency.
+        """
+        n_y = self.projections.shape[2]
+        return _plain(np.mean([ring_ceiling(spectrum, n_y) for spectrum in self.spectra], axis=0))
+
+    def score(self, run: Run) -> dict[str, Any]:
         """Score how well a run predicts these views.
 
         Parameters
@@ -67,7 +88,10 @@ class HeldOut:
         Returns
         -------
         dict
-            ``"correlation"`` and ``"residual"``, each the mean over views of what :func:`score_view` gives.
+            ``"correlation"`` and ``"residual"``, each the mean over views of what :func:`score_view` gives;
+            ``"ring_correlation"``, for each ring of 0.05 cycles a pixel the mean over views of their Fourier ring
+            correlation with the prediction, None where a ring holds no frequency or the prediction is not finite; and
+            ``"mean_ring_correlation"``, the mean over rings, or None.
         """
         predicted = run.predict(self.geometry)
         scores = [
@@ -75,7 +99,45 @@ class HeldOut:
             for i in range(len(self.views))
         ]
         correlation, residual = np.mean(scores, axis=0)
-        return {"correlation": float(correlation), "residual": float(residual)}
+        n_y = self.projections.shape[2]
+        by_view = [
+            ring_correlation(spectrum, self._spectrum(i, predicted[i]), n_y) for i, spectrum in enumerate(self.spectra)
+        ]
+        rings = _plain(np.mean(by_view, axis=0))
+        return {
+            "correlation": float(correlation),
+            "residual": float(residual),
+            "ring_correlation": rings,
+            "mean_ring_correlation": mean_of_rings(rings),
+        }
+
+    def _spectrum(self, i: int, image: Stack) -> NDArray[np.complex128]:
+        """The transform of view i or of its prediction: masked pixels hold what those around them do in either."""
+        if self.mask is not None:
+            # Filled from the same image, so that what is masked brings in neither edges nor an agreement of its own.
+            image = fill_from_around(image, self.mask[i] > 0)
+        return tapered_spectrum(image)
+
+
+def mean_of_rings(rings: Sequence[float | None]) -> float | None:
+    """Average a correlation over the rings that have one.
+
+    Parameters
+    ----------
+    rings : sequence of float or None
+
+    Returns
+    -------
+    float or None
+        None where no ring has one.
+    """
+    known = [ring for ring in rings if ring is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _plain(rings: NDArray[np.float64]) -> list[float | None]:
+    """Numbers for JSON, which has no NaN."""
+    return [float(ring) if np.isfinite(ring) else None for ring in rings]
 
 
 def advise(correlations: Sequence[float], options: Collection[str]) -> str | None:

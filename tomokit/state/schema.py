@@ -114,6 +114,9 @@ class _Scores(_Model):
     # Not a number where the prediction of some view has overflowed, which ends no run.
     correlation: float
     residual: float
+    # Runs before there were rings have none; a ring that holds no frequency is null.
+    ring_correlation: Annotated[list[FiniteFloat | None], Field(max_length=64)] | None = None
+    mean_ring_correlation: FiniteFloat | None = None
 
 
 class _Epoch(_Model):
