@@ -12,7 +12,19 @@ from pathlib import Path
 import pytest
 
 Cli = Callable[..., tuple[int, str, str]]
-COMMANDS = ("simulate", "inspect", "reconstruct", "resume", "export", "project", "compare", "fsc", "help", "plugins")
+COMMANDS = (
+    "simulate",
+    "inspect",
+    "reconstruct",
+    "resume",
+    "export",
+    "project",
+    "compare",
+    "contrast",
+    "fsc",
+    "help",
+    "plugins",
+)
 BELOW = (("plugins", "list"), ("plugins", "check"), ("plugins", "new"))
 
 

@@ -9,6 +9,8 @@ import pytest
 from tomokit.errors import InputError, OptionError
 from tomokit.metrics import Box, blocks, compare_arrays, fit_scale, global_ssim, parse_box, psnr, rmse, windowed_ssim
 
+ISOLATED = ("isolated_per_thousand", "isolated_per_thousand_truth")
+
 
 def pair(shape=(20, 31, 25), seed=0):
     rng = np.random.default_rng(seed)
@@ -101,7 +103,7 @@ def test_compare_agrees_with_its_parts_and_restricts_only_the_global_similarity(
     volume, truth = pair()
     box = parse_box("0:20,0:31,3:9")
     result = compare_arrays(volume, truth, box=box)
-    assert list(result) == ["psnr_db", "ssim", "ssim_global", "rmse", "scale", "offset", "box"]
+    assert list(result) == ["psnr_db", "ssim", "ssim_global", "rmse", "scale", "offset", "box", *ISOLATED]
     assert result["psnr_db"] == psnr(volume, truth)
     assert result["ssim"] == windowed_ssim(volume, truth)
     assert result["ssim_global"] == global_ssim(volume, truth, box)

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from tomokit.commands import (
     compare,
     completion,
+    contrast,
     export,
     fsc,
     inspect,
@@ -98,6 +99,7 @@ app.command("resume")(resume.resume)
 app.command("export")(export.export)
 app.command("project")(project.project)
 app.command("compare")(compare.compare)
+app.command("contrast")(contrast.contrast)
 app.command("fsc")(fsc.fsc)
 app.command("warm-up")(warm_up.warm_up)
 app.add_typer(plugins.app, name="plugins")

@@ -75,6 +75,8 @@ def _report_text(result: dict[str, Any]) -> str:
     lines = [
         f"PSNR {psnr}, RMSE {number('rmse')}",
         f"SSIM {number('ssim')} in windows, {number('ssim_global')} global",
+        f"isolated extreme voxels {result['isolated_per_thousand']:.3g} per thousand, "
+        f"of the truth {result['isolated_per_thousand_truth']:.3g}",
     ]
     if (result["scale"], result["offset"]) != (1.0, 0.0):
         lines.append(f"after scaling by {result['scale']:.6g}, offset {result['offset']:.6g}")

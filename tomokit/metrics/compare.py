@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tomokit.errors import OptionError
 from tomokit.metrics.blocks import check_pair, truth_range
 from tomokit.metrics.boxes import Box, check_box
+from tomokit.metrics.contrast import isolated_per_thousand
 from tomokit.metrics.error import decibels, fit_scale, rmse
 from tomokit.metrics.similarity import WINDOW, global_ssim, windowed_ssim
 
@@ -39,7 +40,8 @@ def compare_arrays(
     -------
     dict
         JSON-serializable: ``psnr_db``, ``ssim`` (in windows), ``ssim_global``, ``rmse``, ``scale``, ``offset``,
-        ``box`` (text, or None).
+        ``box`` (text, or None), ``isolated_per_thousand`` and ``isolated_per_thousand_truth`` (isolated extreme voxels,
+        see :func:`tomokit.metrics.contrast.isolated_per_thousand`).
         A measure that is infinite or undefined is None: ``psnr_db`` for identical volumes or a truth without positive
         values, both similarities for a constant truth, and ``ssim`` for a volume thinner than its window of 7 voxels.
 
@@ -65,7 +67,14 @@ def compare_arrays(
     }
     # JSON knows neither NaN nor infinity.
     finite = {name: value if math.isfinite(value) else None for name, value in measures.items()}
-    return {**finite, "scale": factor, "offset": offset, "box": None if box is None else str(box)}
+    return {
+        **finite,
+        "scale": factor,
+        "offset": offset,
+        "box": None if box is None else str(box),
+        "isolated_per_thousand": isolated_per_thousand(volume),
+        "isolated_per_thousand_truth": isolated_per_thousand(truth),
+    }
 
 
 def _scale_and_offset(

@@ -28,8 +28,9 @@ def compare(
     -------
     dict
         JSON-serializable: ``psnr_db`` (``20 log10(max(truth) / rmse)``, in dB), ``ssim`` (mean over windows of 7
-        voxels), ``ssim_global``, ``rmse`` (in the truth's units), ``scale``, ``offset`` and ``box``. A measure that is
-        infinite or undefined is None.
+        voxels), ``ssim_global``, ``rmse`` (in the truth's units), ``scale``, ``offset`` and ``box``, and isolated
+        extreme voxels in each thousand, ``isolated_per_thousand`` and ``isolated_per_thousand_truth``. A measure that
+        is infinite or undefined is None.
 
     Raises
     ------
