@@ -13,7 +13,8 @@ from tomokit.errors import InputError
 from tomokit.formats.dose_and_defocus import read_dose
 from tomokit.formats.front import read_alignment
 from tomokit.pipeline.config import build_request
-from tomokit.pipeline.folder import FoundSeries, find_series, is_series_folder
+from tomokit.pipeline.folder import find_series, is_series_folder
+from tomokit.pipeline.folder_found import FoundSeries
 from tomokit.pipeline.known_geometry import KnownGeometry, read_request_alignment
 
 ANGLES = np.arange(-60.0, 61.0, 20.0)

@@ -12,7 +12,7 @@ from tomokit.commands.output import complain
 from tomokit.errors import printable
 
 if TYPE_CHECKING:
-    from tomokit.pipeline.folder import FoundSeries
+    from tomokit.pipeline.folder_found import FoundSeries
     from tomokit.pipeline.request import ReconstructionRequest
 
 _NARROWEST, _UNKNOWN = 60, 120

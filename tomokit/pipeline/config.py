@@ -23,7 +23,7 @@ from tomokit.errors import OptionError
 from tomokit.io.given_inputs import is_given_directly
 from tomokit.io.regular import require_regular
 from tomokit.methods.interface import Method
-from tomokit.pipeline.folder import FoundSeries
+from tomokit.pipeline.folder_found import FoundSeries
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.near import did_you_mean
