@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tomokit import __version__
+from tomokit.commands import telling
 from tomokit.io import read_angles, read_stack, read_volume
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -102,6 +103,7 @@ def test_reconstruct_says_in_words_what_it_did(cli: Cli, data: Path) -> None:
         "method sirt on cpu: 4 epochs",
         "linearization linear",
         "correlation",
+        "by rings of 0.05 cycles a pixel ",
     ):
         assert said in text
     assert not (data / "o.png").exists()
@@ -187,3 +189,9 @@ def test_plugins_list_has_name_kind_origin_version_and_summary(cli: Cli) -> None
     _, text, _ = cli("plugins", "list", "--verbose")
     default = next(option["default"] for option in sirt["options"] if option["name"] == "epochs")
     assert f"epochs = {default}  (int, 1 to 1000000)" in text
+
+
+@pytest.mark.parametrize(("ceiling", "said"), [(0.75, "allows about 0.75 -"), (0.5, "hides what their noise allows")])
+def test_a_ceiling_that_is_wrong_is_not_told(ceiling: float, said: str) -> None:
+    held = {"ring_correlation": [0.7, None], "mean_ring_correlation": 0.7, "ceiling": [ceiling, None]}
+    assert telling._rings_text(held).endswith(said)
