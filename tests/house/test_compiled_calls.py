@@ -21,7 +21,7 @@ def compiled() -> dict[str, tuple[str, ast.FunctionDef]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 for decorator in map(ast.unparse, node.decorator_list):
-                    if "njit" in decorator or decorator.startswith("compiled("):
+                    if "njit" in decorator or decorator.startswith(("compiled(", "shared_out(")):
                         found[node.name] = (decorator, node)
     return found
 

@@ -19,11 +19,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.activation.exponential import exp_of, log_of_one_plus
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 
 SQUAREPLUS, SOFTPLUS, IDENTITY = 0, 1, 2
 KINDS = {"squareplus": SQUAREPLUS, "softplus": SOFTPLUS, "identity": IDENTITY}
@@ -67,8 +67,10 @@ def activate_block(kind: int, parameter: float, values: NDArray[np.floating], de
             density[i] = values[i]
 
 
-@compiled(parallel=True)
-def activate_leaves(kind: int, parameter: float, values: NDArray[np.floating], density: NDArray[np.floating]) -> None:
+@shared_out()
+def activate_leaves(
+    share: Share, kind: int, parameter: float, values: NDArray[np.floating], density: NDArray[np.floating]
+) -> None:
     """Densities of all leaves, each by :func:`activate_block` for itself, as a step of the fit has it.
 
     Of all leaves at once the last bits may differ: where a loop is not a whole number of vectors, what is left over is
@@ -76,6 +78,8 @@ def activate_leaves(kind: int, parameter: float, values: NDArray[np.floating], d
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     kind, parameter
         See :func:`activate_block`.
     values : array of float32 or float64, shape (n_leaves, n, n, n)
@@ -83,7 +87,7 @@ def activate_leaves(kind: int, parameter: float, values: NDArray[np.floating], d
     density : array like `values`, written
         Densities. May be `values` itself.
     """
-    for leaf in prange(values.shape[0]):
+    for leaf in items_of(share, values.shape[0]):
         activate_block(kind, parameter, values[leaf].reshape(-1), density[leaf].reshape(-1))
 
 

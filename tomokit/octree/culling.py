@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
-from tomokit.kernels.decorator import compiled
 from tomokit.octree.forest import Forest
 
 
@@ -47,7 +45,7 @@ def seen(forest: Forest, geometry: TiltGeometry, mask: NDArray[np.floating] | No
         first, stop = _shadows(forest, geometry, view)
         met = (stop > first).all(axis=1)
         if mask is not None:
-            table = _summed_area(np.ascontiguousarray(mask[view]))
+            table = _summed_area(mask[view])
             # With the table a rectangle of pixels is counted by four reads, however large the leaf's shadow is.
             met &= _count_unmasked(table, first, stop) > 0
         met_in_any |= met
@@ -103,19 +101,10 @@ def _count_unmasked(table: NDArray[np.int64], first: NDArray[np.int64], stop: ND
     return table[u1, v1] - table[u0, v1] - table[u1, v0] + table[u0, v0]
 
 
-@compiled(parallel=True)
 def _summed_area(mask: NDArray[np.floating]) -> NDArray[np.int64]:
     """Number of unmasked pixels in ``[0, u) x [0, y)``, shape (n_u + 1, n_y + 1)."""
-    n_u, n_y = mask.shape
-    table = np.zeros((n_u + 1, n_y + 1), np.int64)
-    # Sums along y in parallel, then along u in place.
-    for u in prange(n_u):
-        running = 0
-        for y in range(n_y):
-            if mask[u, y] > 0:
-                running += 1
-            table[u + 1, y + 1] = running
-    for u in range(n_u):
-        for y in range(n_y):
-            table[u + 1, y + 1] += table[u, y + 1]
+    table = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int64)
+    counts = table[1:, 1:]
+    np.cumsum(mask > 0, axis=1, out=counts)
+    np.cumsum(counts, axis=0, out=counts)
     return table

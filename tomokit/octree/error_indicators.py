@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
-from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import cell_keys
 
@@ -70,7 +69,8 @@ def measure_indicators(density: NDArray[np.floating]) -> ErrorIndicators:
     """
     if density.ndim != 4:
         raise InputError(f"densities of shape {density.shape} instead of [leaf, x, z, y]")
-    error, largest = _indicators_of_leaves(np.ascontiguousarray(density).reshape(len(density), -1))
+    error, largest = np.empty(len(density)), np.empty(len(density))
+    _indicators_of_leaves(np.ascontiguousarray(density).reshape(len(density), -1), error, largest)
     return ErrorIndicators(error, largest)
 
 
@@ -155,13 +155,13 @@ class IndicatorHistory:
         return cls(dict(zip(keys.tolist(), contributions.tolist(), strict=True)))
 
 
-@compiled(parallel=True)
-def _indicators_of_leaves(values: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+@shared_out()
+def _indicators_of_leaves(
+    share: Share, values: NDArray[np.floating], error: NDArray[np.float64], largest: NDArray[np.float64]
+) -> None:
     """Two passes a leaf, because a variance from sums of squares loses its digits where the mean is large."""
     leaves, size = values.shape
-    error = np.zeros(leaves)
-    largest = np.zeros(leaves)
-    for leaf in prange(leaves):
+    for leaf in items_of(share, leaves):
         total = 0.0
         top = 0.0
         for i in range(size):
@@ -175,4 +175,3 @@ def _indicators_of_leaves(values: NDArray[np.floating]) -> tuple[NDArray[np.floa
             squares += deviation * deviation
         error[leaf] = np.sqrt(squares / size)
         largest[leaf] = top
-    return error, largest

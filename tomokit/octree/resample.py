@@ -16,11 +16,10 @@ mass, which leaves densities non-negative (0.123, 0.116, 0.050, 0.008).
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.errors import InputError
-from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.octree.forest import Forest
 from tomokit.octree.lookup import CHILDREN, cell_keys, find_owner
 
@@ -198,8 +197,9 @@ def _block_mass(block: NDArray[np.float64]) -> float:
     return float(inner)
 
 
-@compiled(parallel=True)
+@shared_out()
 def _interpolate_leaves(
+    share: Share,
     values: NDArray[np.floating],
     source: NDArray[np.int64],
     offset: NDArray[np.floating],
@@ -210,7 +210,7 @@ def _interpolate_leaves(
     """Each target leaf's vertices, at ``offset + scale * (i, k, j)`` among those of its source leaf."""
     n = values.shape[1]
     # Each target is written by one thread; where a leaf is the same in both forests it is copied, bit for bit.
-    for item in prange(source.size):
+    for item in items_of(share, source.size):
         block, into = values[source[item]], out[target[item]]
         if scale[item] == 1.0:
             # A loop, since the check of shapes in an assignment of arrays takes longer to compile than all the rest.

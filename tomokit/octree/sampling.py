@@ -11,11 +11,11 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numba import prange
 from numpy.typing import ArrayLike, NDArray
 
 from tomokit.errors import InputError
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.octree.forest import Forest
 from tomokit.octree.lattice import OCTANTS, lattice_boxes
 from tomokit.octree.lookup import find
@@ -228,8 +228,9 @@ def _fill_box(
                 line[j] = row[below] + part[j] * (row[below + 1] - row[below])
 
 
-@compiled(parallel=True)
+@shared_out()
 def _fill_leaves(
+    share: Share,
     values: NDArray[np.floating],
     first: NDArray[np.int64],
     stop: NDArray[np.int64],
@@ -238,7 +239,7 @@ def _fill_leaves(
     out: NDArray[np.float32],
 ) -> None:
     """Every leaf's own points; no two leaves write the same one."""
-    for leaf in prange(values.shape[0]):
+    for leaf in items_of(share, values.shape[0]):
         _fill_box(values[leaf], first[leaf], stop[leaf], base[leaf], rate[leaf], out)
 
 

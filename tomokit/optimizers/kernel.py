@@ -16,10 +16,10 @@ These are PyTorch's formulas (``torch.optim``), without weight decay; its RMSpro
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.optimizers.codes import RMSPROP, SGD
 
 # Kinds, also in tomokit.optimizers.rules and optimizer.cuh.
@@ -83,15 +83,17 @@ def optimizer_block(
             values[i] -= lr * momentum * (one / (np.sqrt(square * unbias) + eps))
 
 
-@compiled(parallel=True)
+@shared_out()
 def optimizer_step(
-    kind: int, hyper: NDArray[np.float64], count: int, values: NDArray[np.floating], gradient: NDArray[np.floating],
-    first: NDArray[np.floating], second: NDArray[np.floating],
+    share: Share, kind: int, hyper: NDArray[np.float64], count: int, values: NDArray[np.floating],
+    gradient: NDArray[np.floating], first: NDArray[np.floating], second: NDArray[np.floating],
 ) -> None:  # fmt: skip
     """Take one optimizer step on all values, in place, cut into blocks that fit a cache and go to all threads.
 
     Parameters
     ----------
+    share : Share
+        Which blocks are this thread's.
     kind, hyper, count : int, ndarray of float64, int
         As for :func:`optimizer_block`.
     values : ndarray of float32 or float64, shape (size,), changed
@@ -102,7 +104,7 @@ def optimizer_step(
     """
     # With gradient and two arrays of state half a megabyte in single precision, which a core's second cache holds.
     block = 1 << 15
-    for i in prange((values.size + block - 1) // block):
+    for i in items_of(share, (values.size + block - 1) // block):
         low, high = i * block, min((i + 1) * block, values.size)
         # Slices of a state of size 0 have size 0 too.
         optimizer_block(

@@ -14,10 +14,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.projector.vertex_footprint import KNOTS
 
 
@@ -117,8 +117,9 @@ def _side_of_vertex(i: int, n: int) -> int:
     return 0 if i == 0 else (2 if i == n - 1 else 1)
 
 
-@compiled(parallel=True, fastmath={"contract"})
+@shared_out(fastmath={"contract"})
 def project_groups(
+    share: Share,
     rho: NDArray[np.float32],
     group: NDArray[np.int64],
     corner: NDArray[np.float64],
@@ -139,6 +140,8 @@ def project_groups(
 
     Parameters
     ----------
+    share : Share
+        Which groups are this thread's.
     rho : float32 array, shape (n_leaves, n, n, n)
         Density ``[leaf, x, z, y]``.
     group : int array, shape (n_groups, 2)
@@ -169,7 +172,7 @@ def project_groups(
     n = rho.shape[1]
     flat = rho.reshape(-1)
     # Each group has a buffer of its own, so no two threads write the same place, and the order of sums is fixed.
-    for g in prange(group.shape[0]):
+    for g in items_of(share, group.shape[0]):
         w = np.empty(tables.shape[4], np.float32)
         for t in range(theta.size):
             cos, sin = math.cos(theta[t]), math.sin(theta[t])
@@ -253,8 +256,9 @@ def gather_leaf(
                 _gather_rows(gradient, (i * n + k) * n, flat, (t * width + u) * n, n, w, n_taps)
 
 
-@compiled(parallel=True)
+@shared_out()
 def gather_leaves(
+    share: Share,
     gradient: NDArray[np.float32],
     slab_of: NDArray[np.int64],
     corner: NDArray[np.float64],
@@ -273,6 +277,8 @@ def gather_leaves(
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     gradient : float32 array, shape (n_leaves, n, n, n), added to
         ``[leaf, x, z, y]``.
     slab_of : int array, shape (n_leaves,)
@@ -284,15 +290,16 @@ def gather_leaves(
     pad : int
         Columns of zeros on either side of the detector.
     """
-    for leaf in prange(gradient.shape[0]):
+    for leaf in items_of(share, gradient.shape[0]):
         gather_leaf(
             gradient[leaf].reshape(-1), leaf, corner, spacing, level, theta, du, centre_u, half_width, taps, tables,
             contracted[slab_of[leaf]], pad
         )  # fmt: skip
 
 
-@compiled(parallel=True, fastmath={"contract"})
+@shared_out(fastmath={"contract"})
 def expand_rows(
+    share: Share,
     stack: NDArray[np.float32],
     slab: NDArray[np.int64],
     groups_of: NDArray[np.int64],
@@ -309,6 +316,8 @@ def expand_rows(
 
     Parameters
     ----------
+    share : Share
+        Which detector columns are this thread's.
     stack : float32 array, shape (n_views, n_u, n_v), added to
         Line integrals ``[tilt, u, y]`` in pixels.
     slab : int array, shape (n_slabs, 2)
@@ -329,7 +338,7 @@ def expand_rows(
     n_views, n_u, _ = stack.shape
     taps = weight.shape[3]
     # One thread owns a detector column, so every row of the stack is summed by one thread, in the order of slabs.
-    for u in prange(n_u):
+    for u in items_of(share, n_u):
         line = np.empty(n, np.float32)
         for t in range(n_views):
             row = stack[t, u]
@@ -359,8 +368,9 @@ def expand_rows(
                     row[v] += total
 
 
-@compiled(parallel=True, fastmath={"contract"})
+@shared_out(fastmath={"contract"})
 def contract_rows(
+    share: Share,
     stack: NDArray[np.float32],
     slab: NDArray[np.int64],
     contracted: NDArray[np.float32],
@@ -375,6 +385,8 @@ def contract_rows(
 
     Parameters
     ----------
+    share : Share
+        Which items are this thread's.
     stack : float32 array, shape (n_views, n_u, n_v)
         Residuals ``[tilt, u, y]``.
     slab : int array, shape (n_slabs, 2)
@@ -388,7 +400,7 @@ def contract_rows(
     """
     n_views, n_u, _ = stack.shape
     taps = weight.shape[3]
-    for item in prange(slab.shape[0] * n_views):
+    for item in items_of(share, slab.shape[0] * n_views):
         s, t = item // n_views, item % n_views
         first, w = vertex[t, slab[s, 0]], weight[t, slab[s, 0]]
         for u in range(n_u):

@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.projector.footprint import MAX_TAPS, box_profile, box_row_weights
 from tomokit.projector.rows import add_weighted_rows
 
@@ -76,8 +76,9 @@ def _lists_by_pixel(
     return u_base
 
 
-@compiled(parallel=True)
+@shared_out()
 def forward(
+    share: Share,
     volume: NDArray[np.float32],
     theta: NDArray[np.float64],
     du: NDArray[np.float64],
@@ -88,6 +89,8 @@ def forward(
 
     Parameters
     ----------
+    share : Share
+        Which items are this thread's.
     volume : float32 array, shape (n_x, n_z, n_y)
         Density ``[x, z, y]``, C-ordered.
     theta, du : float64 array, shape (n_views,)
@@ -102,7 +105,7 @@ def forward(
     rows = volume.reshape(n_x * n_z, n_y)
     n_groups = (n_views + VIEW_GROUP - 1) // VIEW_GROUP
     # An item is a group of views over a range of y: no other item writes into its rows.
-    for item in prange(n_groups * n_slabs):
+    for item in items_of(share, n_groups * n_slabs):
         t0 = (item // n_slabs) * VIEW_GROUP
         t1 = min(n_views, t0 + VIEW_GROUP)
         slab = item % n_slabs
@@ -170,14 +173,20 @@ def _lists_by_voxel(
             count[slot] = n
 
 
-@compiled(parallel=True)
+@shared_out()
 def adjoint(
-    stack: NDArray[np.float32], theta: NDArray[np.float64], du: NDArray[np.float64], volume: NDArray[np.float32]
+    share: Share,
+    stack: NDArray[np.float32],
+    theta: NDArray[np.float64],
+    du: NDArray[np.float64],
+    volume: NDArray[np.float32],
 ) -> None:
     """Add the back-projection of a stack to a volume: the transpose of :func:`forward`.
 
     Parameters
     ----------
+    share : Share
+        Which tiles are this thread's.
     stack : float32 array, shape (n_views, n_u, n_y)
         Projections ``[tilt, u, y]``, C-ordered.
     theta, du : float64 array, shape (n_views,)
@@ -191,7 +200,7 @@ def adjoint(
     tiles_z = (n_z + TILE_Z - 1) // TILE_Z
     tiles_x = (n_x + TILE_X - 1) // TILE_X
     # One thread owns a tile's voxel columns, and adds to each in the order of views.
-    for tile in prange(tiles_x * tiles_z):
+    for tile in items_of(share, tiles_x * tiles_z):
         x0, z0 = (tile // tiles_z) * TILE_X, (tile % tiles_z) * TILE_Z
         x1, z1 = min(n_x, x0 + TILE_X), min(n_z, z0 + TILE_Z)
         count = np.zeros(TILE_X * TILE_Z, np.int32)

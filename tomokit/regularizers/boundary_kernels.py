@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 
 
 @compiled(inlined=True)
@@ -64,32 +64,36 @@ def add_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> No
             gradient[i, j, last] += sides[5, i, j]
 
 
-@compiled(parallel=True)
-def copy_all_sides(values: NDArray[np.floating], sides: NDArray[np.floating]) -> None:
+@shared_out()
+def copy_all_sides(share: Share, values: NDArray[np.floating], sides: NDArray[np.floating]) -> None:
     """Copy the six sides of every leaf, as :func:`copy_sides` does for one.
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
         Densities or raw values ``[leaf, x, z, y]``.
     sides : ndarray like `values`, shape (n_leaves, 6, n, n), written
     """
-    for leaf in prange(values.shape[0]):
+    for leaf in items_of(share, values.shape[0]):
         copy_sides(values[leaf], sides[leaf])
 
 
-@compiled(parallel=True)
-def add_all_sides(sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
+@shared_out()
+def add_all_sides(share: Share, sides: NDArray[np.floating], gradient: NDArray[np.floating]) -> None:
     """Add the gradient by the sides of every leaf to that by its vertices, as :func:`add_sides` does for one.
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     sides : ndarray of float32 or float64, shape (n_leaves, 6, n, n)
         Gradient by the sides.
     gradient : ndarray like `sides`, shape (n_leaves, n, n, n), changed
         Gradient by the vertices ``[leaf, x, z, y]``.
     """
-    for leaf in prange(gradient.shape[0]):
+    for leaf in items_of(share, gradient.shape[0]):
         add_sides(sides[leaf], gradient[leaf])
 
 
@@ -145,16 +149,19 @@ def _compare_jump(
     return total
 
 
-@compiled(parallel=True)
+@shared_out()
 def compare_sides(
-    sides: NDArray[np.floating], start: NDArray[np.int64], face: NDArray[np.int64], axis: NDArray[np.int32],
-    below: NDArray[np.int32], fine: NDArray[np.int32], coarse: NDArray[np.int32], offset: NDArray[np.float64],
-    scale: NDArray[np.float64], step: float, side_gradient: NDArray[np.floating], out: NDArray[np.float64],
+    share: Share, sides: NDArray[np.floating], start: NDArray[np.int64], face: NDArray[np.int64],
+    axis: NDArray[np.int32], below: NDArray[np.int32], fine: NDArray[np.int32], coarse: NDArray[np.int32],
+    offset: NDArray[np.float64], scale: NDArray[np.float64], step: float, side_gradient: NDArray[np.floating],
+    out: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Sum the absolute differences on the faces of each leaf, and compute the gradient by the leaf's sides.
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     sides : ndarray of float32 or float64, shape (n_leaves, 6, n, n)
         From :func:`copy_all_sides`, all of one moment.
     start : ndarray of int64, shape (n_leaves + 1,)
@@ -175,7 +182,7 @@ def compare_sides(
         Sum of ``|difference|`` over the points of the faces whose finer side the leaf is: each face counts once.
     """
     # Every face is compared twice, once by each of its leaves: each then writes to its own sides only.
-    for leaf in prange(sides.shape[0]):
+    for leaf in items_of(share, sides.shape[0]):
         own_gradient = side_gradient[leaf]
         own_gradient[:] = 0
         total = 0.0

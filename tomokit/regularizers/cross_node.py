@@ -144,8 +144,6 @@ class CrossNode:
         CrossNodeTables
             Good until the next evaluation, which writes into the same memory.
         """
-        from numba import get_num_threads
-
         from tomokit.regularizers.cross_node_grid import FINE
         from tomokit.regularizers.cross_node_kernels import count_leaves, tabulate_pairs
 
@@ -158,13 +156,15 @@ class CrossNode:
             grid, counts = np.empty((leaves.size, 2)), np.empty((leaves.size, bins, 2))
             self._memory = (cells, grid, counts, np.empty(shape, field.values.dtype))
         cells, grid, counts, table = self._memory
-        # A histogram of each leaf; false if a value is not finite, which no table could answer.
-        if not count_leaves(field.values, leaves, grid, cells, counts):
+        finite = np.empty(leaves.size, np.bool_)
+        # A histogram of each leaf, unless a value is not finite, which no table could answer.
+        count_leaves(field.values, leaves, grid, cells, counts, finite)
+        if not finite.all():
             return CrossNodeTables(float("nan"), leaves, grid, table)
         kernel, spread = KERNELS[self.options.kernel], self._spread
         # One mean for each pair: their sum does not depend on the number of threads.
         means = np.empty(leaves.size)
-        tabulate_pairs(field.forest.n**3, partner, grid, cells, counts, kernel, spread, get_num_threads(), table, means)
+        tabulate_pairs(field.forest.n**3, partner, grid, cells, counts, kernel, spread, table, means)
         return CrossNodeTables(float(means.sum()), leaves, grid, table)
 
     @property

@@ -12,10 +12,10 @@ Nothing is written by two threads, so results do not depend on the number of thr
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.regularizers.codes import GAUSSIAN
 from tomokit.regularizers.cross_node_grid import (
     add_slopes,
@@ -30,15 +30,17 @@ from tomokit.regularizers.cross_node_scalars import LARGEST
 from tomokit.regularizers.cross_node_tables import answer_table, partner_gradient_table
 
 
-@compiled(parallel=True)
+@shared_out()
 def count_leaves(
-    values: NDArray[np.floating], leaves: NDArray[np.int64], grid: NDArray[np.float64], cells: NDArray[np.int64],
-    counts: NDArray[np.float64],
-) -> bool:  # fmt: skip
+    share: Share, values: NDArray[np.floating], leaves: NDArray[np.int64], grid: NDArray[np.float64],
+    cells: NDArray[np.int64], counts: NDArray[np.float64], finite: NDArray[np.bool_],
+) -> None:  # fmt: skip
     """Lay a grid over the values of each leaf that takes part and count them on it: the first pass.
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
         Densities or raw values ``[leaf, x, z, y]``, C-contiguous.
     leaves : ndarray of int64, shape (n_pairs,)
@@ -48,15 +50,11 @@ def count_leaves(
     cells : ndarray of int64, shape (n_pairs, FINE * (K - 1)), written
     counts : ndarray of float64, shape (n_pairs, K, 2), written
         See :func:`tomokit.regularizers.cross_node_grid.count` and ``deposit``.
-
-    Returns
-    -------
-    bool
-        Whether all values are finite and none is beyond :data:`tomokit.regularizers.cross_node_scalars.LARGEST`; if
-        not, nothing else is of use.
+    finite : ndarray of bool, shape (n_pairs,), written
+        Whether all values of a leaf are finite and none is beyond
+        :data:`tomokit.regularizers.cross_node_scalars.LARGEST`; if one is not, nothing else is of use.
     """
-    finite = np.ones(leaves.size, np.bool_)
-    for i in prange(leaves.size):
+    for i in items_of(share, leaves.size):
         flat = values[leaves[i]].reshape(-1)
         finite[i] = all_finite(flat)
         if finite[i]:
@@ -66,19 +64,20 @@ def count_leaves(
             if finite[i]:
                 count(flat, low, spacing, cells[i])
                 deposit(cells[i], counts[i])
-    return bool(finite.all())
 
 
-@compiled(parallel=True)
+@shared_out()
 def tabulate_pairs(
-    size: int, partner: NDArray[np.int64], grid: NDArray[np.float64], cells: NDArray[np.int64],
-    counts: NDArray[np.float64], kernel: int, spread: float, workers: int, table: NDArray[np.floating],
+    share: Share, size: int, partner: NDArray[np.int64], grid: NDArray[np.float64], cells: NDArray[np.int64],
+    counts: NDArray[np.float64], kernel: int, spread: float, table: NDArray[np.floating],
     out: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Tabulate each pair's error and the gradient by its partner from their counts: the second pass.
 
     Parameters
     ----------
+    share : Share
+        Which pairs are this thread's.
     size : int
         Values of a leaf, ``P = n^3``.
     partner : ndarray of int64, shape (n_pairs,)
@@ -89,44 +88,42 @@ def tabulate_pairs(
         One of :data:`tomokit.regularizers.codes.KERNELS`.
     spread : float
         Temperature of the dot kernel; bandwidth of the Gaussian, held to at least one spacing of the partner's grid.
-    workers : int
-        Pairs are dealt to so many, each with its own space to work in.
     table : ndarray of float32 or float64, shape (n_pairs, K, 8), written
         Cubics for :func:`tomokit.regularizers.cross_node_grid.add_slopes`.
     out : ndarray of float64, shape (n_pairs,), written
         Mean ``|f(a) - a|`` of each pair.
     """
     nodes = counts.shape[1]
-    for worker in prange(workers):
-        weight = np.empty((nodes, nodes))
-        f, slope, g, g_slope = np.empty(nodes), np.empty(nodes), np.empty(nodes), np.empty(nodes)
-        signs, cubic = np.empty((nodes, 2)), np.empty((nodes, 4))
-        for i in range(worker, partner.size, workers):
-            j = partner[i]
-            low_a, spacing_a, low_b, spacing_b = grid[i, 0], grid[i, 1], grid[j, 0], grid[j, 1]
-            temperature = spread
-            if kernel == GAUSSIAN:
-                # Narrower than its grid, the kernel would find no node near a value that lies between two.
-                temperature = max(spread, spacing_b) ** 2
-            answer_table(low_a, spacing_a, low_b, spacing_b, counts[j], kernel, temperature, f, slope, weight)
-            # From here on g is the error f(a) - a, and afterwards the gradient by the partner.
-            for k in range(nodes):
-                g[k] = f[k] - (low_a + spacing_a * k)
-                g_slope[k] = slope[k] - spacing_a
-            to_cubic(g, g_slope, 1.0, cubic)
-            # Loops, since the check of shapes in an assignment of arrays takes long to compile.
-            for k in range(nodes):
-                for power in range(4):
-                    table[i, k, power] = cubic[k, power]
-            out[i] = deposit_signs(cells[i], cubic, signs) / size
-            partner_gradient_table(
-                low_a, spacing_a, low_b, spacing_b, signs, kernel, temperature, f, slope, weight, g, g_slope
-            )
-            to_cubic(g, g_slope, 1.0 / size, cubic)
-            # `partner` is a permutation, so that no other pair writes into row j.
-            for k in range(nodes):
-                for power in range(4):
-                    table[j, k, 4 + power] = cubic[k, power]
+    # A thread's own space to work in.
+    weight = np.empty((nodes, nodes))
+    f, slope, g, g_slope = np.empty(nodes), np.empty(nodes), np.empty(nodes), np.empty(nodes)
+    signs, cubic = np.empty((nodes, 2)), np.empty((nodes, 4))
+    for i in items_of(share, partner.size):
+        j = partner[i]
+        low_a, spacing_a, low_b, spacing_b = grid[i, 0], grid[i, 1], grid[j, 0], grid[j, 1]
+        temperature = spread
+        if kernel == GAUSSIAN:
+            # Narrower than its grid, the kernel would find no node near a value that lies between two.
+            temperature = max(spread, spacing_b) ** 2
+        answer_table(low_a, spacing_a, low_b, spacing_b, counts[j], kernel, temperature, f, slope, weight)
+        # From here on g is the error f(a) - a, and afterwards the gradient by the partner.
+        for k in range(nodes):
+            g[k] = f[k] - (low_a + spacing_a * k)
+            g_slope[k] = slope[k] - spacing_a
+        to_cubic(g, g_slope, 1.0, cubic)
+        # Loops, since the check of shapes in an assignment of arrays takes long to compile.
+        for k in range(nodes):
+            for power in range(4):
+                table[i, k, power] = cubic[k, power]
+        out[i] = deposit_signs(cells[i], cubic, signs) / size
+        partner_gradient_table(
+            low_a, spacing_a, low_b, spacing_b, signs, kernel, temperature, f, slope, weight, g, g_slope
+        )
+        to_cubic(g, g_slope, 1.0 / size, cubic)
+        # `partner` is a permutation, so that no other pair writes into row j.
+        for k in range(nodes):
+            for power in range(4):
+                table[j, k, 4 + power] = cubic[k, power]
 
 
 @compiled(inlined=True)
@@ -152,15 +149,17 @@ def cross_node_leaf(
     add_slopes(block.reshape(-1), real(low), real(1.0 / spacing), table, real(scale), gradient.reshape(-1))
 
 
-@compiled(parallel=True)
+@shared_out()
 def add_leaves(
-    values: NDArray[np.floating], leaves: NDArray[np.int64], grid: NDArray[np.float64], table: NDArray[np.floating],
-    scale: float, gradient: NDArray[np.floating],
+    share: Share, values: NDArray[np.floating], leaves: NDArray[np.int64], grid: NDArray[np.float64],
+    table: NDArray[np.floating], scale: float, gradient: NDArray[np.floating],
 ) -> None:  # fmt: skip
     """Add `scale` times the constraint's gradient to every leaf that takes part: the third pass for all of them.
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
         The values that were counted.
     leaves, grid : ndarrays
@@ -171,6 +170,6 @@ def add_leaves(
         Factor of the gradient.
     gradient : ndarray like `values`, changed
     """
-    for i in prange(leaves.size):
+    for i in items_of(share, leaves.size):
         leaf = leaves[i]
         cross_node_leaf(values[leaf], gradient[leaf], grid[i, 0], grid[i, 1], table[i], scale)

@@ -21,10 +21,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.regularizers.codes import CONCAVE, HUBER, ISOTROPIC
 
 # Stands for a delta or a norm of zero; its inverse is still finite in single precision.
@@ -194,15 +194,17 @@ def _penalize_lengths(
     return total * mean_weight
 
 
-@compiled(parallel=True)
+@shared_out()
 def tv_leaves(
-    values: NDArray[np.floating], gradient: NDArray[np.floating], scale: NDArray[np.float64], variant: int,
-    delta: float, stencil: int, out: NDArray[np.float64],
+    share: Share, values: NDArray[np.floating], gradient: NDArray[np.floating], scale: NDArray[np.float64],
+    variant: int, delta: float, stencil: int, out: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Compute :func:`tv_leaf` of every leaf, leaves side by side on all threads.
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
         Densities or raw values ``[leaf, x, z, y]``, C-contiguous.
     gradient : ndarray like `values`, changed
@@ -214,5 +216,5 @@ def tv_leaves(
     out : ndarray of float64, shape (n_leaves,), written
         Mean total variation of each leaf, without `scale`.
     """
-    for leaf in prange(values.shape[0]):
+    for leaf in items_of(share, values.shape[0]):
         out[leaf] = tv_leaf(values[leaf], gradient[leaf], scale[leaf], variant, delta, stencil)

@@ -11,11 +11,10 @@ Nothing that a leaf reads is written by another: sides and tables are made befor
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.activation.functions import activate_block, chain_block
-from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.methods.octree.step_arrays import LeafArrays, PenaltyArrays, ResidualArrays, StepRules
 from tomokit.optimizers.kernel import optimizer_block
 from tomokit.projector.leaves_cpu import gather_leaf
@@ -24,8 +23,9 @@ from tomokit.regularizers.cross_node_kernels import cross_node_leaf
 from tomokit.regularizers.tv_kernel import tv_leaf
 
 
-@compiled(parallel=True)
+@shared_out()
 def update_leaves(
+    share: Share,
     leaves: LeafArrays,
     residual: ResidualArrays,
     penalties: PenaltyArrays,
@@ -36,6 +36,8 @@ def update_leaves(
 
     Parameters
     ----------
+    share : Share
+        Which leaves are this thread's.
     leaves : LeafArrays
         Changed.
     residual : ResidualArrays
@@ -54,7 +56,7 @@ def update_leaves(
     activation, parameter, optimizer, hyper, count = rules
     n_leaves, n = values.shape[0], values.shape[1]
     block = n * n * n
-    for leaf in prange(n_leaves):
+    for leaf in items_of(share, n_leaves):
         # The only gradient there is: n^3 numbers, which stay in the cache of the core that has this leaf.
         gradient = np.zeros((n, n, n), np.float32)
         flat = gradient.reshape(-1)

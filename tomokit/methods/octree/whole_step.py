@@ -7,11 +7,10 @@ one more array of the field's size and several passes over memory.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.activation.functions import activate_leaves, chain_block
-from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.methods.octree.penalties import PenaltyGradients
 from tomokit.projector.leaves import LeafProjector
@@ -71,8 +70,10 @@ def step_whole(
         copy_all_sides(leaves.density, leaves.sides)
 
 
-@compiled(parallel=True)
-def _chain_leaves(kind: int, parameter: float, values: NDArray[np.float32], gradient: NDArray[np.float32]) -> None:
+@shared_out()
+def _chain_leaves(
+    share: Share, kind: int, parameter: float, values: NDArray[np.float32], gradient: NDArray[np.float32]
+) -> None:
     """The gradient by density of every leaf times ``s'(v)``, in place."""
-    for leaf in prange(values.shape[0]):
+    for leaf in items_of(share, values.shape[0]):
         chain_block(kind, parameter, values[leaf], gradient[leaf])

@@ -9,14 +9,14 @@ between calls, so that a few iterations suffice inside an outer loop.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
-from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 
 
-@compiled(parallel=True, fastmath={"contract", "nnan", "nsz"})
+@shared_out(fastmath={"contract", "nnan", "nsz"})
 def add_divergence(
+    share: Share,
     g: NDArray[np.floating],
     q: NDArray[np.floating],
     weight: np.floating,
@@ -27,6 +27,8 @@ def add_divergence(
 
     Parameters
     ----------
+    share : Share
+        Which planes are this thread's.
     g, out : array, shape (n_x, n_z, n_y)
         What the divergence is added to, and the result, which is written; they may be the same array.
     q : array, shape (3, n_x, n_z, n_y)
@@ -39,7 +41,7 @@ def add_divergence(
     """
     n_x, n_z, n_y = g.shape
     zero = weight * 0
-    for x in prange(n_x):
+    for x in items_of(share, n_x):
         # A thread's row of div q. The conditions on x, z and y stay outside the loops along y, which so vectorize.
         row = np.empty(n_y, g.dtype)
         for z in range(n_z):
@@ -61,12 +63,14 @@ def add_divergence(
                 out[x, z, y] = max(value, zero) if nonnegative else value
 
 
-@compiled(parallel=True, fastmath={"contract", "nnan", "nsz"})
-def dual_step(d: NDArray[np.floating], q: NDArray[np.floating], rate: np.floating) -> None:
+@shared_out(fastmath={"contract", "nnan", "nsz"})
+def dual_step(share: Share, d: NDArray[np.floating], q: NDArray[np.floating], rate: np.floating) -> None:
     """``q <- project(q + rate grad d)`` onto ``|q| <= 1``, in place.
 
     Parameters
     ----------
+    share : Share
+        Which planes are this thread's.
     d : array, shape (n_x, n_z, n_y)
         The density.
     q : array, shape (3, n_x, n_z, n_y)
@@ -76,7 +80,7 @@ def dual_step(d: NDArray[np.floating], q: NDArray[np.floating], rate: np.floatin
     """
     n_x, n_z, n_y = d.shape
     one = rate * 0 + 1
-    for x in prange(n_x):
+    for x in items_of(share, n_x):
         # Differences along y; the last stays zero, as there is no next voxel.
         dy = np.zeros(n_y, d.dtype)
         for z in range(n_z):
@@ -97,7 +101,6 @@ def dual_step(d: NDArray[np.floating], q: NDArray[np.floating], rate: np.floatin
                 q_y[y] = c * shrink
 
 
-@compiled(parallel=True)
 def total_variation(d: NDArray[np.floating]) -> float:
     """Sum over voxels of the length of the forward difference; float64 sums in a fixed order.
 
@@ -111,10 +114,17 @@ def total_variation(d: NDArray[np.floating]) -> float:
     float
         In units of density.
     """
-    n_x, n_z, n_y = d.shape
     # A sum for each plane, added up by one thread: so the result does not depend on how many threads there are.
-    partial = np.zeros(n_x)
-    for x in prange(n_x):
+    sums = np.empty(d.shape[0])
+    _sum_planes(d, sums)
+    return float(sums.sum())
+
+
+@shared_out()
+def _sum_planes(share: Share, d: NDArray[np.floating], sums: NDArray[np.float64]) -> None:
+    """The total variation of each plane of constant x, with the differences to the next one."""
+    n_x, n_z, n_y = d.shape
+    for x in items_of(share, n_x):
         total = 0.0
         for z in range(n_z):
             here = d[x, z]
@@ -122,8 +132,7 @@ def total_variation(d: NDArray[np.floating]) -> float:
             for y in range(n_y):
                 a, b, c = next_x[y] - here[y], next_z[y] - here[y], here[min(y + 1, n_y - 1)] - here[y]
                 total += np.sqrt(a * a + b * b + c * c)
-        partial[x] = total
-    return partial.sum()
+        sums[x] = total
 
 
 def dual_rate(weight: float) -> float:

@@ -6,15 +6,15 @@ in the arrays' type, because a float64 among them would make the arithmetic doub
 
 from __future__ import annotations
 
-from numba import prange
 from numpy import floating
 from numpy.typing import NDArray
 
-from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 
 
-@compiled(parallel=True)
+@shared_out()
 def step(
+    share: Share,
     density: NDArray[floating],
     direction: NDArray[floating],
     scale: NDArray[floating],
@@ -25,6 +25,8 @@ def step(
 
     Parameters
     ----------
+    share : Share
+        Which planes are this thread's.
     density : array, shape (n_x, n_z, n_y)
         Overwritten by the result.
     direction, scale : array, shape (n_x, n_z, n_y)
@@ -35,7 +37,7 @@ def step(
         Whether negative densities are set to zero.
     """
     zero = factor * 0
-    for x in prange(density.shape[0]):
+    for x in items_of(share, density.shape[0]):
         for z in range(density.shape[1]):
             d, u, s = density[x, z], direction[x, z], scale[x, z]
             for y in range(density.shape[2]):
@@ -43,12 +45,16 @@ def step(
                 d[y] = max(value, zero) if nonnegative else value
 
 
-@compiled(parallel=True)
-def add_scaled(density: NDArray[floating], direction: NDArray[floating], factor: floating, nonnegative: bool) -> None:
+@shared_out()
+def add_scaled(
+    share: Share, density: NDArray[floating], direction: NDArray[floating], factor: floating, nonnegative: bool
+) -> None:
     """``density += factor * direction``, then clipped at zero if asked; in place.
 
     Parameters
     ----------
+    share : Share
+        Which planes are this thread's.
     density : array, shape (n_x, n_z, n_y)
         Overwritten by the result.
     direction : array, shape (n_x, n_z, n_y)
@@ -59,7 +65,7 @@ def add_scaled(density: NDArray[floating], direction: NDArray[floating], factor:
         Whether negative densities are set to zero.
     """
     zero = factor * 0
-    for x in prange(density.shape[0]):
+    for x in items_of(share, density.shape[0]):
         for z in range(density.shape[1]):
             d, u = density[x, z], direction[x, z]
             for y in range(density.shape[2]):
@@ -67,14 +73,16 @@ def add_scaled(density: NDArray[floating], direction: NDArray[floating], factor:
                 d[y] = max(value, zero) if nonnegative else value
 
 
-@compiled(parallel=True)
+@shared_out()
 def step_nonnegativity_dual(
-    density: NDArray[floating], dual: NDArray[floating], rate: floating, total: NDArray[floating]
+    share: Share, density: NDArray[floating], dual: NDArray[floating], rate: floating, total: NDArray[floating]
 ) -> None:
     """``dual <- min(0, dual + rate * density)``, the dual of non-negativity, then ``total += dual``; in place.
 
     Parameters
     ----------
+    share : Share
+        Which planes are this thread's.
     density : array, shape (n_x, n_z, n_y)
         The density that shall not be negative.
     dual : array, shape (n_x, n_z, n_y)
@@ -85,7 +93,7 @@ def step_nonnegativity_dual(
         What the new dual is added to: the direction of the primal step.
     """
     zero = rate * 0
-    for x in prange(density.shape[0]):
+    for x in items_of(share, density.shape[0]):
         for z in range(density.shape[1]):
             d, r, t = density[x, z], dual[x, z], total[x, z]
             for y in range(density.shape[2]):
@@ -94,12 +102,16 @@ def step_nonnegativity_dual(
                 t[y] += value
 
 
-@compiled(parallel=True)
-def extrapolate(density: NDArray[floating], step_down: NDArray[floating], ahead: NDArray[floating]) -> None:
+@shared_out()
+def extrapolate(
+    share: Share, density: NDArray[floating], step_down: NDArray[floating], ahead: NDArray[floating]
+) -> None:
     """``density -= step_down``, and ``ahead = density - step_down`` of the new density; in place.
 
     Parameters
     ----------
+    share : Share
+        Which planes are this thread's.
     density : array, shape (n_x, n_z, n_y)
         Overwritten by the new density d'.
     step_down : array, shape (n_x, n_z, n_y)
@@ -107,7 +119,7 @@ def extrapolate(density: NDArray[floating], step_down: NDArray[floating], ahead:
     ahead : array, shape (n_x, n_z, n_y)
         Overwritten by the point ahead, ``2 d' - d = d' - h``.
     """
-    for x in prange(density.shape[0]):
+    for x in items_of(share, density.shape[0]):
         for z in range(density.shape[1]):
             d, s, a = density[x, z], step_down[x, z], ahead[x, z]
             for y in range(density.shape[2]):
