@@ -21,6 +21,13 @@ app.main(["try"])
 """
 # As LLVM calls when it has compiled something: the exception is reported, and Python goes on.
 IN_A_CALLBACK = "ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))(); time.sleep(30)"
+# The same, and the program ends before it could be heeded; so does whatever comes after.
+IN_A_CALLBACK_AT_THE_END = """
+    import atexit
+    ctypes.CFUNCTYPE(None)(lambda: signal.raise_signal(signal.SIGINT))()
+    atexit.register(time.sleep, 0.3)
+    raise InputError("something else")
+"""
 # As a library does whose import fails.
 AS_ANOTHER_ERROR = """
     try:
@@ -42,10 +49,11 @@ def call(body: str, *, ignoring: bool = False) -> tuple[int, str]:
     [
         "signal.raise_signal(signal.SIGINT)",
         IN_A_CALLBACK,
+        IN_A_CALLBACK_AT_THE_END,
         AS_ANOTHER_ERROR.format(error="ImportError"),
         AS_ANOTHER_ERROR.format(error="InputError"),
     ],
-    ids=["raised", "in a callback", "as an error", "as an error of ours"],
+    ids=["raised", "in a callback", "in a callback at the end", "as an error", "as an error of ours"],
 )
 def test_it_ends_the_program_with_a_line(body: str) -> None:
     assert call(body) == (130, "tomokit: interrupted\n")

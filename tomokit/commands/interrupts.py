@@ -28,12 +28,15 @@ def heeded_interrupts() -> Iterator[Callable[[], bool]]:
     callable
         Says whether an interrupt has come.
     """
-    came = threading.Event()
+    came, over = threading.Event(), threading.Event()
+    timers: list[threading.Timer] = []
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield came.is_set
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if over.is_set():
+            return
         came.set()
         signal.default_int_handler(number, frame)
 
@@ -46,6 +49,7 @@ def heeded_interrupts() -> Iterator[Callable[[], bool]]:
         main_thread = threading.main_thread().ident
         timer = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, (main_thread, signal.SIGINT))
         timer.daemon = True
+        timers.append(timer)
         timer.start()
 
     before = sys.unraisablehook
@@ -54,5 +58,11 @@ def heeded_interrupts() -> Iterator[Callable[[], bool]]:
     try:
         yield came.is_set
     finally:
+        # What ended meanwhile must not be sent a lost interrupt as well: at the interpreter's end it would kill it.
+        over.set()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.unraisablehook = before
+        for timer in timers:
+            timer.cancel()
+            timer.join()
         signal.signal(signal.SIGINT, signal.default_int_handler)
