@@ -129,7 +129,14 @@ def kills(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """An error of the disk, an interrupt or an end at every file operation of short runs; takes minutes."""
     session.run(
-        sys.executable, "-m", "pytest", "tests/pipeline/test_faults.py", *session.posargs, env={"TOMOKIT_FAULTS": "all"}
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "",
+        "tests/pipeline/test_faults.py",
+        *session.posargs,
+        env={"TOMOKIT_FAULTS": "all"},
     )
 
 

@@ -291,7 +291,7 @@ def command(data: Path, *arguments: object) -> list[str]:
     return [str(word) for word in (*basis, "--method", "sirt", *arguments)]
 
 
-@pytest.mark.parametrize("limit", [30_000, 2_000])
+@pytest.mark.parametrize("limit", [30_000, pytest.param(2_000, marks=pytest.mark.long)])
 def test_a_disk_that_fills_up_while_writing(cli: Cli, data: Path, limit: int) -> None:
     """A limit on the size of files breaks a write off as a full disk does."""
     # Compiled code is cached in files, too: let that be done before.

@@ -222,7 +222,7 @@ class TestSignalsBeforeTheFirstStep:
 
         return call
 
-    @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+    @pytest.mark.parametrize("name", ["SIGINT", pytest.param("SIGTERM", marks=pytest.mark.long)])
     def test_they_end_a_run_at_once(
         self, cli: Cli, data: Path, waiting: Callable[..., tuple[int, str, str]], name: str
     ) -> None:

@@ -51,7 +51,9 @@ def wait_for_steps(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP"])
+@pytest.mark.parametrize(
+    "name", ["SIGTERM", "SIGINT", *(pytest.param(name, marks=pytest.mark.long) for name in ("SIGUSR1", "SIGHUP"))]
+)
 def test_a_signal_stops_a_run_that_resume_continues(cli: Cli, data: Path, name: str) -> None:
     process = start(arguments(data, "out", 4000, "--json", "--state-epochs", 1))
     wait_for_steps(data / "out.h5", process)

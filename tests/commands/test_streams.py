@@ -40,7 +40,9 @@ def test_an_error_never_goes_to_stdout(data: Path) -> None:
     ("line", "complete"),
     [
         (SIRT, "; out.mrc, out.png are complete"),
-        ("project truth.mrc --angles tilts.tlt -o out.mrc", "; out.mrc is complete"),
+        pytest.param(
+            "project truth.mrc --angles tilts.tlt -o out.mrc", "; out.mrc is complete", marks=pytest.mark.long
+        ),
         ("inspect tilts.tlt", ""),
     ],
 )

@@ -81,6 +81,7 @@ def test_damaged_machine_code_is_compiled_anew(package: Path) -> None:
     assert run(package) == ["6.0"]
 
 
+@pytest.mark.long
 def test_without_a_place_for_it_machine_code_is_made_for_each_run(package: Path) -> None:
     (package.parent / "kept").write_text("a file where a folder is needed")
     for _ in range(2):

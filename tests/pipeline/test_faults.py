@@ -117,7 +117,7 @@ def test_an_error_of_the_disk(
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("overwrite", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_kill(
     words: Callable[..., list[str]],
     whole: tuple[dict[str, bytes], list[tuple[str, str]]],

@@ -58,7 +58,7 @@ def make(tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
     return make
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=[] if k == "method" else pytest.mark.long) for k in KINDS])
 def test_a_new_package_passes_its_tests_and_is_listed(make: Callable[[str], tuple[Path, Path]], kind: str) -> None:
     package, site = make(kind)
     by_name = [] if announced else ["-p", PLUGIN]

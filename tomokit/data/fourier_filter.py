@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 Transfer = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 """Takes frequencies along x, shape (1, n), and y, shape (n, 1), in cycles per ångström; gives real factors (n, n)."""
@@ -69,6 +68,8 @@ def filter_columns(
     -------
     ndarray of float32, shape (n_y, last - first)
     """
+    from scipy import fft
+
     first, stop = (0, image.shape[1]) if columns is None else columns
     around = image.take(_reflected(first, stop, image.shape[1], margin_px), axis=1)
     around = around.take(_reflected(0, image.shape[0], image.shape[0], margin_px), axis=0)
@@ -85,6 +86,8 @@ def filter_columns(
 
 def _reflected(first: int, stop: int, n: int, margin: int) -> NDArray[np.intp]:
     """Indices of pixels from `first` to `stop` with a margin and as many more as make a fast transform."""
+    from scipy import fft
+
     length = fft.next_fast_len(stop - first + 2 * margin, real=True)
     index = np.arange(first - margin, first - margin + length) % (2 * n)
     return np.minimum(index, 2 * n - 1 - index)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
 
 
 def fill_from_around(image: NDArray[np.floating], used: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -41,6 +40,8 @@ def _fill(values: NDArray[np.float32], used: NDArray[np.bool_]) -> NDArray[np.fl
     coarse = _fill(means, weights > 0)
     fine = coarse.repeat(2, axis=0).repeat(2, axis=1)
     # From steps to slopes: blocks would be edges, which a filter makes ring.
+    from scipy.ndimage import uniform_filter
+
     fine = uniform_filter(fine, 3, mode="nearest")[: used.shape[0], : used.shape[1]]
     values[~used] = fine[~used]
     return values
