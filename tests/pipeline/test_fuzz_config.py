@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,4 +67,5 @@ def test_configuration(tmp_path: Path, tally: Tally, raw: bytes, settings: list[
         method = get_registry().get("method", request.method)()
         return method_options(method, request.options)
 
-    tally.run("configuration", build)
+    options = tally.run("configuration", build)
+    assert options is None or dataclasses.is_dataclass(options)

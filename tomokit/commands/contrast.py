@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +23,7 @@ def contrast(
     json: AsJson = False,
 ) -> None:
     """Measure contrast to noise, equivalent looks and isolated voxels of a volume."""
+    from tomokit.data.json_numbers import finite_or_none
     from tomokit.metrics.contrast import (
         contrast_to_noise,
         equivalent_looks,
@@ -45,18 +45,13 @@ def contrast(
     result: dict[str, Any] = {
         "volume": str(volume),
         "regions": {
-            name: {"mean": facts[0], "deviation": facts[1], "enl": _plain(equivalent_looks(facts))}
+            name: {"mean": facts[0], "deviation": facts[1], "enl": finite_or_none(equivalent_looks(facts))}
             for name, facts in measured.items()
         },
-        "pairs": [{"features": pair[0], "background": pair[1], "cnr": _plain(cnr)} for pair, cnr in pairs],
+        "pairs": [{"features": pair[0], "background": pair[1], "cnr": finite_or_none(cnr)} for pair, cnr in pairs],
         "isolated_per_thousand": isolated_per_thousand(density),
     }
     show(result, _report_text(result), json)
-
-
-def _plain(value: float) -> float | None:
-    """A number for JSON, which has no NaN."""
-    return value if math.isfinite(value) else None
 
 
 def _report_text(result: dict[str, Any]) -> str:

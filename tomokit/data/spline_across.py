@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
 from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
 
 Block = NDArray[np.float32]
 
@@ -63,17 +63,17 @@ def _filter_lines(lines: Block) -> None:
             lines[k, x] = pole * (lines[k + 1, x] - gain * lines[k, x])
 
 
-@compiled(parallel=True)
-def _filter_sections(values: Block) -> None:
+@shared_out()
+def _filter_sections(share: Share, values: Block) -> None:
     """Filter ``[z, y, x]`` along z, in place."""
-    for j in prange(values.shape[1]):
+    for j in items_of(share, values.shape[1]):
         _filter_lines(values[:, j])
 
 
-@compiled(parallel=True)
-def _filter_rows(values: Block) -> None:
+@shared_out()
+def _filter_rows(share: Share, values: Block) -> None:
     """Filter ``[z, y, x]`` along y, in place."""
-    for k in prange(values.shape[0]):
+    for k in items_of(share, values.shape[0]):
         _filter_lines(values[k])
 
 
@@ -87,8 +87,9 @@ def _mirrored(index: int, n: int) -> int:
     return min(max(index, 0), n - 1)
 
 
-@compiled(parallel=True)
+@shared_out()
 def interpolate(
+    share: Share,
     coefficients: Block,
     section: NDArray[np.float64],
     row: NDArray[np.float64],
@@ -100,6 +101,8 @@ def interpolate(
 
     Parameters
     ----------
+    share : Share
+        Which sections of `out` are this thread's.
     coefficients : float32 array, shape (n_z, n_y, n_x)
         Of some rows of the volume.
     section, row : float64 arrays, shape (out_z, out_y)
@@ -112,7 +115,7 @@ def interpolate(
         Written.
     """
     n_z, n_y, n_x = coefficients.shape
-    for k in prange(out.shape[0]):
+    for k in items_of(share, out.shape[0]):
         weight = np.empty((2, 4))
         for j in range(out.shape[1]):
             z, y = section[k, j], row[k, j]

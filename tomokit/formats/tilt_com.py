@@ -161,11 +161,11 @@ def read_tilt_com(path: PathLike, bin_by: int | None = None) -> TiltCommand:
         tilt_file=_name(commands.text("TILTFILE")),
         x_tilt_file=_name(commands.text("XTILTFILE")),
         thickness_px=thickness_px,
-        tilt_offset_deg=_offset(offset[0], path),
+        tilt_offset_deg=_below_90(offset[0], "an offset", path, "OFFSET"),
         axis_offset_px=(offset[1] if len(offset) > 1 else 0.0) * factor,
         shift_x_px=shift[0] * factor,
         shift_z_px=(shift[1] if len(shift) > 1 else 0.0) * factor,
-        x_axis_tilt_deg=_x_tilt(commands.number("XAXISTILT"), path),
+        x_axis_tilt_deg=_below_90(commands.number("XAXISTILT"), "an x-axis tilt", path, "XAXISTILT"),
         excluded=frozenset(commands.views("EXCLUDELIST", "EXCLUDELIST2")),
         binned=binned,
         full_image=None if full is None else (round(full[0]), round(full[1])),
@@ -258,13 +258,7 @@ def _name(value: str) -> str:
     return value.replace("\\", "/").rsplit("/", 1)[-1].strip()
 
 
-def _offset(value: float, path: PathLike) -> float:
-    if abs(value) >= 90:
-        raise InputError(f"an offset of {value:g} degrees", file=path, field="OFFSET", remedy="correct it")
-    return value
-
-
-def _x_tilt(value: float, path: PathLike) -> float:
-    if abs(value) >= 90:
-        raise InputError(f"an x-axis tilt of {value:g} degrees", file=path, field="XAXISTILT", remedy="correct it")
-    return value
+def _below_90(angle_deg: float, what: str, path: PathLike, keyword: str) -> float:
+    if abs(angle_deg) >= 90:
+        raise InputError(f"{what} of {angle_deg:g} degrees", file=path, field=keyword, remedy="correct it")
+    return angle_deg

@@ -9,8 +9,8 @@ from pathlib import Path
 
 # The last two at most: what comes before them names the series.
 _SUFFIXES = re.compile(r"(\.[A-Za-z]\w{0,7}){1,2}$", re.ASCII)
-# What Etomo and others add to the name of a series when they align or filter its stack.
-_STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered")
+STEM_ENDINGS = ("_ali", "_preali", "_aligned", "_raw", "_filtered")
+"""What Etomo and others add to the name of a series when they align or filter its stack."""
 
 
 def find_beside(stack: str | os.PathLike[str], names: Iterable[str]) -> Path | None:
@@ -79,7 +79,7 @@ def series_names(stack_name: str, more_endings: Iterable[str] = ()) -> list[str]
         ``TS_ali`` and ``TS`` for ``TS_ali.mrc``.
     """
     stem = Path(without_compression(stack_name)).stem
-    endings = (*_STEM_ENDINGS, *more_endings)
+    endings = (*STEM_ENDINGS, *more_endings)
     shorter = [stem[: -len(end)] for end in endings if stem.lower().endswith(end) and len(stem) > len(end)]
     return [stem, *shorter]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.json_numbers import finite_or_none
 from tomokit.errors import InputError
 from tomokit.geometry import ORIENTATION
 from tomokit.io.alignment import judge_alignment
@@ -151,7 +151,7 @@ def _describe_mrc(path: Path, pixels: bool | None, tell: Callable[[int, int], No
         "ispg": header.ispg,
         "header_statistics": header.statistics,
         "pixels_read": with_pixels,
-        **{name: statistics and _finite_or_none(getattr(statistics, name)) for name in _STATISTICS},
+        **{name: statistics and finite_or_none(getattr(statistics, name)) for name in _STATISTICS},
         "labels": list(header.labels),
         "extended_header": _extended_facts(images),
         "tilt_axis_deg": tilt_axis_of(images),
@@ -361,7 +361,3 @@ def _count_columns(path: Path) -> int | None:
 
 def _extremes(series: NDArray[np.float64]) -> list[float]:
     return [float(series.min()), float(series.max())]
-
-
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

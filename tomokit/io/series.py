@@ -35,7 +35,7 @@ from tomokit.io.transforms import align_images
 from tomokit.version import __version__
 
 _PathLike = str | os.PathLike[str]
-LARGEST_X_TILT_DEG = 45.0
+_LARGEST_X_TILT_DEG = 45.0
 """A specimen that is tilted further about x is seen along no direction in which it is thin."""
 
 
@@ -123,7 +123,7 @@ def load_series(
     # Checked before the offset is added, so that messages show the angles as they stand in the file.
     offset = tilt_offset_deg + (0.0 if whole is None else whole.tilt_offset_deg)
     tilt = offset_angles(sourced.tilt_deg[used], offset)
-    _check_x_tilt(x_tilt_deg)
+    check_x_tilt(x_tilt_deg)
     aligning, tilt = plan_aligning(whole, transforms, given_by, used, tilt, images, out_shape, x_tilt_deg)
 
     size, size_source = _pixel_size(images, pixel_size_angstrom, warnings)
@@ -180,12 +180,24 @@ def load_series(
     )
 
 
-def _check_x_tilt(x_tilt_deg: float) -> None:
-    if not (math.isfinite(x_tilt_deg) and abs(x_tilt_deg) < LARGEST_X_TILT_DEG):
+def check_x_tilt(x_tilt_deg: float) -> None:
+    """Refuse what is no rotation of a specimen about x.
+
+    Parameters
+    ----------
+    x_tilt_deg : float
+        Degrees.
+
+    Raises
+    ------
+    OptionError
+        If it is not finite, or so large that the specimen is seen along no direction in which it is thin.
+    """
+    if not (math.isfinite(x_tilt_deg) and abs(x_tilt_deg) < _LARGEST_X_TILT_DEG):
         raise OptionError(
             f"{x_tilt_deg:g} degrees are no tilt of a specimen about x",
             field="--x-tilt",
-            remedy=f"give less than {LARGEST_X_TILT_DEG:g} degrees either way",
+            remedy=f"give less than {_LARGEST_X_TILT_DEG:g} degrees either way",
         )
 
 

@@ -28,7 +28,7 @@ from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.near import did_you_mean
 from tomokit.plugin.options import build_options
-from tomokit.plugin.settings import TypedKey, as_typed, merge, parse_settings, read_toml
+from tomokit.plugin.settings import TypedKey, as_typed, by_plugin_name, merge, parse_settings, read_toml
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 _MOST_VIEWS = 10**9
@@ -218,7 +218,7 @@ def _check_optimizer_is_used(settings: Mapping[str, Any], request: Reconstructio
         return
     fields = dataclasses.fields(get_registry().get("method", request.method)().Options)
     used = request.options.get("optimizer", next((item.default for item in fields if item.name == "optimizer"), None))
-    unused = [str(name) for name in tables if str(name).replace("_", "-") != used]
+    unused = [name for name in by_plugin_name(tables) if name != used]
     if isinstance(used, str) and unused:
         raise OptionError(
             f"no effect, since the optimizer is {used}",

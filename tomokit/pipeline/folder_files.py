@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tomokit.errors import InputError
+from tomokit.io.beside import STEM_ENDINGS, without_compression
 
 Role = Literal["raw stack", "aligned stack", "coarse stack", "copy", "half", "mask", "volume", "transforms",
                "coarse transforms", "alignment", "angles", "x-axis tilts", "commands", "acquisition", "beads",
@@ -21,7 +22,7 @@ _HALF = re.compile(r"[_-](evn|even|odd|half[12])$", re.IGNORECASE)
 _COPY = re.compile(r"([_-](orig|fixed|erased?|ctf|ctfcorr|dosefilt|filt|xcorr)|~)$", re.IGNORECASE)
 _MASK = re.compile(r"(^|[_-])mask([_-]|$)", re.IGNORECASE)
 # What is added to the name of a series for its stacks, transforms and results.
-_ENDINGS = ("ali", "preali", "aligned", "raw", "filtered", "st", "full", "bin2", "bin4", "bin8", "fid")
+_ENDINGS = (*(end[1:] for end in STEM_ENDINGS), "st", "full", "bin2", "bin4", "bin8", "fid")
 _COARSE_XF = re.compile(r"(^|[_-])(start|coarse|pre|initial|xcorr)([_-]|$)", re.IGNORECASE)
 _MOST_FILES = 20_000
 
@@ -116,9 +117,7 @@ def series_of(name: str) -> str:
     str
         ``ts_01``.
     """
-    stem = name.lower()
-    for suffix in (".gz", ".bz2"):
-        stem = stem.removesuffix(suffix)
+    stem = without_compression(name).lower()
     stem = re.sub(r"(\.(mrc|st|mrcs))?\.mdoc$", "", stem)
     stem = re.sub(r"_(ctf|tlt)\.txt$", "", stem)
     stem = re.sub(r"\.[a-z][a-z0-9_~]{0,8}$", "", stem)
@@ -134,7 +133,7 @@ def series_of(name: str) -> str:
 
 def _classify(path: Path) -> FolderFile:
     suffix, series = path.suffix.lower(), series_of(path.name)
-    bare = Path(path.name.removesuffix(".gz").removesuffix(".bz2"))
+    bare = Path(without_compression(path.name))
     if bare.suffix.lower() in (*STACK_SUFFIXES, *_VOLUME_SUFFIXES):
         return _classify_mrc(path, bare.stem, series)
     by_suffix: dict[str, Role] = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from tomokit.errors import InputError, OptionError
 from tomokit.pipeline.folder_files import FolderFile
 from tomokit.pipeline.folder_found import Piece
+
+if TYPE_CHECKING:
+    from tomokit.io.mrc_read import MrcImages
 
 
 class FolderSearch:
@@ -104,6 +108,13 @@ class FolderSearch:
         found = [file for file in self.files if file.role in roles]
         return sorted(found, key=lambda file: (file.series != self.stack.series, file.name))
 
+    @cached_property
+    def _stack_header(self) -> MrcImages:
+        """The stack without its pixels, opened once for all that is asked of it."""
+        from tomokit.io.mrc_read import open_mrc
+
+        return open_mrc(self.stack.path, with_pixels=False)
+
     def stage_angles(self) -> NDArray[np.float64] | None:
         """Read the angles before refinement, to hold an alignment against.
 
@@ -114,19 +125,15 @@ class FolderSearch:
         """
         from tomokit.io.angle_sources import angles_of_stack
         from tomokit.io.angles import read_angles
-        from tomokit.io.mrc_read import open_mrc
 
         if self.angles is not None:
-            given = angles_of_stack(open_mrc(self.stack.path, with_pixels=False), self.angles).tilt_deg
+            given = angles_of_stack(self._stack_header, self.angles).tilt_deg
             return given if given.size == self.n_views else np.full(self.n_views, np.nan)
         raw = [
             f for f in self.of_role("angles") if f.path.suffix.lower() == ".rawtlt" and f.series == self.stack.series
         ]
         try:
-            if raw:
-                angles = read_angles(raw[0].path)
-            else:
-                angles = angles_of_stack(open_mrc(self.stack.path, with_pixels=False)).tilt_deg
+            angles = read_angles(raw[0].path) if raw else angles_of_stack(self._stack_header).tilt_deg
         except (InputError, OptionError):
             return np.full(self.n_views, np.nan) if self.stack.role == "raw stack" else None
         return angles if angles.size == self.n_views else np.full(self.n_views, np.nan)
@@ -139,10 +146,9 @@ class FolderSearch:
         float or None
             In ångström; None where nothing says it.
         """
-        from tomokit.io.mrc_read import open_mrc
         from tomokit.io.pixel_size import pixel_size_of
 
-        size = pixel_size_of(open_mrc(self.stack.path, with_pixels=False))
+        size = pixel_size_of(self._stack_header)
         return None if size.source == "none" else size.angstrom
 
     def lacks_angles(self) -> bool:
@@ -153,12 +159,11 @@ class FolderSearch:
         bool
         """
         from tomokit.io.angle_sources import angles_of_stack
-        from tomokit.io.mrc_read import open_mrc
 
         if self.angles is not None or {"alignment", "angles"} & set(self.settings):
             return False
         try:
-            angles_of_stack(open_mrc(self.stack.path, with_pixels=False))
+            angles_of_stack(self._stack_header)
         except InputError:
             return True
         return False

@@ -11,6 +11,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from tomokit.data import Volume
+from tomokit.data.json_numbers import finite_or_none
 from tomokit.errors import InputError, OptionError
 from tomokit.metrics.fourier_shells import ShellCorrelation, Spectrum, check_tilt_range, shell_correlation
 from tomokit.metrics.phase_randomization import is_checked, randomize_phases, true_correlation
@@ -241,4 +242,4 @@ def _resolution(frequency: float | None, voxel_size: float | None) -> float | No
 
 def _plain(values: Floats) -> list[float | None]:
     """Numbers for JSON, which has no NaN."""
-    return [float(value) if np.isfinite(value) else None for value in values]
+    return [finite_or_none(value) for value in values]

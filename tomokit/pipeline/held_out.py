@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.json_numbers import finite_or_none
 from tomokit.data.masked_fill import fill_from_around
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.interface import Run
@@ -137,7 +138,7 @@ def mean_of_rings(rings: Sequence[float | None]) -> float | None:
 
 def _plain(rings: NDArray[np.float64]) -> list[float | None]:
     """Numbers for JSON, which has no NaN."""
-    return [float(ring) if np.isfinite(ring) else None for ring in rings]
+    return [finite_or_none(ring) for ring in rings]
 
 
 def advise(correlations: Sequence[float], options: Collection[str]) -> str | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import Alignment, SpecimenFrame
-from tomokit.io.series import LARGEST_X_TILT_DEG
+from tomokit.io.series import check_x_tilt
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
 
@@ -71,7 +71,8 @@ class KnownGeometry:
         OptionError
             If the request's rotation about x is none that a specimen has.
         """
-        _check_x_tilt(request)
+        if request.x_tilt is not None:
+            check_x_tilt(request.x_tilt)
         if alignment is None:
             frame = reader.frame if isinstance(reader, KnowsFrame) else SpecimenFrame()
             return cls(frame if request.x_tilt is None else replace(frame, x_tilt_deg=request.x_tilt))
@@ -124,7 +125,8 @@ def read_request_alignment(
         warn(text if text.startswith(names) else f"{found.path.name}: {text}")
     if not found.alignment.used.any():
         raise InputError("leaves out every view", file=found.path, remedy="give another --alignment")
-    _check_x_tilt(request)
+    if request.x_tilt is not None:
+        check_x_tilt(request.x_tilt)
     beside = " and the files beside it" if len(found.files) > 1 else ""
     return _as_requested(found.alignment, request, f"{found.path.name}{beside}", warn)
 
@@ -147,12 +149,6 @@ def _as_requested(
     if left_out and (request.exclude is not None or request.exclude_from_1 is not None):
         warn(f"views {left_out} (from 0) are left out too, by {name}")
     return alignment
-
-
-def _check_x_tilt(request: ReconstructionRequest) -> None:
-    if request.x_tilt is not None and not abs(request.x_tilt) < LARGEST_X_TILT_DEG:
-        remedy = f"give less than {LARGEST_X_TILT_DEG:g} degrees either way"
-        raise OptionError(f"{request.x_tilt:g} degrees are no tilt about x", field="--x-tilt", remedy=remedy)
 
 
 def _of_stack(request: ReconstructionRequest) -> tuple[NDArray[np.float64] | None, float | None]:
