@@ -244,6 +244,25 @@ def test_ome_zarr_has_a_pyramid_in_the_right_place(job: Job) -> None:
     assert not [path for path in output.parent.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.parametrize("method", ["octree", "sart-tv"])
+@pytest.mark.parametrize("spacing", [10, 7, 25])
+def test_the_blocks_of_an_ome_zarr_are_the_whole(
+    job: Job, monkeypatch: pytest.MonkeyPatch, method: str, spacing: float
+) -> None:
+    zarr = pytest.importorskip("zarr")
+    pytest.importorskip("ome_zarr")
+    from tomokit.io import ome_zarr_write
+
+    monkeypatch.setattr(ome_zarr_write, "CHUNK_EDGE", 8)
+    request = job(method)
+    reconstruct(request)
+    export(request.state, request.output.with_name("e.mrc"), spacing_angstrom=spacing)
+    export(request.state, request.output.with_name("e.zarr"), spacing_angstrom=spacing)
+    whole = read_volume(request.output.with_name("e.mrc")).density
+    blocks = zarr.open_group(str(request.output.with_name("e.zarr")), mode="r")["0"][:]
+    np.testing.assert_allclose(blocks, whole, rtol=1e-4, atol=1e-6 * np.abs(whole).max())
+
+
 def test_a_folder_that_is_no_ome_zarr_is_never_replaced(job: Job) -> None:
     pytest.importorskip("ome_zarr")
     request = job("sirt")

@@ -1,4 +1,4 @@
-"""The command ``tomokit export``: sample the density of a state."""
+"""The command ``tomokit export``: sample the density of a state, or write a tomogram in another format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def export(
-    state: Annotated[Path, typer.Argument(metavar="STATE.h5", help="What `reconstruct --state` wrote.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="STATE.h5|VOLUME.mrc", help="What `reconstruct --state` wrote, or a tomogram in MRC."),
+    ],
     output: Annotated[
         Path,
         typer.Argument(
@@ -59,9 +62,9 @@ def export(
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
-    """Sample the density of a state, finished or not, in any box and at any spacing.
+    """Sample the density of a state, finished or not, or of a tomogram, in any box and at any spacing.
 
-    The inputs of the reconstruction are not needed.
+    The inputs of the reconstruction are not needed. An OME-Zarr, with a pyramid for viewers, may be larger than memory.
     """
     from tomokit.io.output_form import OutputForm
     from tomokit.pipeline.export import export as run
@@ -72,10 +75,12 @@ def export(
         invert_contrast,
     )
     sampled_box = None if box is None else _parse_box(box)
-    result = run(state, output, box=sampled_box, spacing_angstrom=spacing, overwrite=overwrite, form=form)
+    result = run(source, output, box=sampled_box, spacing_angstrom=spacing, overwrite=overwrite, form=form)
     n_z, n_y, n_x = result["shape"]
     size = f"of {result['voxel_size_angstrom']:g} angstrom" if result["voxel_size_is_known"] else "of unknown size"
-    text = f"{output}: {n_x} x {n_y} x {n_z} voxels {size}, after epoch {result['epoch']} of {result['epochs']}"
+    text = f"{output}: {n_x} x {n_y} x {n_z} voxels {size}"
+    if result["state"] is not None:
+        text += f", after epoch {result['epoch']} of {result['epochs']}"
     show(result, text, json, [output])
     for warning in result["warnings"]:
         complain(f"warning: {warning}")

@@ -202,6 +202,36 @@ def read_stack(path: str | os.PathLike[str], *, check_pixels: bool = True) -> Mr
     return images
 
 
+def open_volume(path: str | os.PathLike[str]) -> MrcImages:
+    """Read a volume ``[z, y, x]`` in the type of its file.
+
+    Parameters
+    ----------
+    path : path-like
+        As of :func:`read_volume`.
+
+    Returns
+    -------
+    MrcImages
+        Its voxels memory-mapped and read-only, unless compressed.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_volume`.
+    """
+    images = open_mrc(path)
+    header = images.header
+    # Space groups 401 to 630 are MRC2014's mark of a stack of volumes, of mz sections each.
+    if 401 <= header.ispg <= 630 and 0 < header.mz < header.shape[0]:
+        count = header.shape[0] // header.mz
+        raise InputError(f"holds {count} volumes", file=path, field="ispg", remedy="split it into single volumes")
+    if images.kind().kind == TILT_STACK and header.shape[0] > 1:
+        images = _with_warning(images, f"looks like a tilt stack ({images.kind().evidence}); read as a volume")
+    require_finite(images.pixels, file=path)
+    return images
+
+
 def read_volume(path: str | os.PathLike[str]) -> Volume:
     """Read a volume ``[z, y, x]`` as float32.
 
@@ -222,15 +252,8 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
     InputError
         As :func:`open_mrc`; if the file holds several volumes; if a voxel is NaN or infinite.
     """
-    images = open_mrc(path)
+    images = open_volume(path)
     header = images.header
-    # Space groups 401 to 630 are MRC2014's mark of a stack of volumes, of mz sections each.
-    if 401 <= header.ispg <= 630 and 0 < header.mz < header.shape[0]:
-        count = header.shape[0] // header.mz
-        raise InputError(f"holds {count} volumes", file=path, field="ispg", remedy="split it into single volumes")
-    if images.kind().kind == TILT_STACK and header.shape[0] > 1:
-        images = _with_warning(images, f"looks like a tilt stack ({images.kind().evidence}); read as a volume")
-    require_finite(images.pixels, file=path)
     return Volume(
         density=np.asanyarray(images.pixels).astype(np.float32, copy=False),
         voxel_size_angstrom=images.pixel_size_angstrom,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tomokit.data import Volume
 from tomokit.io.mrc_write import PLAIN_FORM, fill_mrc
@@ -14,6 +14,10 @@ from tomokit.io.output_form import FormedSections, OutputForm
 from tomokit.io.output_names import volume_format
 from tomokit.io.output_set import Existing, OutputSet, new_outputs
 from tomokit.io.volume_file import VolumeFile
+from tomokit.io.voxel_blocks import ArrayBlocks, VoxelBlocks
+
+if TYPE_CHECKING:
+    from tomokit.io.ome_zarr_write import ZarrImage
 
 
 def check_volume_output(
@@ -93,17 +97,48 @@ def add_volume(
     if known not in ("mrc", "mrc.gz") and not form.is_plain:
         size, origin = form.placed(volume.density.shape, volume.voxel_size_angstrom, volume.origin_angstrom)
         volume = Volume(FormedSections(volume.density, form).volume(), size, origin, volume.provenance)
-    with outputs.new(path, _check, existing, folder=known == "ome-zarr", last=True) as temporary:
-        if known == "ome-zarr":
-            from tomokit.io.ome_zarr import fill_ome_zarr
+    if known == "ome-zarr":
+        from tomokit.io.ome_zarr_write import ZarrImage
 
-            fill_ome_zarr(temporary, path.stem, volume, provenance, size_is_known)
-        elif known == "tiff":
+        image = ZarrImage(path.stem, volume.voxel_size_angstrom, volume.origin_angstrom, size_is_known, provenance)
+        add_ome_zarr(outputs, path, ArrayBlocks(volume.density), image, existing)
+        return
+    with outputs.new(path, _check, existing, last=True) as temporary:
+        if known == "tiff":
             from tomokit.io.tiff_write import fill_tiff
 
             fill_tiff(temporary, volume, size_is_known)
         else:
             fill_mrc(temporary, volume, compress=known == "mrc.gz", made_in=made_in, form=form)
+
+
+def add_ome_zarr(
+    outputs: OutputSet, path: Path, volume: VoxelBlocks, image: ZarrImage, existing: Existing = "refuse"
+) -> None:
+    """Write a volume that need not be in memory as an OME-Zarr, the output of a set that gets its name last.
+
+    Parameters
+    ----------
+    outputs : OutputSet
+        The set.
+    path : Path
+        The folder.
+    volume : VoxelBlocks
+        Gives its blocks; what it raises leaves nothing of the output.
+    image : ZarrImage
+        What is said of it.
+    existing : {"refuse", "replace", "same"}
+        What is done about what is there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    from tomokit.io.ome_zarr_write import fill_ome_zarr
+
+    with outputs.new(path, _check, existing, folder=True, last=True) as temporary:
+        fill_ome_zarr(temporary, volume, image)
 
 
 def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: bool = False) -> None:

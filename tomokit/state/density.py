@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from tomokit.errors import InputError
 from tomokit.state.consistency import check_recipe
 from tomokit.state.lattice_means import LatticeSampler, Triple, sample_means
 from tomokit.state.record import State
+from tomokit.state.voxel_density import VoxelDensity, check_finite
 
 _SLAB_BYTES = 64 << 20
 
@@ -79,7 +79,7 @@ class StoredDensity:
         self.units = str(recipe["units"])
         with np.errstate(over="ignore"):  # what overflows is found out in the values
             self._scale = np.float32(recipe["units_scale"])
-        kinds: dict[str, Callable[[State, dict[str, Any]], LatticeSampler]] = {"voxels": _Voxels, "octree": _Leaves}
+        kinds: dict[str, Callable[[State, dict[str, Any]], LatticeSampler]] = {"voxels": _voxels, "octree": _Leaves}
         if recipe["kind"] not in kinds:
             raise InputError(f"a density of the kind {recipe['kind']!r} is not known to this version", field="state")
         check_recipe(state)
@@ -109,108 +109,49 @@ class StoredDensity:
         ndarray of float32, shape `count`
             The density ``[x, z, y]`` in the units of the tomogram; on its own lattice, what is stored itself.
         """
-        # Rounded before the ceiling is taken: 2.0000001, from a ratio of lengths, is 2.
-        finer = max(1, math.ceil(round(spacing, 6)))
-        if finer > 1:
-            means = sample_means(self._source, start, spacing, count, finer)
-            means *= self._scale
-            return means.astype(np.float32)
-        out = np.empty(count, np.float32)
-        # Slabs along x bound the memory.
-        slab = max(1, _SLAB_BYTES // (4 * max(1, count[1] * count[2])))
-        for low in range(0, count[0], slab):
-            high = min(low + slab, count[0])
-            begin = (start[0] + low * spacing, start[1], start[2])
-            values = self._source.sample(begin, spacing, (high - low, *count[1:]))
-            np.multiply(values, self._scale, out=out[low:high])
-        return out
+        return sample_lattice(self._source, self._scale, start, spacing, count)
 
 
-class _Voxels:
-    """The density of a volume of voxels, trilinear between their centres."""
+def sample_lattice(
+    source: LatticeSampler, scale: np.float32, start: Triple, spacing: float, count: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """Sample a density at the points of a regular lattice, or average it over voxels coarser than its own.
 
-    def __init__(self, state: State, recipe: dict[str, Any]) -> None:
-        self._volume: NDArray[np.floating] = state.arrays[recipe["array"]]
-        _check_finite(self._volume, recipe["array"])
-        self._margin = int(recipe["margin_px"])
-        self._scale, self._least = float(recipe["scale"]), recipe["least"]
+    Parameters
+    ----------
+    source : LatticeSampler
+        The density.
+    scale : float32
+        By which it is multiplied.
+    start, spacing, count
+        As of :meth:`StoredDensity.sample`.
 
-    def sample(self, start: Triple, step: float, count: tuple[int, int, int]) -> NDArray[np.float32]:
-        # The stored volume has a margin along x, so that the tomogram's voxel 0 is its voxel `margin`.
-        shifted = (start[0] + self._margin, start[1], start[2])
-        axes = [
-            _AxisPoints.of(at, step, n, size) for at, n, size in zip(shifted, count, self._volume.shape, strict=True)
-        ]
-        # Only what the points meet: each axis is interpolated over the whole extent of those after it.
-        volume = self._volume[tuple(slice(axis.first, axis.stop) for axis in axes)]
-        for number, axis in enumerate(axes):
-            # The bound from below is for voxels, not for what is interpolated: the first axis sees the voxels.
-            volume = axis.interpolate(volume, number, self._least if number == 0 else None)
-        return np.asarray(volume * self._scale, np.float32)
-
-    def extent(self) -> tuple[tuple[float, float], ...]:
-        # Up to the faces of the outermost voxels.
-        return tuple(
-            (-margin - 0.5, size - margin - 0.5)
-            for size, margin in zip(self._volume.shape, (self._margin, 0, 0), strict=True)
-        )
-
-
-@dataclass(frozen=True)
-class _AxisPoints:
-    """Points of a lattice along one axis: the voxels below and above each, and the weight of the upper one."""
-
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    upper: NDArray[np.float64]
-    inside: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, start: float, step: float, count: int, size: int) -> _AxisPoints:
-        """The points ``start + i step`` among `size` voxels."""
-        at = start + step * np.arange(count)
-        # What a lattice that is meant to hit the centres misses them by, in float64, is no reason to interpolate.
-        at = np.where(np.abs(at - np.round(at)) < 1e-9 * max(size, 1), np.round(at), at)
-        inside = (at >= -0.5) & (at <= size - 0.5)
-        low = np.clip(np.floor(at).astype(np.int64), 0, size - 1)
-        high = np.minimum(low + 1, size - 1)
-        # The clamp makes the outer half voxels constant.
-        return cls(low, high, np.clip(at - low, 0, 1), inside)
-
-    @property
-    def first(self) -> int:
-        """The first voxel that is needed."""
-        return int(self.low[0])
-
-    @property
-    def stop(self) -> int:
-        """The one after the last."""
-        return int(self.high[-1]) + 1
-
-    def interpolate(self, volume: NDArray[np.floating], number: int, least: float | None) -> NDArray[np.floating]:
-        """A volume, cut to the voxels that are needed, at these points along one axis: linear, 0 beyond its faces."""
-        shape = [1, 1, 1]
-        shape[number] = self.low.size
-
-        def planes(index: NDArray[np.int64]) -> NDArray[np.floating]:
-            selected: NDArray[np.floating] = np.take(volume, index - self.first, number)
-            return selected if least is None else np.maximum(selected, selected.dtype.type(least))
-
-        upper = self.upper.astype(volume.dtype)
-        result = planes(self.low)
-        if upper.any():
-            upper = upper.reshape(shape)
-            result = result * (1 - upper) + planes(self.high) * upper
-        if not self.inside.all():
-            result[tuple(slice(None) if i != number else ~self.inside for i in range(3))] = 0
-        return result
+    Returns
+    -------
+    ndarray of float32, shape `count`
+        ``[x, z, y]``.
+    """
+    # Rounded before the ceiling is taken: 2.0000001, from a ratio of lengths, is 2.
+    finer = max(1, math.ceil(round(spacing, 6)))
+    if finer > 1:
+        means = sample_means(source, start, spacing, count, finer)
+        means *= scale
+        return means.astype(np.float32)
+    out = np.empty(count, np.float32)
+    # Slabs along x bound the memory.
+    slab = max(1, _SLAB_BYTES // (4 * max(1, count[1] * count[2])))
+    for low in range(0, count[0], slab):
+        high = min(low + slab, count[0])
+        begin = (start[0] + low * spacing, start[1], start[2])
+        values = source.sample(begin, spacing, (high - low, *count[1:]))
+        np.multiply(values, scale, out=out[low:high])
+    return out
 
 
-def _check_finite(density: NDArray[np.floating], name: str) -> None:
-    """Refuse a density that has diverged or was spoilt; one sum tells, for infinities and NaN survive it."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if not math.isfinite(float(density.sum(dtype=np.float64))):
-            raise InputError("has densities that are not finite", field=f"/arrays/{name}")
+def _voxels(state: State, recipe: dict[str, Any]) -> VoxelDensity:
+    volume = state.arrays[recipe["array"]]
+    check_finite(volume, recipe["array"])
+    return VoxelDensity(volume, int(recipe["margin_px"]), float(recipe["scale"]), recipe["least"])
 
 
 class _Leaves:
@@ -227,7 +168,7 @@ class _Leaves:
         values = np.ascontiguousarray(state.arrays[recipe["values"]])
         self._density = np.empty_like(values)
         activate_leaves(KINDS[recipe["activation"]], recipe["parameter"], values, self._density)
-        _check_finite(self._density, recipe["values"])
+        check_finite(self._density, recipe["values"])
         self._scale = np.float32(recipe["scale"])
         self._centre = tuple((size - 1) / 2 for size in recipe["shape_xzy"])
 
