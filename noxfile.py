@@ -141,6 +141,12 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The pages of reports in headless Chromium: clicks, keys, pictures; needs '.[browser]' and chromium-driver."""
+    session.run(sys.executable, "-m", "pytest", "-m", "", "tests/report/test_browser.py", *session.posargs)
+
+
+@nox.session
 def cold(session: nox.Session) -> None:
     """A run whose kernels are compiled in its own process against the next ones, and one that is resumed; minutes."""
     chosen = session.posargs or ["tests/methods/octree/test_cold_cache.py"]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ENDINGS = (".py", ".cu", ".cuh", ".toml", ".txt", ".typed")
+ENDINGS = (".py", ".cu", ".cuh", ".toml", ".txt", ".typed", ".html", ".css", ".js")
 
 
 def files_of_the_map() -> set[str]:

@@ -27,6 +27,7 @@ from tomokit.commands import (
     plugins,
     project,
     reconstruct,
+    report,
     resume,
     simulate,
     warm_up,
@@ -101,6 +102,7 @@ app.command("project")(project.project)
 app.command("compare")(compare.compare)
 app.command("contrast")(contrast.contrast)
 app.command("fsc")(fsc.fsc)
+app.command("report")(report.report)
 app.command("warm-up")(warm_up.warm_up)
 app.add_typer(plugins.app, name="plugins")
 

@@ -15,9 +15,6 @@ from tomokit.errors import OutputError
 if TYPE_CHECKING:
     from tomokit.pipeline.signals import Stop
 
-_BEYOND_NOISE = 0.1
-"""How far above the estimated ceiling a ring has to be for the estimate to be wrong beyond doubt."""
-
 
 @contextmanager
 def stopping(state: Path | None, json: bool) -> Iterator[Stop | None]:
@@ -153,13 +150,10 @@ def _rings_text(held: dict[str, Any]) -> str:
     def numbers(rings: list[float | None]) -> str:
         return " ".join("-" if ring is None else f"{ring:.2f}" for ring in rings)
 
+    from tomokit.pipeline.held_out import ceiling_is_disproved
+
     rings, ceiling = held["ring_correlation"], held["ceiling"]
-    # A prediction above it shows that what was taken for noise is detail: no ceiling is better than one that is wrong.
-    reaches_the_end = any(
-        ring is not None and top is not None and ring > top + _BEYOND_NOISE
-        for ring, top in zip(rings, ceiling, strict=True)
-    )
-    allowed = "detail up to the end hides what their noise allows" if reaches_the_end else (
+    allowed = "detail up to the end hides what their noise allows" if ceiling_is_disproved(rings, ceiling) else (
         f"their noise allows about {numbers(ceiling)}"
     )  # fmt: skip
     return f"by rings of 0.05 cycles a pixel {numbers(rings)}, mean {held['mean_ring_correlation']:.4f}; {allowed}"

@@ -18,6 +18,9 @@ from tomokit.metrics.ring_correlation import ring_ceiling, ring_correlation, tap
 
 Stack = NDArray[np.float32]
 
+_BEYOND_NOISE = 0.1
+"""How far above the estimated ceiling a ring has to be for the estimate to be wrong beyond doubt."""
+
 _TELLING = 1e-3
 """Smaller differences of correlation are not worth a word."""
 
@@ -134,6 +137,25 @@ def mean_of_rings(rings: Sequence[float | None]) -> float | None:
     """
     known = [ring for ring in rings if ring is not None]
     return float(np.mean(known)) if known else None
+
+
+def ceiling_is_disproved(rings: Sequence[float | None], ceiling: Sequence[float | None]) -> bool:
+    """Tell whether a prediction shows that what was taken for noise is detail: no ceiling is better than a wrong one.
+
+    Parameters
+    ----------
+    rings, ceiling : sequence of float or None
+        Of the same rings.
+
+    Returns
+    -------
+    bool
+        Whether a ring lies above its ceiling by more than the estimate may be wrong by.
+    """
+    return any(
+        ring is not None and top is not None and ring > top + _BEYOND_NOISE
+        for ring, top in zip(rings, ceiling, strict=True)
+    )
 
 
 def _plain(rings: NDArray[np.float64]) -> list[float | None]:

@@ -106,7 +106,7 @@ def load_resumption(
     warnings += [f"{path}: {line}" for line in moved_warnings(resumed.machines)]
     for line in warnings:
         (progress or Silent()).warning(line)
-    request = _request_of_state(state, path)
+    request = request_of_state(state, path)
     request = dataclasses.replace(
         request, state=path, output=output, overwrite=overwrite, threads=request.threads if threads is None else threads
     )
@@ -127,8 +127,26 @@ def _check_version(state: State, path: Path) -> None:
         )
 
 
-def _request_of_state(state: State, path: Path) -> ReconstructionRequest:
-    """The request that a state was made by, its files found again."""
+def request_of_state(state: State, path: Path) -> ReconstructionRequest:
+    """Make the request that a state was made by, its inputs found again, without outputs.
+
+    Parameters
+    ----------
+    state : State
+    path : Path
+        Its file, beside which inputs are looked for too.
+
+    Returns
+    -------
+    ReconstructionRequest
+
+    Raises
+    ------
+    InputError
+        If an input is not found.
+    OptionError
+        If a setting is none of this version.
+    """
     from tomokit.pipeline.backend import most_threads
 
     configuration, job = dict(state.provenance["configuration"]), state.job

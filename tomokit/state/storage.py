@@ -96,13 +96,60 @@ class StateFile:
         DamagedState
             If one is anything but an array of numbers in one piece, or its digest is another.
         """
-        self._check_link(self._file.id, "arrays", "/arrays")
-        group = h5o.open(self._file.id, b"arrays")
-        if not isinstance(group, h5g.GroupID):
-            raise self._damaged("is no group", "/arrays")
+        return {name: self.array(name) for name in self.array_names()}
+
+    def array_names(self) -> list[str]:
+        """List the names of all arrays.
+
+        Returns
+        -------
+        list of str
+
+        Raises
+        ------
+        DamagedState
+            If there is no group of them, or they are too many.
+        """
+        group = self._arrays()
         if group.get_num_objs() > _MOST_ARRAYS:
             raise self._damaged(f"has more than {_MOST_ARRAYS} arrays", "/arrays")
-        return {str(name): self._array(group, str(name)) for name in h5py.Group(group)}
+        return [str(name) for name in h5py.Group(group)]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Map one array, its digest checked; one without elements has no place in the file and is made anew.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        ndarray
+            Changes to it stay in memory.
+
+        Raises
+        ------
+        DamagedState
+            As of :meth:`arrays`.
+        """
+        group, field = self._arrays(), f"/arrays/{name}"
+        dataset = self._dataset(group, name, field)
+        kind, shape = dataset.dtype, dataset.shape
+        if kind.kind not in _KINDS or kind.itemsize > 16 or kind.byteorder == ">" or kind.hasobject:
+            raise self._damaged(f"of the type {kind}, which no array of a state has", field)
+        if len(shape) > _MOST_AXES or max(shape, default=0) >= 2**53:
+            raise self._damaged(f"of the shape {shape}, which no array of a state has", field)
+        size = math.prod(shape)
+        if size == 0:
+            array = np.empty([min(extent, 1 << 20) for extent in shape], kind)
+            if array.shape != shape:
+                raise self._damaged(f"of the shape {shape} and without elements", field)
+        else:
+            offset = self._offset(dataset, size * kind.itemsize, field)
+            # Copy on write: a run may go on in these arrays, and the file stays as it is.
+            array = np.memmap(self._stream, kind, "c", offset, shape)
+        self._check_digest(dataset, hashlib.sha256(contiguous_bytes(array).data).hexdigest(), field)
+        return array
 
     def number(self, name: str) -> int:
         """Read an attribute of the file that is a whole number, or yes or no.
@@ -132,26 +179,13 @@ class StateFile:
             raise self._damaged(f"{value} is out of bounds", f"attribute {name}")
         return value
 
-    def _array(self, group: h5g.GroupID, name: str) -> NDArray[Any]:
-        """An array, mapped from where it lies; one without elements has no place there and is made anew."""
-        field = f"/arrays/{name}"
-        dataset = self._dataset(group, name, field)
-        kind, shape = dataset.dtype, dataset.shape
-        if kind.kind not in _KINDS or kind.itemsize > 16 or kind.byteorder == ">" or kind.hasobject:
-            raise self._damaged(f"of the type {kind}, which no array of a state has", field)
-        if len(shape) > _MOST_AXES or max(shape, default=0) >= 2**53:
-            raise self._damaged(f"of the shape {shape}, which no array of a state has", field)
-        size = math.prod(shape)
-        if size == 0:
-            array = np.empty([min(extent, 1 << 20) for extent in shape], kind)
-            if array.shape != shape:
-                raise self._damaged(f"of the shape {shape} and without elements", field)
-        else:
-            offset = self._offset(dataset, size * kind.itemsize, field)
-            # Copy on write: a run may go on in these arrays, and the file stays as it is.
-            array = np.memmap(self._stream, kind, "c", offset, shape)
-        self._check_digest(dataset, hashlib.sha256(contiguous_bytes(array).data).hexdigest(), field)
-        return array
+    def _arrays(self) -> h5g.GroupID:
+        """The group of all arrays."""
+        self._check_link(self._file.id, "arrays", "/arrays")
+        group = h5o.open(self._file.id, b"arrays")
+        if not isinstance(group, h5g.GroupID):
+            raise self._damaged("is no group", "/arrays")
+        return group
 
     def _dataset(self, parent: h5g.GroupID | h5py.h5f.FileID, name: str, field: str) -> h5d.DatasetID:
         """A dataset that lies in this file, with no filter and a shape."""
