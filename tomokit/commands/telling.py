@@ -100,6 +100,9 @@ def tell(summary: dict[str, Any], json: bool, told: Sequence[str]) -> None:
         state, epochs = Path(summary["state"]), summary["epochs"]
         if not (state.exists() or previous_path(state.resolve()).exists()):
             raise OutputError(f"stopped by {stopped} after epoch {epochs}, and there is no state to resume", file=state)
+        half = summary["halves"] and summary["halves"]["stopped_in"]
+        if half:
+            epochs = f"{summary['halves'][half]['epochs']} of the {half} half"
         complain(f"stopped by {stopped} after epoch {epochs}; continue by `tomokit resume {state}`")
         raise typer.Exit(STOPPED)
 
@@ -141,6 +144,10 @@ def _summary_text(summary: dict[str, Any]) -> str:
             lines.append(f"  the prediction of held-out views {held['advice']}")
     if summary["preview"]:
         lines.append(f"{summary['preview']}: central slices")
+    if summary["halves"] is not None:
+        from tomokit.commands.halves_text import halves_text
+
+        lines += halves_text(summary["halves"])
     return "\n".join(lines)
 
 

@@ -11,7 +11,8 @@ def tv_weight(problem: Problem) -> float:
     """Weight of total variation against ``1/2 sum m r^2`` that suits the noise of a problem.
 
     The back-projected noise has a standard deviation of about ``sigma sqrt(n_views)`` in every voxel, and a total
-    variation of weight w can absorb what stays below w; so this standard deviation is the weight.
+    variation of weight w can absorb what stays below w; so this standard deviation is the weight. In a part of a
+    problem it is the whole's, less by the share of the views: weighed against as much less data, it smooths alike.
 
     Parameters
     ----------
@@ -22,13 +23,15 @@ def tv_weight(problem: Problem) -> float:
     float
         At least 0, in projection units.
     """
-    return problem.noise_level * float(np.sqrt(problem.geometry.n_views))
+    whole = problem.scaled_by
+    return whole.noise_level * float(np.sqrt(whole.geometry.n_views)) * problem.share
 
 
 def contrast(problem: Problem) -> float:
     """Range of a problem's projections: 0.1 to 99.9 percent of the used pixels of some eight views.
 
-    Where offsets are fitted each view counts from its own mean, so that no constant has a say.
+    Where offsets are fitted each view counts from its own mean, so that no constant has a say. A part of a problem has
+    the range of the whole.
 
     Parameters
     ----------
@@ -39,6 +42,7 @@ def contrast(problem: Problem) -> float:
     float
         At least 0, in projection units; 0 if no pixel of these views is used.
     """
+    problem = problem.scaled_by
     samples = []
     for view in contrast_views(problem.geometry.n_views):
         used = problem.projections[view]

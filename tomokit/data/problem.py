@@ -5,11 +5,11 @@ Inside, arrays put the tilt axis last: projections are ``[tilt, u, y]`` and volu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tomokit.data.noise import noise_level
 from tomokit.errors import InputError
@@ -36,6 +36,9 @@ class Problem:
         Seed of every random choice.
     backend : str
         ``"cpu"``, ``"cuda"`` or ``"reference"``; never ``"auto"``.
+    whole : Problem or None
+        The problem that this one has some of the views of, such as half of them; None if it stands alone. What is
+        measured of data or follows from the range of tilts is then the whole's, so that its parts are solved alike.
 
     Raises
     ------
@@ -50,6 +53,7 @@ class Problem:
     fit_offsets: bool = False
     seed: int = 0
     backend: str = "cpu"
+    whole: Problem | None = None
 
     def __post_init__(self) -> None:
         expected = (self.geometry.n_views, self.geometry.n_u, self.geometry.n_v)
@@ -59,6 +63,38 @@ class Problem:
             raise InputError(f"mask of shape {self.mask.shape}, projections of {expected}")
         if self.thickness_px < 1:
             raise InputError(f"thickness of {self.thickness_px} voxels", remedy="give --thickness of at least 1")
+
+    def part(self, views: ArrayLike) -> Problem:
+        """Take some of the views, to be solved by the scales of all.
+
+        Parameters
+        ----------
+        views : array_like of int, shape (n_selected,)
+            Their indices from 0.
+
+        Returns
+        -------
+        Problem
+            Its `whole` is this problem.
+        """
+        index = np.asarray(views, np.intp)
+        return replace(
+            self,
+            projections=self.projections[index],
+            mask=None if self.mask is None else self.mask[index],
+            geometry=self.geometry.select(index),
+            whole=self,
+        )
+
+    @property
+    def scaled_by(self) -> Problem:
+        """The problem that scales are measured of: the whole, where this is a part of one."""
+        return self if self.whole is None else self.whole
+
+    @property
+    def share(self) -> float:
+        """Views over those of the whole: a weight against a sum over views is less by as much in a part."""
+        return self.geometry.n_views / self.scaled_by.geometry.n_views
 
     @cached_property
     def empty_loss(self) -> float:
@@ -77,6 +113,8 @@ class Problem:
     @cached_property
     def noise_level(self) -> float:
         """Standard deviation of the projections' noise (:mod:`tomokit.data.noise`), estimated once, in seconds."""
+        if self.whole is not None:
+            return self.whole.noise_level
         return noise_level(self.projections, self.mask)
 
 
@@ -108,7 +146,7 @@ class ProblemShape:
 
     @classmethod
     def of(cls, problem: Problem) -> ProblemShape:
-        """Read off the sizes of a problem; its noise is not measured.
+        """Read off the sizes of a problem, of a part with the tilts of its whole; its noise is not measured.
 
         Parameters
         ----------
@@ -119,7 +157,7 @@ class ProblemShape:
         ProblemShape
         """
         geometry = problem.geometry
-        highest = float(np.abs(geometry.tilt_deg).max())
+        highest = float(np.abs(problem.scaled_by.geometry.tilt_deg).max())
         return cls(geometry.n_views, geometry.n_u, geometry.n_v, problem.thickness_px, highest, problem.fit_offsets)
 
     @property

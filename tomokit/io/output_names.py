@@ -121,6 +121,25 @@ def path_beside(output: Path, ending: str) -> Path:
     return output.parent / f"{output.stem if short else output.name}{ending}"
 
 
+def with_ending(output: Path, ending: str) -> Path:
+    """Name another volume of the same format: ``OUT_even.mrc`` for ``OUT.mrc``, ``OUT_even.mrc.gz`` for ``OUT.mrc.gz``.
+
+    Parameters
+    ----------
+    output : Path
+        The volume.
+    ending : str
+        What goes before the suffix that says the format, such as ``"_even"``.
+
+    Returns
+    -------
+    Path
+    """
+    every = [suffix for suffixes in _SUFFIXES.values() for suffix in suffixes if output.name.lower().endswith(suffix)]
+    cut = len(output.name) - max(map(len, every), default=len(output.suffix))
+    return output.parent / f"{output.name[:cut]}{ending}{output.name[cut:]}"
+
+
 def _format_of(name: str) -> VolumeFormat | None:
     for known, suffixes in _SUFFIXES.items():
         if any(name.lower().endswith(suffix) and len(name) > len(suffix) for suffix in suffixes):

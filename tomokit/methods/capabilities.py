@@ -4,15 +4,19 @@ Each is optional. Without :class:`RunsOnGpu` a method is computed on the CPU; wi
 its memory is estimated from sizes alone; without :class:`Pausable` a run is stopped and saved between epochs; without
 :class:`ForeseesCosts` all epochs are taken to last as long as each other; without :class:`Samplable` a state holds the
 volume beside the run's arrays; without :class:`ResolvesParameters` the provenance has the options as they were given,
-and no more; without :class:`WeighsViews` views cannot be weighed against each other.
+and no more; without :class:`WeighsViews` views cannot be weighed against each other; without
+:class:`HasStructure` and :class:`StartsOnStructure` a method is taken to have one structure for all parts of a problem.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from numpy.typing import NDArray
+
 from tomokit.data.problem import Problem
+from tomokit.methods.interface import Run
 
 
 @runtime_checkable
@@ -126,3 +130,43 @@ class WeighsViews(Protocol):
     """
 
     weighs_views: bool
+
+
+@runtime_checkable
+class HasStructure(Protocol):
+    """A run that adapts the structure of its density to the data, such as the leaves of an octree."""
+
+    def structure(self) -> dict[str, NDArray[Any]]:
+        """Give the present structure, as it would be saved.
+
+        Returns
+        -------
+        dict
+            Small arrays by name.
+        """
+        ...
+
+
+@runtime_checkable
+class StartsOnStructure(Protocol):
+    """A method whose runs can take the structure that another run has come to, in place of adapting one of their own.
+
+    Two halves of one series are fitted so: a structure that each half chose by its own noise would be no common one.
+    """
+
+    def start_on(self, problem: Problem, options: Any, structure: Mapping[str, NDArray[Any]]) -> Run:
+        """Set up a run as :meth:`tomokit.methods.interface.Method.start` does.
+
+        Parameters
+        ----------
+        problem : Problem
+        options : Options
+            The method's own.
+        structure : mapping
+            What :meth:`HasStructure.structure` of a run of the same sizes and options gave at its end.
+
+        Returns
+        -------
+        Run
+        """
+        ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from tomokit.data import TiltSeries, Volume
 from tomokit.errors import OptionError, TomokitError
-from tomokit.pipeline.computation import Computed
 from tomokit.pipeline.config import build_request
-from tomokit.pipeline.driver import Summary, run_job
+from tomokit.pipeline.driver import Finished, Summary, run_job
 from tomokit.pipeline.folder import find_series, is_series_folder
 from tomokit.pipeline.in_memory import SeriesInMemory
 from tomokit.pipeline.naming import with_named_output
@@ -46,6 +45,11 @@ class Reconstruction:
         Of each epoch: ``epoch``, ``loss``, its ``terms``, the score of the ``held_out`` views, ``seconds``.
     provenance : dict
         What the result depends on, as in ``OUT.provenance.json``.
+    halves : dict of str to Volume
+        The ``even`` and the ``odd`` half, and the maps of their ``agreement``, of their ``noise`` and of the
+        ``coverage`` by views, where halves were asked for. Their Fourier shell correlation is in `fsc`.
+    fsc : dict or None
+        As ``tomokit fsc --json`` prints it, of both halves.
     """
 
     volume: Volume
@@ -53,6 +57,8 @@ class Reconstruction:
     offsets: NDArray[np.float32]
     history: list[dict[str, Any]]
     provenance: dict[str, Any]
+    halves: dict[str, Volume] = field(default_factory=dict)
+    fsc: dict[str, Any] | None = None
 
 
 def reconstruct(
@@ -89,6 +95,7 @@ def reconstruct(
     naming: str | None = None,
     exclude: str | Sequence[int] | None = None,
     exclude_from_1: str | Sequence[int] | None = None,
+    halves: bool = False,
     half: str | None = None,
     hold_out: int | None = None,
     keep_views: bool = False,
@@ -187,6 +194,8 @@ def reconstruct(
         Views to leave out, from 0: ``[0, 3]`` or ``"0,3,7-9"``.
     exclude_from_1 : str or sequence of int, optional
         The same counted from 1; not with `exclude`.
+    halves : bool
+        Whether two halves of the views are reconstructed too, on the same grid and with the same weights, and compared.
     half : {"even", "odd"}, optional
         Keep only views of even or odd index.
     hold_out : int, optional
@@ -253,7 +262,8 @@ def reconstruct(
         "center": _joined(center), "size": _joined(size), "orientation": orientation, "mode": mode,
         "invert_contrast": invert_contrast, "output_bin": output_bin, "naming": naming,
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
-        "bin": bin, "half": half, "hold_out": hold_out, "keep_views": keep_views, "x_rays": x_rays, "seed": seed,
+        "bin": bin, "halves": halves, "half": half, "hold_out": hold_out, "keep_views": keep_views,
+        "x_rays": x_rays, "seed": seed,
         "dose": None if dose is None else str(dose), "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage,
         "cs": cs, "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient,
         "view_weights": view_weights,
@@ -280,7 +290,7 @@ def reconstruct(
         reader = find_reader(Path(given["stack"]))
     plain = {name: _as_request_value(value) for name, value in given.items()}
     request = with_named_output(build_request(plain, preset=preset, caller="reconstruct", found=found))
-    return _as_result(*run_job(request, reader, progress))
+    return _as_result(run_job(request, reader, progress))
 
 
 def resume(
@@ -333,13 +343,21 @@ def resume(
     request, resumed = load_resumption(
         Path(state), where, epochs=epochs, threads=threads, overwrite=overwrite, progress=progress
     )
-    return _as_result(*run_job(request, find_reader(request.stack), progress, resumed=resumed))
+    return _as_result(run_job(request, find_reader(request.stack), progress, resumed=resumed))
 
 
-def _as_result(computed: Computed, summary: Summary) -> Reconstruction:
+def _as_result(finished: Finished) -> Reconstruction:
+    computed, halves = finished.computed, finished.halves
     if computed.volume is None or computed.offsets is None:
         raise TomokitError("the run was stopped before it had a volume")
-    return Reconstruction(computed.volume, summary, computed.offsets, computed.history, computed.provenance)
+    volumes: dict[str, Volume] = {}
+    if halves is not None and halves.maps is not None:
+        volumes = {name: one.volume for name, one in halves.computed.items() if one.volume is not None}
+        volumes |= halves.maps.by_name()
+    fsc = None if halves is None else halves.fsc
+    return Reconstruction(
+        computed.volume, finished.summary, computed.offsets, computed.history, computed.provenance, volumes, fsc
+    )
 
 
 def _refuse_files_of_a_stack(**files: PathLike | None) -> None:

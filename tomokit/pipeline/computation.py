@@ -21,8 +21,8 @@ from tomokit.data.linearization import Linearization
 from tomokit.errors import OptionError, TomokitError
 from tomokit.io.digest import file_digest
 from tomokit.io.volume_file import VolumeFile
-from tomokit.methods.capabilities import ResolvesParameters
-from tomokit.methods.interface import Run
+from tomokit.methods.capabilities import HasStructure, ResolvesParameters, StartsOnStructure
+from tomokit.methods.interface import Method, Run
 from tomokit.methods.slabs import ReconstructsInSlabs, RunInSlabs, Slabs, crop_rows, slab_bounds
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.checkpoint import Checkpoints, History
@@ -31,6 +31,14 @@ from tomokit.pipeline.doubts import check_alignment, doubt_result
 from tomokit.pipeline.filter_requests import check_view_weights
 from tomokit.pipeline.fit_memory import choose_slabs, least_bytes_of_fit
 from tomokit.pipeline.fitting import fit
+from tomokit.pipeline.half_jobs import (
+    MAPS,
+    check_half_outputs,
+    check_halves,
+    half_of,
+    half_record,
+    half_request,
+)
 from tomokit.pipeline.known_geometry import KnownGeometry, read_request_alignment
 from tomokit.pipeline.memory import check_disk, check_memory
 from tomokit.pipeline.outputs import check_outputs, input_paths
@@ -40,7 +48,7 @@ from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.provenance import Provenance, header_labels, job_record, make_provenance, plugins_used
 from tomokit.pipeline.readers import Reader
 from tomokit.pipeline.request import ReconstructionRequest
-from tomokit.pipeline.resumption import Resumed, check_same_inputs, check_same_lattice, make_job
+from tomokit.pipeline.resumption import Resumed, check_same_half, check_same_inputs, check_same_lattice, make_job
 from tomokit.pipeline.rows import check_rows_are_seen
 from tomokit.pipeline.signals import Stop
 from tomokit.pipeline.slabs import SlabFiles, can_use_slabs, check_slabs
@@ -51,6 +59,78 @@ if TYPE_CHECKING:
 
 _HEADER_BYTES = 1024
 _LIBRARIES_BYTES = 128 << 20
+
+
+class Warner:
+    """Puts warnings into the summary, and tells each at once.
+
+    Parameters
+    ----------
+    warnings : list of str
+        Those of the summary; added to.
+    progress : Progress
+        Is told.
+    """
+
+    def __init__(self, warnings: list[str], progress: Progress) -> None:
+        self.warnings, self._progress = warnings, progress
+
+    def __call__(self, text: str) -> None:
+        """Add a warning, and tell it.
+
+        Parameters
+        ----------
+        text : str
+            One line.
+        """
+        self.warnings.append(text)
+        self._progress.warning(text)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A job that nothing is left to be refused of, and the series that has been read for it.
+
+    Attributes
+    ----------
+    request : ReconstructionRequest
+        The job.
+    reader : Reader
+        Has read the series.
+    method : Method
+    options : object
+        Options of the method.
+    backend : str
+        Where it is computed.
+    threads : int
+        Threads that are used.
+    prepared : Prepared
+        What is fitted.
+    inputs : dict of str to str
+        SHA-256 of each input by its role.
+    existing : dict
+        What is done about outputs that are there (see :func:`tomokit.pipeline.outputs.check_outputs`).
+    warn : Warner
+        Takes what the user should know.
+    half : {"even", "odd"} or None
+        Which half of a job it is, if it is one.
+    structure : mapping or None
+        What the fit to all views has come to, for a half (see
+        :class:`tomokit.methods.capabilities.StartsOnStructure`).
+    """
+
+    request: ReconstructionRequest
+    reader: Reader
+    method: Method
+    options: Any
+    backend: str
+    threads: int
+    prepared: Prepared
+    inputs: dict[str, str]
+    existing: Mapping[Path, Existing]
+    warn: Warner
+    half: str | None = None
+    structure: Mapping[str, NDArray[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,12 +163,16 @@ class Computed:
         SHA-256 of each input by its role.
     warnings : list of str
         What the user should know.
+    opened : Opened
+        The job that was fitted.
     slabs : int
         In how many slabs along the tilt axis the volume was reconstructed.
     made_in : VolumeFile or None
         The file that holds the volume already, where it was reconstructed in slabs.
     existing : dict
         What is done about outputs that are there (see :func:`tomokit.pipeline.outputs.check_outputs`).
+    structure : mapping or None
+        What the run's structure has come to, where halves are to have the same.
     """
 
     volume: Volume | None
@@ -103,9 +187,11 @@ class Computed:
     threads: int
     inputs: dict[str, str]
     warnings: list[str]
+    opened: Opened
     slabs: int = 1
     made_in: VolumeFile | None = None
     existing: Mapping[Path, Existing] = field(default_factory=dict)
+    structure: Mapping[str, NDArray[Any]] | None = None
 
     @property
     def loss(self) -> float | None:
@@ -152,11 +238,45 @@ def compute(
     TomokitError
         If an input, an option, an output or the machine does not allow it. A state without any step is removed then.
     """
-    registry = get_registry()
-    method = registry.get("method", request.method)()
+    opened = _open(request, reader, progress, resumed)
+    return _solve(opened, progress, stop, files, resumed)
+
+
+def compute_half(
+    whole: Computed, half: str, progress: Progress, stop: Stop, files: SlabFiles, resumed: Resumed | None = None
+) -> Computed:
+    """Fit one half of the views of a job that has been computed, on the same grid and by the same scales.
+
+    Parameters
+    ----------
+    whole : Computed
+        The job, with a volume.
+    half : {"even", "odd"}
+    progress, stop, files, resumed
+        As of :func:`compute`; the files and the state are this half's.
+
+    Returns
+    -------
+    Computed
+        Of the half alone; warnings are added to those of the whole.
+
+    Raises
+    ------
+    TomokitError
+        As of :func:`compute`, and if `resumed` is a state of another job.
+    """
+    request = half_request(whole.opened.request, half)
+    prepared = half_of(whole.prepared, half)
+    opened = replace(whole.opened, request=request, prepared=prepared, half=half, structure=whole.structure)
+    return _solve(opened, progress, stop, files, resumed)
+
+
+def _open(request: ReconstructionRequest, reader: Reader, progress: Progress, resumed: Resumed | None) -> Opened:
+    """Refuse what can be refused, and read the series."""
+    method = get_registry().get("method", request.method)()
     options = method_options(method, request.options)
     # What a resumed run has to say was told when its state was read.
-    warn = _Warner([] if resumed is None else list(resumed.warnings), progress)
+    warn = Warner([] if resumed is None else list(resumed.warnings), progress)
     check_view_weights(request, method)
     backend = choose_backend(request.backend, method, options, warn)
     # From here to the reading nothing but headers is looked at: what can be refused is refused within a second.
@@ -167,17 +287,20 @@ def compute(
         check_alignment(request, reader, warn, alignment)
     else:
         check_same_lattice(plan, resumed)
-    existing = check_outputs(request, resumed is not None, job_record(request, options, backend))
+    job = job_record(request, options, backend)
+    existing = check_outputs(request, resumed is not None, job)
+    if request.halves:
+        existing |= check_half_outputs(request, existing, resumed is not None, job)
     check_slabs(request.slabs, method, backend, plan.volume_shape.n_y)
-    what = f"a volume of {_size_text(plan)} by {request.method}"
-    transformed = request.xf is not None or alignment is not None
     has_mask = request.mask is not None or request.mask_beads is not None
-    masked = has_mask or transformed or request.view_weights != "off"
+    masked = has_mask or request.xf is not None or alignment is not None or request.view_weights != "off"
     least_bytes = plan.bytes_of_problem(masked) + least_bytes_of_fit(request, plan, method, options, backend)
-    check_memory(_LIBRARIES_BYTES + max(plan.bytes_of_reading(masked), least_bytes), what)
+    check_memory(_LIBRARIES_BYTES + max(plan.bytes_of_reading(masked), least_bytes), _what(request, plan))
+    check_halves(request, plan)
     request.form.binned_shape(plan.box.levelling.shape_zyx)
     if request.output is not None:
-        check_disk(request.output, 4 * math.prod(plan.box.levelling.shape_zyx) + _HEADER_BYTES)
+        volumes = 3 + len(MAPS) if request.halves else 1
+        check_disk(request.output, volumes * (4 * math.prod(plan.box.levelling.shape_zyx) + _HEADER_BYTES))
     threads = use_threads(request.threads)
 
     begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
@@ -191,22 +314,36 @@ def compute(
     check_rows_are_seen(prepared.problem, plan.views.fitted, plan.rows)
     # Angles, transform and noise are known only now, and with them how far the volume extends and how fine it is.
     prepared = _crop(prepared, plan, whole_problem=can_use_slabs(method, backend))
-    slabs = choose_slabs(request, plan, prepared.problem, method, options, backend, what)
-    progress.stage(f"setting up {request.method}")
+    return Opened(request, reader, method, options, backend, threads, prepared, inputs, existing, warn)
+
+
+def _solve(opened: Opened, progress: Progress, stop: Stop, files: SlabFiles, resumed: Resumed | None) -> Computed:
+    """Fit what has been read."""
+    request, method, options, backend = opened.request, opened.method, opened.options, opened.backend
+    prepared, plan, warn = opened.prepared, opened.prepared.plan, opened.warn
+    of_half = "" if opened.half is None else f"{opened.half} half: "
+    slabs = choose_slabs(request, plan, prepared.problem, method, options, backend, _what(request, plan))
+    progress.stage(f"{of_half}setting up {request.method}")
     # Nothing is fitted yet, but what follows from the data and the options is known when a run has been set up.
     run: Run
     if slabs and isinstance(method, ReconstructsInSlabs):
         make_store = partial(files.make_store, plan.box, plan.shape.n_u)
         run = method.start_in_slabs(prepared.problem, options, Slabs(slab_bounds(plan.rows, slabs), make_store))
+    elif opened.structure is not None and isinstance(method, StartsOnStructure):
+        run = method.start_on(prepared.problem, options, opened.structure)
     else:
         run = method.start(prepared.problem, options)
-    used = plugins_used(registry, request, options, reader)
+    used = plugins_used(get_registry(), request, options, opened.reader)
     resolved_parameters = run.resolved_parameters() if isinstance(run, ResolvesParameters) else {}
-    provenance = make_provenance(request, options, backend, plan, prepared, inputs, used, resolved_parameters)
+    record = make_provenance(request, options, backend, plan, prepared, opened.inputs, used, resolved_parameters)
+    provenance = half_record(record, opened.half)
+    if opened.half is not None and resumed is not None:
+        check_same_half(provenance, resumed)
     checkpoints = _make_checkpoints(request, provenance, plan, prepared, resumed, warn)
     history = _begin_or_restore(run, resumed, checkpoints)
-    stop.is_resumable = resumed is not None or checkpoints.written > 0
-    progress.stage(f"fitting {request.method} to {plan.shape.n_views} views, {_volume_text(plan, slabs)}")
+    # Of a half the state of the whole is there already.
+    stop.is_resumable = stop.is_resumable or resumed is not None or checkpoints.written > 0
+    progress.stage(f"{of_half}fitting {request.method} to {plan.shape.n_views} views, {_volume_text(plan, slabs)}")
     try:
         stopped = fit(run, prepared.held_out, history, checkpoints, stop, progress)
     except Exception:
@@ -214,12 +351,14 @@ def compute(
         if not stop.requested:
             checkpoints.discard_beginning()
         raise
-    epochs, offsets, volume, made_in = run.epoch, None, None, None
+    epochs, offsets, volume, made_in, structure = run.epoch, None, None, None, None
     if not stopped:
-        for text in doubt_result(crop_rows(prepared.problem, plan.rows) if slabs else prepared.problem, history):
-            warn(text)
-        progress.stage("making the volume")
+        if opened.half is None:
+            for text in doubt_result(crop_rows(prepared.problem, plan.rows) if slabs else prepared.problem, history):
+                warn(text)
+        progress.stage(f"{of_half}making the volume")
         offsets = run.offsets()
+        structure = run.structure() if request.halves and isinstance(run, HasStructure) else None
         if slabs:
             made_in = files.make_volume(cast(RunInSlabs, run), _units_scale(prepared))
             density = made_in.mapped()
@@ -232,8 +371,8 @@ def compute(
                 density = plan.box.levelling.apply(density, mean_density(density))
         volume = _make_volume(density, plan, prepared, provenance)
     return Computed(
-        volume, offsets, prepared, history, provenance, checkpoints, epochs, options, backend, threads, inputs,
-        warn.warnings, max(slabs, 1), made_in, existing,
+        volume, offsets, prepared, history, provenance, checkpoints, epochs, options, backend, opened.threads,
+        opened.inputs, warn.warnings, opened, max(slabs, 1), made_in, opened.existing, structure,
     )  # fmt: skip
 
 
@@ -249,24 +388,13 @@ def _crop(prepared: Prepared, plan: Plan, whole_problem: bool) -> Prepared:
     )
 
 
-class _Warner:
-    """Puts a warning into the summary, and tells it at once."""
-
-    def __init__(self, warnings: list[str], progress: Progress) -> None:
-        self.warnings, self._progress = warnings, progress
-
-    def __call__(self, text: str) -> None:
-        self.warnings.append(text)
-        self._progress.warning(text)
-
-
 def _make_checkpoints(
     request: ReconstructionRequest,
     provenance: Provenance,
     plan: Plan,
     prepared: Prepared,
     resumed: Resumed | None,
-    warn: _Warner,
+    warn: Warner,
 ) -> Checkpoints:
     problem, series = prepared.problem, prepared.series
     lattice = {
@@ -335,6 +463,10 @@ def _units_scale(prepared: Prepared) -> np.float32:
 
 def _size_is_known(prepared: Prepared) -> bool:
     return bool(prepared.series.provenance.get("pixel_size_source") != "none")
+
+
+def _what(request: ReconstructionRequest, plan: Plan) -> str:
+    return f"a volume of {_size_text(plan)} by {request.method}"
 
 
 def _size_text(plan: Plan) -> str:

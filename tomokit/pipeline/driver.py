@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, NamedTuple
 
 from tomokit.data.views import excluded_views
 from tomokit.pipeline.computation import Computed, compute
+from tomokit.pipeline.half_jobs import HALVES, half_request
+from tomokit.pipeline.half_sets import HalfSets, solve_halves, write_set
 from tomokit.pipeline.held_out import advise
 from tomokit.pipeline.memory import peak_bytes
 from tomokit.pipeline.outputs import locked_outputs, write_outputs
@@ -56,7 +59,7 @@ def reconstruct(
         If an input, an option, an output or the machine does not allow it. Nothing is left behind then, nor when the
         job is interrupted, but for a state that steps have gone into.
     """
-    return run_job(request, find_reader(request.stack), progress, stop, resumed)[1]
+    return run_job(request, find_reader(request.stack), progress, stop, resumed).summary
 
 
 def run_job(
@@ -65,7 +68,7 @@ def run_job(
     progress: Progress | None = None,
     stop: Stop | None = None,
     resumed: Resumed | None = None,
-) -> tuple[Computed, Summary]:
+) -> Finished:
     """Do what :func:`reconstruct` does, with a reader that is given, and keep the volume.
 
     Parameters
@@ -79,10 +82,7 @@ def run_job(
 
     Returns
     -------
-    computed : Computed
-        The volume and where it came from.
-    summary : dict
-        As of :func:`reconstruct`.
+    Finished
 
     Raises
     ------
@@ -91,33 +91,67 @@ def run_job(
     """
     progress, stop = progress or Silent(), stop or Stop()
     began = time.perf_counter()
-    has_preview = False
-    with locked_outputs(request), SlabFiles(request.output) as files:
+    has_preview, halves = False, None
+    with ExitStack() as held:
+        for job in (request, *(half_request(request, half) for half in HALVES if request.halves)):
+            held.enter_context(locked_outputs(job))
+        files = held.enter_context(SlabFiles(request.output))
         computed = compute(request, reader, progress, stop, files, resumed)
-        if computed.volume is not None and request.output is not None:
+        if request.halves and computed.volume is not None:
+            halves = solve_halves(computed, progress, stop, held, resumed)
+        is_complete = computed.volume is not None and (halves is None or halves.stopped_in is None)
+        if computed.volume is not None and is_complete and request.output is not None:
             progress.stage(f"writing {request.output.name}")
             record = {**computed.provenance, "epochs": computed.epochs, "loss": computed.loss}
             told: list[str] = []
-            has_preview = write_outputs(
-                request,
-                computed.volume,
-                record,
-                computed.size_is_known,
-                made_in=computed.made_in,
-                existing=computed.existing,
-                warn=told.append,
-            )
+            if halves is not None:
+                has_preview = write_set(computed, halves, record, told.append)
+            else:
+                has_preview = write_outputs(
+                    request,
+                    computed.volume,
+                    record,
+                    computed.size_is_known,
+                    made_in=computed.made_in,
+                    existing=computed.existing,
+                    warn=told.append,
+                )
             for text in told:
                 computed.warnings.append(text)
                 progress.warning(text)
-    return computed, _summarize(request, computed, stop, has_preview, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return Finished(computed, _summarize(request, computed, halves, stop, has_preview, seconds), halves)
+
+
+class Finished(NamedTuple):
+    """A job that is done.
+
+    Attributes
+    ----------
+    computed : Computed
+        The volume and where it came from.
+    summary : dict
+        As of :func:`reconstruct`.
+    halves : HalfSets or None
+        The halves, if they were asked for and the fit of the whole was not stopped.
+    """
+
+    computed: Computed
+    summary: Summary
+    halves: HalfSets | None
 
 
 def _summarize(
-    request: ReconstructionRequest, computed: Computed, stop: Stop, has_preview: bool, seconds: float
+    request: ReconstructionRequest,
+    computed: Computed,
+    halves: HalfSets | None,
+    stop: Stop,
+    has_preview: bool,
+    seconds: float,
 ) -> Summary:
     prepared, volume, checkpoints = computed.prepared, computed.volume, computed.checkpoints
-    written = volume is not None and request.output is not None
+    stopped = volume is None or (halves is not None and halves.stopped_in is not None)
+    written = not stopped and request.output is not None
     voxel_size = prepared.series.pixel_size_angstrom
     return {
         "method": request.method,
@@ -142,7 +176,8 @@ def _summarize(
         "seed": request.seed,
         "state": None if request.state is None else str(request.state),
         "checkpoints": {"written": checkpoints.written, "failed": checkpoints.failed, "seconds": checkpoints.cost_s},
-        "stopped_by": stop.signal if volume is None else None,
+        "halves": None if halves is None else halves.summary(request, written),
+        "stopped_by": stop.signal if stopped else None,
         "inputs": computed.inputs,
         "provenance": prepared.series.provenance,
         "warnings": computed.warnings,

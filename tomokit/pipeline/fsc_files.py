@@ -19,13 +19,15 @@ _LINES = (
 )
 
 
-def as_csv(result: dict[str, Any]) -> str:
+def as_csv(result: dict[str, Any], without_wedge: dict[str, Any] | None = None) -> str:
     """Write the curves as a table, a line for each shell.
 
     Parameters
     ----------
     result : dict
         What :func:`tomokit.pipeline.half_maps.half_map_correlation` returns.
+    without_wedge : dict, optional
+        The same over the range of tilts alone: more columns, whose names end so.
 
     Returns
     -------
@@ -34,14 +36,17 @@ def as_csv(result: dict[str, Any]) -> str:
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    curves = result["curves"]
+    curves = dict(result["curves"])
+    if without_wedge is not None:
+        added = ("fsc", "half_bit", "voxels", "effective_voxels")
+        curves |= {f"{name}_without_wedge": without_wedge["curves"][name] for name in added}
     writer.writerow(curves)
     for row in zip(*curves.values(), strict=True):
         writer.writerow(["" if value is None else f"{value:.9g}" for value in row])
     return text.getvalue()
 
 
-def draw(result: dict[str, Any], title: str) -> bytes:
+def draw(result: dict[str, Any], title: str, without_wedge: dict[str, Any] | None = None) -> bytes:
     """Draw the curves over frequency, with the resolution in ångström above.
 
     Parameters
@@ -50,6 +55,8 @@ def draw(result: dict[str, Any], title: str) -> bytes:
         What :func:`tomokit.pipeline.half_maps.half_map_correlation` returns.
     title : str
         Headline.
+    without_wedge : dict, optional
+        The same over the range of tilts alone, drawn beside it.
 
     Returns
     -------
@@ -72,6 +79,11 @@ def draw(result: dict[str, Any], title: str) -> bytes:
             continue
         label = name or ("without mask" if result["mask"]["kind"] == "none" else best)
         axes.plot(frequency, values, style, color=colour, label=label, linewidth=2 if key == "fsc" else 1.3)
+    if without_wedge is not None:
+        values = np.array([np.nan if value is None else value for value in without_wedge["curves"]["fsc"]], float)
+        low, high = without_wedge["tilt_range_deg"]
+        label = f"without the wedge, {low:.0f}° to {high:.0f}°"
+        axes.plot(frequency, values, "-", color="#3a8a5a", label=label, linewidth=1.6)
     for level in (0, 0.143, 0.5):
         axes.axhline(level, color="#bbbbbb", linewidth=0.8, zorder=0)
     for name, crossing in result["crossings"].items():
@@ -99,7 +111,7 @@ def draw(result: dict[str, Any], title: str) -> bytes:
         title = f"{title}, tilts {low:g} to {high:g} degrees"
     # A file name may hold a dollar sign, which is no mathematics, or characters that no font has.
     figure.suptitle(title.encode("utf-8", "replace").decode("utf-8"), fontsize=11, parse_math=False)
-    axes.legend(fontsize=8.5, loc="upper right", frameon=False)
+    figure.legend(fontsize=8.5, loc="outside lower center", ncols=3, frameon=False)
     stream = BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()

@@ -100,9 +100,8 @@ def half_map_correlation(
     voxel_size, warnings = common_voxel_size(halves, names)
     beyond = _asked_frequency(options, voxel_size)
     shape = common_shape(halves, names)
-    per_voxel = _BYTES_PER_VOXEL if options.mask in ("box", "none", "sphere") else _BYTES_PER_MASKED_VOXEL
     check_memory(
-        per_voxel * halves[0].density.size, "the Fourier transforms of two volumes",
+        bytes_per_voxel(options.mask) * halves[0].density.size, "the Fourier transforms of two volumes",
         "bin both volumes, or cut the same box out of them",
     )  # fmt: skip
     mask = make_mask(options.mask, options.edge_px, halves, shape)
@@ -162,6 +161,22 @@ def half_map_correlation(
         },
         "warnings": warnings,
     }
+
+
+def bytes_per_voxel(mask: str) -> int:
+    """Tell what :func:`half_map_correlation` takes of memory beside both halves.
+
+    Parameters
+    ----------
+    mask : str
+        As of :class:`FourierOptions`.
+
+    Returns
+    -------
+    int
+        Bytes for each voxel of one half.
+    """
+    return _BYTES_PER_VOXEL if mask in ("box", "none", "sphere") else _BYTES_PER_MASKED_VOXEL
 
 
 class _Transforms:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 from tomokit.errors import InputError, OptionError
 from tomokit.io.beside import series_names
+from tomokit.io.output_names import with_ending
 from tomokit.pipeline.request import ReconstructionRequest
 
 
@@ -49,6 +51,32 @@ def with_named_output(request: ReconstructionRequest) -> ReconstructionRequest:
     else:
         file = f"{name}_{_voxel_size(request):.2f}Apx.mrc"
     return dataclasses.replace(request, output=request.output / file)
+
+
+def half_output(output: Path, half: str, naming: str) -> Path:
+    """Name the tomogram of a half after that of all views.
+
+    AreTomo writes ``NAME_EVN_Vol.mrc`` and ``NAME_ODD_Vol.mrc``, RELION ``rec_NAME_half1.mrc`` and ``..._half2.mrc``;
+    else it is ``OUT_even.mrc`` and ``OUT_odd.mrc``.
+
+    Parameters
+    ----------
+    output : Path
+        The tomogram of all views.
+    half : {"even", "odd"}
+    naming : str
+        The program after whose manner that is named, or ``"none"``.
+
+    Returns
+    -------
+    Path
+    """
+    if naming == "aretomo" and output.name.endswith("_Vol.mrc"):
+        short = {"even": "EVN", "odd": "ODD"}[half]
+        return output.with_name(f"{output.name.removesuffix('_Vol.mrc')}_{short}_Vol.mrc")
+    if naming == "relion":
+        return with_ending(output, {"even": "_half1", "odd": "_half2"}[half])
+    return with_ending(output, f"_{half}")
 
 
 def _voxel_size(request: ReconstructionRequest) -> float:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,10 @@ def _has_place(path: Path) -> bool:
 
 
 def check_outputs(
-    request: ReconstructionRequest, going_on: bool = False, job: Mapping[str, Any] | None = None
+    request: ReconstructionRequest,
+    going_on: bool = False,
+    job: Mapping[str, Any] | None = None,
+    is_part: bool = False,
 ) -> dict[Path, Existing]:
     """Make sure that volume, preview, provenance and state can be written where they are asked for.
 
@@ -77,6 +80,8 @@ def check_outputs(
     job : mapping, optional
         What a record says of this job (see :func:`tomokit.pipeline.provenance.job_record`): what it wrote itself before
         it was ended may be there.
+    is_part : bool
+        Whether this tomogram belongs to another, which is not there: then its own record beside it says whose it is.
 
     Returns
     -------
@@ -99,7 +104,7 @@ def check_outputs(
     inputs = [*input_paths(request), *_angles_beside(request)]
     outputs = {"tomogram": request.output, "preview": request.preview_path, "provenance": request.provenance_path}
     named = {what: path for what, path in outputs.items() if path is not None}
-    existing = _existing(request, named, going_on, {} if job is None else job, inputs)
+    existing = _existing(request, named, going_on or is_part, {} if job is None else job, inputs)
     if request.output is not None and not request.form.is_plain:
         request.form.check(request.output)
     for what, path in named.items():
@@ -196,18 +201,8 @@ def write_outputs(
 
     Parameters
     ----------
-    request : ReconstructionRequest
-        Where to write.
-    volume : Volume
-        Densities ``[z, y, x]`` in the units of the output; its own provenance goes into the header's labels.
-    provenance : dict
-        What the result depends on (see :func:`tomokit.pipeline.provenance.make_provenance`).
-    size_is_known : bool
-        Whether the voxel's edge was given, by the stack or the user, and not assumed; the preview says so.
-    made_in : VolumeFile, optional
-        The file beside the output that holds the densities already.
-    existing : mapping, optional
-        What :func:`check_outputs` gave; by default what the request says of overwriting.
+    request, volume, provenance, size_is_known, made_in, existing
+        As of :func:`add_outputs`.
     warn : callable
         Is told in one line what became of the preview.
 
@@ -221,8 +216,101 @@ def write_outputs(
     OutputError
         If no output was asked for, or one cannot be written.
     """
-    from tomokit.io.output import check_file
     from tomokit.io.output_set import new_outputs
+
+    with new_outputs() as outputs:
+        added = add_outputs(outputs, request, volume, provenance, size_is_known, made_in, existing)
+    return added.tell(outputs, warn)
+
+
+@dataclass(frozen=True)
+class AddedPreview:
+    """The preview of a volume in a set of outputs.
+
+    Attributes
+    ----------
+    path : Path or None
+        None if none was wanted.
+    existing : {"refuse", "replace", "same"}
+        What is done about one that is there.
+    problem : str or None
+        Why it could not be made.
+    """
+
+    path: Path | None
+    existing: Existing = "refuse"
+    problem: str | None = None
+
+    def tell(self, outputs: OutputSet, warn: Callable[[str], None]) -> bool:
+        """Say what became of it, when the set is written.
+
+        Parameters
+        ----------
+        outputs : OutputSet
+            The set, its names given.
+        warn : callable
+            Is told in one line if there is no preview although one was wanted.
+
+        Returns
+        -------
+        bool
+            Whether there is one.
+        """
+        if self.path is None:
+            return False
+        refused = [str(error.problem) for error in outputs.refused if error.file == str(self.path)]
+        problem = self.problem or next(iter(refused), None)
+        if problem is None:
+            return True
+        left = ""
+        if self.existing == "replace" and os.path.lexists(self.path):
+            # It would be taken for a picture of the volume that is there now.
+            with suppress(OSError):
+                self.path.unlink()
+                left = ", and the one of an earlier tomogram is removed"
+        warn(f"{self.path}: there is no picture{left} ({problem}); the tomogram is complete")
+        return False
+
+
+def add_outputs(
+    outputs: OutputSet,
+    request: ReconstructionRequest,
+    volume: Volume,
+    provenance: dict[str, Any],
+    size_is_known: bool = True,
+    made_in: VolumeFile | None = None,
+    existing: Mapping[Path, Existing] | None = None,
+) -> AddedPreview:
+    """Add a volume, its provenance, and its preview if one is wanted, to a set of outputs.
+
+    Parameters
+    ----------
+    outputs : OutputSet
+        The set; of all that is added the volume gets its name last.
+    request : ReconstructionRequest
+        Where to write.
+    volume : Volume
+        Densities ``[z, y, x]`` in the units of the output; its own provenance goes into the header's labels.
+    provenance : dict
+        What the result depends on (see :func:`tomokit.pipeline.provenance.make_provenance`).
+    size_is_known : bool
+        Whether the voxel's edge was given, by the stack or the user, and not assumed; the preview says so.
+    made_in : VolumeFile, optional
+        The file beside the output that holds the densities already.
+    existing : mapping, optional
+        What :func:`check_outputs` gave; by default what the request says of overwriting.
+
+    Returns
+    -------
+    AddedPreview
+        To be asked for the preview when the set is written.
+
+    Raises
+    ------
+    OutputError
+        If no output was asked for, or one cannot be written.
+    """
+    from tomokit.io.output import check_file
     from tomokit.io.volume_write import add_volume
 
     form = request.form
@@ -235,34 +323,23 @@ def write_outputs(
         volume, stored = describe_form(volume, form)
         provenance = {**provenance, "stored": stored}
     text = json.dumps({"output": output.name, **provenance}, indent=2)
-    problem = None
-    with new_outputs() as outputs:
-        if record_path is not None:
-            with outputs.new(record_path, check_file, policy[record_path]) as temporary:
-                temporary.write_text(text + "\n", "utf-8")
-        add_volume(
-            outputs,
-            output,
-            volume,
-            policy[output],
-            provenance=provenance,
-            size_is_known=size_is_known,
-            made_in=made_in if form.is_plain else None,
-            form=form,
-        )
-        if preview is not None:
-            problem = _add_preview(outputs, preview, policy[preview], volume, output.name, text, size_is_known)
-    problem = problem or (str(outputs.refused[0].problem) if outputs.refused else None)
-    if preview is None or problem is None:
-        return preview is not None
-    left = ""
-    if policy[preview] == "replace" and os.path.lexists(preview):
-        # It would be taken for a picture of the volume that is there now.
-        with suppress(OSError):
-            preview.unlink()
-            left = ", and the one of an earlier tomogram is removed"
-    warn(f"{preview}: there is no picture{left} ({problem}); the tomogram is complete")
-    return False
+    if record_path is not None:
+        with outputs.new(record_path, check_file, policy[record_path]) as temporary:
+            temporary.write_text(text + "\n", "utf-8")
+    add_volume(
+        outputs,
+        output,
+        volume,
+        policy[output],
+        provenance=provenance,
+        size_is_known=size_is_known,
+        made_in=made_in if form.is_plain else None,
+        form=form,
+    )
+    if preview is None:
+        return AddedPreview(None)
+    problem = _add_preview(outputs, preview, policy[preview], volume, output.name, text, size_is_known)
+    return AddedPreview(preview, policy[preview], problem)
 
 
 def describe_form(volume: Volume, form: OutputForm) -> tuple[Volume, dict[str, Any]]:

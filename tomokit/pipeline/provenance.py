@@ -123,6 +123,7 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
         "method": provenance["method"],
         "linearization": f"{linearization['kind']} {numbers}",
         "units": linearization["volume_units"],
+        **({"half": f"{provenance['half']} views"} if "half" in provenance else {}),
         **({"views": done} if (done := done_to_views(series)) else {}),
         "orientation": ORIENTATION,
         **({"x tilt": f"levelled by {provenance['level']['x_tilt_deg']:g} degrees"} if _is_turned(provenance) else {}),

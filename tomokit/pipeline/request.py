@@ -57,6 +57,8 @@ class ReconstructionRequest:
         Where the volume has its centre, and its extents, ``X,Y,Z``, before binning.
     linearization, percentiles, offsets : str, tuple of float or None, str
         How images become projections, by which percentiles they are scaled, and which views get an offset.
+    halves : bool
+        Whether two halves of the views are reconstructed too, alike, and compared.
     half, exclude, exclude_from_1, hold_out : str or None, str or None, str or None, int or None
         Which views are kept, left out (counted from 0, or from 1), and scored without being fitted.
     keep_views : bool
@@ -168,7 +170,14 @@ class ReconstructionRequest:
         1, "Average squares of N x N pixels first; the tomogram's voxels are as large.", minimum=1, maximum=64
     )
     half: str | None = option(
-        None, "Keep only views of even or odd index, for two independent half tomograms.", choices=("even", "odd")
+        None,
+        "Keep only views of even or odd index, for one of two independent half tomograms.",
+        choices=("even", "odd"),
+    )
+    halves: bool = option(
+        False,
+        "Reconstruct two halves of the views too, every other one, on the same grid and with the same weights; write "
+        "both, their Fourier shell correlation, and maps of agreement, noise and coverage.",
     )
     exclude: str | None = option(None, "Views to leave out, counted from 0 in the stack, such as 0,3,7-9.")
     exclude_from_1: str | None = option(

@@ -9,17 +9,13 @@ from pathlib import Path
 from tomokit.errors import InputError, OptionError
 from tomokit.io.given_inputs import is_given_directly
 from tomokit.pipeline.driver import Summary, reconstruct
-from tomokit.pipeline.machine import moved_warnings
-from tomokit.pipeline.progress import Progress, Silent
-from tomokit.pipeline.provenance import check_plugins
+from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.request import FILES, ReconstructionRequest
-from tomokit.pipeline.resumption import Resumed
+from tomokit.pipeline.resumption import Resumed, read_resumed
 from tomokit.pipeline.signals import Stop
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
-from tomokit.state.read import newest_state
 from tomokit.state.record import State
-from tomokit.version import __version__
 
 
 def resume(
@@ -95,17 +91,20 @@ def load_resumption(
 
     Raises
     ------
+    InputError
+        If the state is that of a half alone.
     TomokitError
         If no state verifies, it is of another version, a file or a plugin is missing, or there is no such number of
         epochs.
     """
-    state, used, warnings = newest_state(path)
-    _check_version(state, used)
-    warnings += check_plugins(get_registry(), state.provenance["plugins"], used)
-    resumed = Resumed(state, path, used, warnings)
-    warnings += [f"{path}: {line}" for line in moved_warnings(resumed.machines)]
-    for line in warnings:
-        (progress or Silent()).warning(line)
+    resumed = read_resumed(path, progress)
+    state = resumed.state
+    if "half" in state.provenance:
+        raise InputError(
+            f"holds the {state.provenance['half']} half of a run with --halves, which is not continued alone",
+            file=path,
+            remedy="give the state of the whole run, or sample this one by `tomokit export`",
+        )
     request = request_of_state(state, path)
     request = dataclasses.replace(
         request, state=path, output=output, overwrite=overwrite, threads=request.threads if threads is None else threads
@@ -115,16 +114,6 @@ def load_resumption(
     if epochs is not None:
         request = _with_epochs(request, state, epochs)
     return request, resumed
-
-
-def _check_version(state: State, path: Path) -> None:
-    made_by = state.provenance["tomokit"]
-    if made_by != __version__:
-        raise InputError(
-            f"made by tomokit {made_by}, this is {__version__}: the result would not be that of either",
-            file=path,
-            remedy=f"continue it with tomokit {made_by}; `tomokit export` can sample it as it is",
-        )
 
 
 def request_of_state(state: State, path: Path) -> ReconstructionRequest:

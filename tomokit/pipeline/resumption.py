@@ -9,11 +9,15 @@ from typing import Any
 
 from tomokit.errors import InputError
 from tomokit.io.given_inputs import is_given_directly
-from tomokit.pipeline.machine import Machine, record_of_run
+from tomokit.pipeline.machine import Machine, moved_warnings, record_of_run
 from tomokit.pipeline.plan import Plan
-from tomokit.pipeline.provenance import check_inputs
+from tomokit.pipeline.progress import Progress, Silent
+from tomokit.pipeline.provenance import Provenance, check_inputs, check_plugins
 from tomokit.pipeline.request import FILES, ReconstructionRequest
+from tomokit.plugin.manager import get_registry
+from tomokit.state.read import newest_state
 from tomokit.state.record import State
+from tomokit.version import __version__
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,43 @@ class Resumed:
     def machines(self) -> list[Machine]:
         """Machines that the state's arrays were computed on; none where that is not known, or no step is done."""
         return list(self.state.job.get("computed_on", ())) if self.state.arrays else []
+
+
+def read_resumed(path: Path, progress: Progress | None = None) -> Resumed:
+    """Read a state that a run is to go on from.
+
+    Parameters
+    ----------
+    path : Path
+        The state; its predecessor is used where it does not verify.
+    progress : Progress, optional
+        Is told what is not as it was.
+
+    Returns
+    -------
+    Resumed
+
+    Raises
+    ------
+    InputError
+        If the state is of another version.
+    TomokitError
+        If none verifies, or a plugin that it needs is missing.
+    """
+    state, used, warnings = newest_state(path)
+    made_by = state.provenance["tomokit"]
+    if made_by != __version__:
+        raise InputError(
+            f"made by tomokit {made_by}, this is {__version__}: the result would not be that of either",
+            file=used,
+            remedy=f"continue it with tomokit {made_by}; `tomokit export` can sample it as it is",
+        )
+    warnings += check_plugins(get_registry(), state.provenance["plugins"], used)
+    resumed = Resumed(state, path, used, warnings)
+    warnings += [f"{path}: {line}" for line in moved_warnings(resumed.machines)]
+    for line in warnings:
+        (progress or Silent()).warning(line)
+    return resumed
 
 
 def make_job(request: ReconstructionRequest, resumed: Resumed | None = None) -> dict[str, Any]:
@@ -121,3 +162,35 @@ def check_same_inputs(request: ReconstructionRequest, resumed: Resumed, inputs: 
     """
     files = {role: path for role in FILES if (path := getattr(request, role)) is not None}
     check_inputs(inputs, resumed.state.provenance["inputs"], files, resumed.path)
+
+
+def check_same_half(provenance: Provenance, resumed: Resumed) -> None:
+    """Refuse to go on with the state of a half that belongs to another run.
+
+    Parameters
+    ----------
+    provenance : dict
+        The record of the half that is to be fitted.
+    resumed : Resumed
+        The state that lies where this half's is kept.
+
+    Raises
+    ------
+    InputError
+        If it was made by other settings, of other views or input.
+    """
+    found = resumed.state.provenance
+    # A run may be continued to another number of epochs.
+    if _without_epochs(found) != _without_epochs(provenance):
+        raise InputError(
+            f"is not the state of the {provenance['half']} half of this run",
+            file=resumed.used,
+            remedy="put it elsewhere: the half is then fitted anew",
+        )
+
+
+def _without_epochs(provenance: Provenance) -> Provenance:
+    configuration = provenance["configuration"]
+    options = {key: value for key, value in configuration["options"].items() if key != "epochs"}
+    same = ("method", "backend", "seed", "inputs", "views", "linearization", "half")
+    return {**{key: provenance.get(key) for key in same}, "configuration": {**configuration, "options": options}}

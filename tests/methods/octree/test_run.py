@@ -12,7 +12,9 @@ import pytest
 from tomokit.data.problem import Problem
 from tomokit.errors import OptionError
 from tomokit.geometry import TiltGeometry
-from tomokit.methods.octree.method import start_fit
+from tomokit.methods.capabilities import HasStructure
+from tomokit.methods.octree.fit_plan import FitPlan
+from tomokit.methods.octree.method import Octree, start_fit
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.octree.run import OctreeRun
 from tomokit.octree.cover import LeafBudgetError
@@ -207,3 +209,21 @@ def test_views_beyond_what_the_detector_has_room_for_are_culled() -> None:
 def test_a_backend_that_is_not_there_is_refused_by_name(problem: Problem) -> None:
     with pytest.raises(OptionError, match=r"--backend.*reference"):
         start_fit(replace(problem, backend="reference"), options())
+
+
+def test_a_part_ends_on_the_leaves_of_the_whole(problem: Problem) -> None:
+    """Not on those that its own noise would choose, and with the scales of all views."""
+    chosen = options(leaf_px=24.0, n=9, finer=1, structure_epochs=(2,), structure_stall=0.0, push_roi=True, epochs=3)
+    whole = Octree().start(problem, chosen)
+    part = problem.part(range(0, 21, 2))
+    assert isinstance(whole, HasStructure)
+    for _ in range(2):
+        whole.advance()
+    half = Octree().start_on(part, chosen, whole.structure())
+    assert isinstance(half, OctreeRun)
+    assert half.plan.scales == FitPlan.of_problem(problem, chosen).scales
+    for _ in range(2):
+        half.advance()
+    for name, array in whole.structure().items():
+        np.testing.assert_array_equal(half.structure()[name], array)
+    assert half.leaves.forest.n_leaves == 32

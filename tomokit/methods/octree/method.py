@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from numpy.typing import NDArray
 
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import OptionError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tomokit.methods.octree.engine import MakeEngine
     from tomokit.methods.octree.fit_plan import FitPlan
     from tomokit.methods.octree.run import OctreeRun
+    from tomokit.octree import Forest
 
 
 class Octree:
@@ -31,6 +34,14 @@ class Octree:
     def start(self, problem: Problem, options: OctreeOptions) -> Run:
         """Set up a run, and choose where it computes (see :class:`tomokit.methods.interface.Method`)."""
         return start_fit(problem, options, plan=self._take_plan(problem, options))
+
+    def start_on(self, problem: Problem, options: OctreeOptions, structure: Mapping[str, NDArray[Any]]) -> Run:
+        """Set up a run that ends on the leaves of another (see
+        :class:`tomokit.methods.capabilities.StartsOnStructure`)."""
+        from tomokit.octree.state import from_arrays
+
+        plan = self._take_plan(problem, options)
+        return start_fit(problem, options, plan=plan, final_forest=from_arrays(structure, "forest_"))
 
     def _take_plan(self, problem: Problem, options: OctreeOptions) -> FitPlan | None:
         """The plan of the estimate, if that was of this problem and these options; it is kept no longer."""
@@ -71,6 +82,7 @@ def start_fit(
     options: OctreeOptions,
     devices: Sequence[Device] | None = None,
     plan: FitPlan | None = None,
+    final_forest: Forest | None = None,
 ) -> OctreeRun:
     """Set up an octree fit on the backend that its problem names.
 
@@ -82,6 +94,8 @@ def start_fit(
         For the backend ``"cuda"``; by default all GPUs that run kernels.
     plan : FitPlan, optional
         Of this problem and these options, where it is made already.
+    final_forest : Forest, optional
+        The leaves that the fit ends on, where it is not to choose its own.
 
     Returns
     -------
@@ -113,4 +127,4 @@ def start_fit(
         # The summary must not say that another backend was used.
         what = f"no {problem.backend} backend" if devices is None else f"no {problem.backend} backend on devices"
         raise OptionError(f"the octree method has {what}", field="--backend", remedy="choose cpu or cuda")
-    return OctreeRun(plan or FitPlan.of_problem(problem, options), make_engine)
+    return OctreeRun(plan or FitPlan.of_problem(problem, options), make_engine, final_forest)

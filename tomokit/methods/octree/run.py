@@ -42,6 +42,9 @@ class OctreeRun:
         The plan of a problem that has been read.
     make_engine : MakeEngine
         Called once, with the plan and the first field.
+    final_forest : Forest, optional
+        The leaves that another fit of the same specimen ended on: at the first of the epochs at which leaves change,
+        the fit goes to these and stays there.
 
     Attributes
     ----------
@@ -58,7 +61,7 @@ class OctreeRun:
         Asked after every step but an epoch's last (see :class:`tomokit.methods.capabilities.Pausable`).
     """
 
-    def __init__(self, plan: FitPlan, make_engine: MakeEngine) -> None:
+    def __init__(self, plan: FitPlan, make_engine: MakeEngine, final_forest: Forest | None = None) -> None:
         problem, options = plan.data, plan.options
         self.plan = plan
         self.epochs = options.epochs
@@ -68,6 +71,7 @@ class OctreeRun:
         self.fine = PyramidLevel(problem, 1, kappa)
         self.coarse = PyramidLevel(halve(problem), 2, kappa) if options.coarse_epochs else None
         self.pause: Callable[[], bool] = never
+        self._final_forest = final_forest
         self._indicator_history = IndicatorHistory()
         self._losses: list[float] = []
         self._step = 0
@@ -169,6 +173,10 @@ class OctreeRun:
             },
             **self.engine.resolved_parameters(),
         }
+
+    def structure(self) -> dict[str, NDArray[Any]]:
+        """The present leaves (see :class:`tomokit.methods.capabilities.HasStructure`)."""
+        return forest_arrays(self.leaves.forest)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Forest, values, optimizer state, offsets, losses, indicators of former leaves, the epoch under way (see
@@ -272,7 +280,10 @@ class OctreeRun:
         if self.epoch == options.large_leaf_epochs:
             self._move(self.plan.first_forest)
         if self.epoch in options.structure_epochs:
-            self._restructure()
+            if self._final_forest is None:
+                self._restructure()
+            else:
+                self._move(self._final_forest)
 
     def _move(self, forest: Forest) -> None:
         """Resample the field to the leaves of another forest that some ray meets, if they are not the present ones."""
@@ -282,7 +293,8 @@ class OctreeRun:
 
     def _cull(self, forest: Forest) -> Forest:
         """The forest without leaves that no unmasked ray meets; unchanged where no pixel counts at all."""
-        keep = seen(forest, self.plan.data.geometry, self.plan.data.mask)
+        problem = self.plan.data.scaled_by
+        keep = seen(forest, problem.geometry, problem.mask)
         return select(forest, keep) if keep.any() else forest
 
     def _restructure(self) -> None:

@@ -108,7 +108,8 @@ def make_optimizer(options: OctreeOptions) -> Optimizer:
 def mean_density(problem: Problem) -> float:
     """Density of a uniform slab whose projections have the mean magnitude of the unmasked pixels.
 
-    Where offsets are fitted projections are known up to a constant, so half their range stands for the magnitude.
+    That of the whole, if the problem is a part of one. Where offsets are fitted projections are known up to a constant,
+    so half their range stands for the magnitude.
 
     Parameters
     ----------
@@ -120,6 +121,7 @@ def mean_density(problem: Problem) -> float:
     float
         Density in units of projection per pixel, not in the fit's unit.
     """
+    problem = problem.scaled_by
     if problem.fit_offsets:
         mean = 0.5 * contrast(problem)
     else:

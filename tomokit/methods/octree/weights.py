@@ -79,7 +79,9 @@ class Scales:
 
     @classmethod
     def of(cls, problem: Problem, unit: float | None = None) -> Scales:
-        """The scales of a problem, measured from its projections at full resolution.
+        """The scales of a problem, measured from its projections at full resolution; of a part those of the whole.
+
+        The data term is a mean over pixels, so that one weight smooths a part as it does the whole.
 
         Parameters
         ----------
@@ -92,6 +94,7 @@ class Scales:
         -------
         Scales
         """
+        problem = problem.scaled_by
         noise, contrast_with_noise = problem.noise_level, contrast(problem)
         # Ranges of signal and noise add in squares; what is left has a floor, as noise is known only so well.
         signal = math.sqrt(

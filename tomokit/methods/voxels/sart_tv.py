@@ -87,7 +87,8 @@ class SartTvRun(SartRun):
         super().__init__(problem, options)
         # One sweep of step omega leaves about omega sigma sqrt(n_views) / thickness of noise in a voxel.
         noise = options.relaxation * tv_weight(problem) / problem.thickness_px
-        self.weight = options.strength * noise if options.weight is None else options.weight
+        given = options.weight
+        self.weight = options.strength * noise if given is None else given * problem.share
 
     def _choose_engine(self, weights: StepWeights) -> DenoisingEngine:
         self._dual = np.zeros((3, *self.operator.volume_shape), self.operator.dtype)

@@ -93,7 +93,8 @@ class TvRun(VoxelRun):
         from tomokit.methods.voxels.preconditioner import CosinePreconditioner
 
         self.options = options
-        self.weight = options.strength * tv_weight(problem) if options.weight is None else options.weight
+        given = options.weight
+        self.weight = options.strength * tv_weight(problem) if given is None else given * problem.share
         shape, dtype = self.operator.volume_shape, self.operator.dtype
         # Of a density whose line integral through the whole thickness is the contrast of the projections.
         density_scale = max(contrast(problem), 1e-12) / problem.thickness_px
