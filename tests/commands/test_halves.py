@@ -28,7 +28,7 @@ def test_it_writes_halves_correlation_and_maps_as_one_set(cli: Cli, data: Path) 
     paths = evidence_paths(ReconstructionRequest(data / "tilts.mrc", out, preview=False))
     assert summary["files"] == {name: str(path) for name, path in paths.items()}
     tomograms = [data / f"out{half}.mrc" for half in ("", "_even", "_odd")]
-    maps = [paths[name] for name in ("agreement", "noise", "coverage")]
+    maps = [paths[name] for name in ("agreement", "noise", "coverage", "trust")]
     for path in (*tomograms, *maps):
         assert mrcfile.validate(path)
     for half in ("even", "odd"):
@@ -41,7 +41,7 @@ def test_it_writes_halves_correlation_and_maps_as_one_set(cli: Cli, data: Path) 
         assert np.isclose(file.voxel_size.x, 10)
         assert 0 <= file.data.min() < file.data.max() <= 1
     # The correlation is what `fsc` gives of the files.
-    curves = json.loads(paths["fsc_json"].read_text())["fsc"]["curves"]
+    curves = json.loads(paths["fsc_json"].read_text())["curves"]
     status, text, _ = cli("fsc", data / "out_even.mrc", data / "out_odd.mrc", "--json")
     assert json.loads(text)["curves"]["fsc"] == pytest.approx(curves["fsc"], nan_ok=True)
     rows = list(csv.DictReader(paths["fsc_csv"].read_text().splitlines()))

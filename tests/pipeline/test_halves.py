@@ -54,13 +54,15 @@ def test_the_tomogram_is_that_without_halves_and_each_half_has_every_other_view(
     assert not {1, *both.summary["held_out"]["views"]} & {*even, *odd}
     # All held-out views score either half.
     assert len(told["even"]["held_out"]["ring_correlation"]) == len(both.summary["held_out"]["ring_correlation"])
-    assert set(both.halves) == {"even", "odd", "agreement", "noise", "coverage"}
+    assert set(both.halves) == {"even", "odd", "agreement", "noise", "coverage", "trust"}
     assert {volume.density.shape for volume in both.halves.values()} == {(16, 32, 32)}
     assert alone.summary["halves"] is None
     assert alone.halves == {}
     for name in ("agreement", "coverage"):
         values = both.halves[name].density
         assert 0 <= values.min() < values.max() <= 1
+    factors = [both.halves[name].density for name in ("agreement", "coverage")]
+    np.testing.assert_array_equal(both.halves["trust"].density, factors[0] * factors[1])
     # 15 views of 6 degrees, of which the middle sees all.
     assert both.halves["coverage"].density[8, 16, 16] == pytest.approx(len(fitted) * 6 / 180, abs=0.05)
 

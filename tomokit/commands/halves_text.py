@@ -33,6 +33,7 @@ def halves_text(halves: dict[str, Any]) -> list[str]:
         f"  directions covered by views, to {finest}: mean {coverage['mean']:.2f}, least {coverage['least']:.2f}"
     )
     names = {"agreement": "share of signal", "noise": "noise", "coverage": "directions covered",
+             "trust": "directions covered times share of signal",
              "fsc_json": "correlation", "fsc_csv": "its table", "fsc_plot": "its plot"}  # fmt: skip
     lines += [f"{halves[half]['output']}: {half} views" for half in ("even", "odd") if halves[half]["output"]]
     lines += [f"{path}: {names[name]}" for name, path in halves["files"].items()]

@@ -46,8 +46,9 @@ class Reconstruction:
     provenance : dict
         What the result depends on, as in ``OUT.provenance.json``.
     halves : dict of str to Volume
-        The ``even`` and the ``odd`` half, and the maps of their ``agreement``, of their ``noise`` and of the
-        ``coverage`` by views, where halves were asked for. Their Fourier shell correlation is in `fsc`.
+        The ``even`` and the ``odd`` half, and the maps of their ``agreement``, of their ``noise``, of the
+        ``coverage`` by views and of the ``trust`` in both, where halves were asked for. Their Fourier shell
+        correlation is in `fsc`.
     fsc : dict or None
         As ``tomokit fsc --json`` prints it, of both halves.
     """

@@ -31,7 +31,7 @@ from tomokit.state.record import previous_path
 HALVES = ("even", "odd")
 """The halves by name: the first has the first view."""
 
-MAPS = ("agreement", "noise", "coverage")
+MAPS = ("agreement", "noise", "coverage", "trust")
 """The maps that are written beside the halves, by the ends of their names."""
 
 TABLES = {"fsc_json": "_fsc.json", "fsc_csv": "_fsc.csv", "fsc_plot": "_fsc.png"}

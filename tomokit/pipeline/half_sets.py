@@ -247,15 +247,18 @@ def _of_half(computed: Computed, written: bool) -> dict[str, Any]:
 
 
 def _evidence(whole: Computed, halves: HalfSets) -> dict[str, Any]:
-    """What the file of the correlation holds: the same of the same job, wherever it is done."""
-    provenance = whole.provenance
+    """What the file of the correlation holds: what ``fsc --json`` prints, and more; nothing of place or hour."""
+    provenance, request = whole.provenance, whole.opened.request
+    outputs = {half: one.opened.request.output for half, one in halves.computed.items()}
+    named = {f"half{i}": None if path is None else path.name for i, path in enumerate(outputs.values(), 1)}
     return {
-        "tomogram": None if whole.opened.request.output is None else whole.opened.request.output.name,
+        **named,
+        **(halves.fsc or {}),
+        "without_wedge": halves.fsc_without_wedge,
+        "maps": None if halves.maps is None else halves.maps.facts,
+        "views": {half: list(one.prepared.plan.views.fitted) for half, one in halves.computed.items()},
+        "tomogram": None if request.output is None else request.output.name,
         "tomokit": provenance["tomokit"],
         "method": provenance["method"],
         "inputs": provenance["inputs"],
-        "views": {half: list(one.prepared.plan.views.fitted) for half, one in halves.computed.items()},
-        "fsc": halves.fsc,
-        "fsc_without_wedge": halves.fsc_without_wedge,
-        "maps": None if halves.maps is None else halves.maps.facts,
     }

@@ -177,7 +177,7 @@ class ReconstructionRequest:
     halves: bool = option(
         False,
         "Reconstruct two halves of the views too, every other one, on the same grid and with the same weights; write "
-        "both, their Fourier shell correlation, and maps of agreement, noise and coverage.",
+        "both, their Fourier shell correlation, and maps of agreement, noise, coverage and trust.",
     )
     exclude: str | None = option(None, "Views to leave out, counted from 0 in the stack, such as 0,3,7-9.")
     exclude_from_1: str | None = option(

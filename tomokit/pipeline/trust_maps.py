@@ -1,4 +1,4 @@
-"""Maps of what a tomogram can be trusted for: where both halves agree, how much noise there is, and what views cover.
+"""Maps of what a tomogram can be trusted for: where halves agree, how much noise there is, and what views cover.
 
 ``docs/evidence.md`` says how they are read.
 """
@@ -23,7 +23,7 @@ from tomokit.pipeline.prepare import Prepared
 
 @dataclass(frozen=True)
 class TrustMaps:
-    """Three maps on the lattice of a tomogram, and their figures.
+    """Four maps on the lattice of a tomogram, and their figures.
 
     Attributes
     ----------
@@ -33,6 +33,8 @@ class TrustMaps:
         Standard deviation of the noise, in units of density, by their difference.
     coverage : Volume
         Share of all directions across the tilt axis that the views cover, 0 to 1.
+    trust : Volume
+        Coverage times agreement, 0 to 1: of all directions those that were measured, times the share of signal.
     facts : dict
         What the maps were made with and their means, JSON-serializable.
     """
@@ -40,6 +42,7 @@ class TrustMaps:
     agreement: Volume
     noise: Volume
     coverage: Volume
+    trust: Volume
     facts: dict[str, Any]
 
     def by_name(self) -> dict[str, Volume]:
@@ -49,7 +52,7 @@ class TrustMaps:
         -------
         dict of str to Volume
         """
-        return {"agreement": self.agreement, "noise": self.noise, "coverage": self.coverage}
+        return {"agreement": self.agreement, "noise": self.noise, "coverage": self.coverage, "trust": self.trust}
 
 
 def make_trust_maps(whole: Volume, even: Volume, odd: Volume, prepared: Prepared, size_is_known: bool) -> TrustMaps:
@@ -80,6 +83,8 @@ def make_trust_maps(whole: Volume, even: Volume, odd: Volume, prepared: Prepared
         "noise": ("std. dev. of noise, unit of density", f"half the halves' difference, sigma {WINDOW_PX:g} px"),
         "coverage": ("share of directions across y, 0 to 1", f"arcs of {math.degrees(arc_rad):.3g} deg, to {within}"),
     }
+    texts["trust"] = ("coverage times agreement, 0 to 1", f"{texts['coverage'][1]}; {texts['agreement'][1]}")
+    trust = coverage * found.signal
     labels = {name: {"map": what, "by": how} for name, (what, how) in texts.items()}
     facts = {
         "window_px": WINDOW_PX,
@@ -89,6 +94,7 @@ def make_trust_maps(whole: Volume, even: Volume, odd: Volume, prepared: Prepared
             "share_above_chance": float(np.mean(found.signal > chance)),
         },
         "noise": {"mean": _mean(found.noise)},
+        "trust": {"mean": _mean(trust)},
         "coverage": {
             "mean": _mean(coverage),
             "least": float(coverage.min()),
@@ -102,6 +108,7 @@ def make_trust_maps(whole: Volume, even: Volume, odd: Volume, prepared: Prepared
         _as_map(whole, found.signal, labels["agreement"]),
         _as_map(whole, found.noise, labels["noise"]),
         _as_map(whole, coverage, labels["coverage"]),
+        _as_map(whole, trust, labels["trust"]),
         facts,
     )
 
