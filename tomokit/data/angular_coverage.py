@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.geometry import TiltGeometry
-from tomokit.geometry.tilt import centre
+from tomokit.kernels.shared import Share, items_of, shared_out
 
 
 def typical_arc_rad(tilt_rad: NDArray[np.float64], n_z: int) -> float:
@@ -76,34 +76,62 @@ def angular_coverage(
     n_u, n_v = geometry.n_u, geometry.n_v
     direction = np.mod(geometry.tilt_rad, math.pi)
     order = np.argsort(direction, kind="stable")
-    counts = np.ones((geometry.n_views, n_u, n_v), bool) if mask is None else mask > 0
-    row, seen_rows = _rows(geometry)
-    x, z = np.arange(n_u) - centre(n_u), np.arange(n_z) - centre(n_z)
+    shape = (geometry.n_views, n_u, n_v)
+    counts = np.broadcast_to(np.uint8(1), shape) if mask is None else (mask > 0).view(np.uint8)
     covered = np.empty((n_u, n_z, n_v), np.float32)
-    arc, nothing = np.float32(arc_rad), np.float32(-1)
-    for i in range(n_u):
-        total = np.zeros((n_z, n_v), np.float32)
-        first = np.full((n_z, n_v), nothing)
-        last = first.copy()
-        for view in order:
-            theta = geometry.tilt_rad[view]
-            u = x[i] * math.cos(theta) - z * math.sin(theta) + geometry.shift_u_px[view] + centre(n_u)
-            column = np.floor(u + 0.5).astype(np.intp)
-            on_detector = (column >= 0) & (column < n_u)
-            seen = counts[view][np.clip(column, 0, n_u - 1)[:, None], row[view]]
-            seen &= on_detector[:, None] & seen_rows[view]
-            angle = np.float32(direction[view])
-            total += np.where(seen & (last >= 0), np.minimum(angle - last, arc), 0)
-            first = np.where(seen & (first < 0), angle, first)
-            last = np.where(seen, angle, last)
-        # The last gap leads around to the first view that counts.
-        around = np.minimum(first + np.float32(math.pi) - last, arc)
-        covered[i] = np.where(last >= 0, total + around, 0)
-    covered /= np.float32(math.pi)
-    return np.clip(covered, 0, 1, out=covered)
+    _cover(
+        covered, np.ascontiguousarray(counts), order, direction.astype(np.float32), np.cos(geometry.tilt_rad),
+        np.sin(geometry.tilt_rad), geometry.shift_u_px, _rows(geometry), np.float32(arc_rad),
+    )  # fmt: skip
+    return covered
 
 
-def _rows(geometry: TiltGeometry) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The detector's row that each row of voxels is seen in, cut to the detector, and whether it lies on it."""
-    row = np.floor(np.arange(geometry.n_v) + geometry.shift_v_px[:, None] + 0.5).astype(np.intp)
-    return np.clip(row, 0, geometry.n_v - 1), (row >= 0) & (row < geometry.n_v)
+def _rows(geometry: TiltGeometry) -> NDArray[np.int64]:
+    """The detector's row that each row of voxels is seen in by each view, -1 beside the detector."""
+    row = np.floor(np.arange(geometry.n_v) + geometry.shift_v_px[:, None] + 0.5).astype(np.int64)
+    return np.where((row >= 0) & (row < geometry.n_v), row, -1)
+
+
+@shared_out()
+def _cover(
+    share: Share,
+    covered: NDArray[np.float32],
+    counts: NDArray[np.uint8],
+    order: NDArray[np.int64],
+    direction: NDArray[np.float32],
+    cos: NDArray[np.float64],
+    sin: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    arc: np.float32,
+) -> None:
+    """Add up the arcs at each voxel of ``covered[x, z, y]``, views taken in the order of their directions."""
+    n_x, n_z, n_y = covered.shape
+    half_turn, nothing, zero = np.float32(np.pi), np.float32(-1), np.float32(0)
+    # Direction of the first and of the last view so far that counts, for a line of voxels.
+    first, last = np.empty(n_y, np.float32), np.empty(n_y, np.float32)
+    for i in items_of(share, n_x):
+        for k in range(n_z):
+            line = covered[i, k]
+            for j in range(n_y):
+                first[j], last[j], line[j] = nothing, nothing, zero
+            for view in order:
+                middle = (n_x - 1) / 2
+                u = (i - middle) * cos[view] - (k - (n_z - 1) / 2) * sin[view] + shift[view] + middle
+                column = int(np.floor(u + 0.5))
+                if column < 0 or column >= n_x:
+                    continue
+                angle = direction[view]
+                for j in range(n_y):
+                    row = rows[view, j]
+                    if row < 0 or counts[view, column, row] == 0:
+                        continue
+                    if last[j] < zero:
+                        first[j] = angle
+                    else:
+                        line[j] += min(angle - last[j], arc)
+                    last[j] = angle
+            for j in range(n_y):
+                if last[j] >= zero:
+                    # The last gap leads around to the first view that counts.
+                    line[j] = min((line[j] + min(first[j] + half_turn - last[j], arc)) / half_turn, np.float32(1))
