@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm_start
 
 from tomokit.commands.app import run
 
@@ -49,14 +50,14 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
 
 @pytest.fixture
 def interrupted() -> Callable[[list[str]], tuple[int, str, str]]:
-    """Start a command and interrupt it when it has had three seconds of a processor: exit status, stdout and stderr."""
+    """Start a command and interrupt it when it has had a second of a processor: exit status, stdout and stderr."""
 
     def call(words: list[str]) -> tuple[int, str, str]:
-        process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_take_interrupts
+        process = warm_start.Started(
+            ["-m", "tomokit", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            while _processor_seconds(process.pid) < 3:
+            while _processor_seconds(process.pid) < 1:
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
@@ -66,11 +67,6 @@ def interrupted() -> Callable[[list[str]], tuple[int, str, str]]:
         return process.returncode, out, err
 
     return call
-
-
-def _take_interrupts() -> None:
-    """Also where the tests themselves were started in the background, which has interrupts ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _processor_seconds(pid: int) -> float:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import resource
 import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm_start
 
 from tomokit.io import read_stack, write_stack
 
@@ -277,17 +276,7 @@ def test_projections_that_make_no_sense(cli: Cli, data: Path, wrong: tuple[str, 
 
 
 def command(data: Path, *arguments: object) -> list[str]:
-    basis = [
-        sys.executable,
-        "-m",
-        "tomokit",
-        "reconstruct",
-        data / "tilts.mrc",
-        "-o",
-        data / "out.mrc",
-        "--thickness",
-        16,
-    ]
+    basis = ["reconstruct", data / "tilts.mrc", "-o", data / "out.mrc", "--thickness", 16]
     return [str(word) for word in (*basis, "--method", "sirt", *arguments)]
 
 
@@ -295,15 +284,9 @@ def command(data: Path, *arguments: object) -> list[str]:
 def test_a_disk_that_fills_up_while_writing(cli: Cli, data: Path, limit: int) -> None:
     """A limit on the size of files breaks a write off as a full disk does."""
     # Compiled code is cached in files, too: let that be done before.
-    cli(*command(data, "--set", "epochs=1")[3:], "--output", data.parent / "warm.mrc")
+    cli(*command(data, "--set", "epochs=1"), "--output", data.parent / "warm.mrc")
     before = sorted(path.name for path in data.iterdir())
-    done = subprocess.run(
-        command(data, "--set", "epochs=1"),
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-        check=False,
-    )
+    done = warm_start.run(["-m", "tomokit", *command(data, "--set", "epochs=1")], file_bytes=limit)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     # Record and picture come before the tomogram.
@@ -320,7 +303,7 @@ def test_a_disk_without_room_is_refused_before_starting(data: Path, tmp_path: Pa
     try:
         words = command(data, "--set", "epochs=1")
         words[words.index("-o") + 1] = str(disk / "out.mrc")
-        done = subprocess.run([*words, "--thickness", "20"], capture_output=True, text=True, check=False)
+        done = warm_start.run(["-m", "tomokit", *words, "--thickness", "20"])
         assert done.returncode == 2
         assert "is free on the disk" in done.stderr
         assert done.stderr.count("\n") == 1

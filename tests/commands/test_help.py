@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm_start
 
 Cli = Callable[..., tuple[int, str, str]]
 COMMANDS = (
@@ -62,7 +62,7 @@ def completed(words: str) -> list[str]:
     environment = {**os.environ, "_TOMOKIT_COMPLETE": "complete_bash", "COMP_WORDS": words,
                    "COMP_CWORD": str(len(parts) - 1)}  # fmt: skip
     code = "from tomokit.commands.app import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = warm_start.run(["-c", code], env=environment)
     assert done.stderr == ""
     return done.stdout.split()
 

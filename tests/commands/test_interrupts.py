@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
+import warm_start
 
 CODE = """
 import ctypes, signal, time
@@ -40,7 +38,7 @@ AS_ANOTHER_ERROR = """
 def call(body: str, *, ignoring: bool = False) -> tuple[int, str]:
     """Run a command of this body; exit status and what it says."""
     code = CODE.format(body=body, handler="SIG_IGN" if ignoring else "default_int_handler")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = warm_start.run(["-c", code])
     return done.returncode, done.stderr
 
 

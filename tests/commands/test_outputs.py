@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm_start
 
 from tomokit.state.read import read_state
 from tomokit.state.record import previous_path
@@ -26,8 +27,8 @@ def words(data: Path, output: str, *more: object) -> list[str]:
 
 def start(data: Path, arguments: list[str], **environment: str) -> subprocess.Popen[bytes]:
     """The command in a process of its own, in the folder of the data."""
-    command = [sys.executable, "-m", "tomokit", *arguments]
-    return subprocess.Popen(
+    command = ["-m", "tomokit", *arguments]
+    return warm_start.Started(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=data, env={**os.environ, **environment}
     )
 
@@ -91,24 +92,27 @@ def test_a_picture_that_fails_is_a_warning(cli: Cli, data: Path, monkeypatch: py
 def test_names_and_settings_that_pictures_do_not_survive(data: Path) -> None:
     """A name that is not UTF-8, a backend that matplotlib does not know, and a locale without any."""
     name = os.fsdecode(b"caf\xe9.mrc")
-    process = start(data, words(data, name), MPLBACKEND="nonsense", LANG="C", LC_ALL="C")
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    assert b"Traceback" not in err
-    assert b"caf\\udce9.mrc" in out
+    environment = {**os.environ, "MPLBACKEND": "nonsense", "LANG": "C", "LC_ALL": "C"}
+    # A start of its own: an interpreter and matplotlib look at these when they begin.
+    command = [sys.executable, "-m", "tomokit", *words(data, name)]
+    done = subprocess.run(command, cwd=data, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"caf\\udce9.mrc" in done.stdout
     assert (data / name).exists()
 
 
 @pytest.mark.parametrize("arguments", ["inspect truth.mrc --json", "inspect truth.mrc", "reconstruct --help"])
 def test_a_reader_that_is_gone_is_no_error(data: Path, arguments: str) -> None:
-    line = f"({sys.executable} -m tomokit {arguments}; echo $? >&2) | true"
-    done = subprocess.run(["sh", "-c", line], cwd=data, capture_output=True, text=True, check=False)
-    assert done.stderr == "0\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = warm_start.run(["-m", "tomokit", *arguments.split()], cwd=data, stdout=writer)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_streams_that_are_closed_get_nothing_of_the_outputs(data: Path) -> None:
-    command = " ".join([sys.executable, "-m", "tomokit", *words(Path("."), "o.mrc"), ">&-", "2>&-"])
-    done = subprocess.run(["sh", "-c", command], cwd=data, capture_output=True, text=True, check=False)
+    done = warm_start.run(["-m", "tomokit", *words(Path("."), "o.mrc")], cwd=data, closed=[1, 2])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (data / "o.mrc").stat().st_size == 1024 + 4 * 8 * 32 * 32
 
@@ -200,16 +204,12 @@ class TestSignalsBeforeTheFirstStep:
         """A run that does not get to the end of its first step, and gets a signal there: status, stdout and stderr."""
 
         def call(name: str, *more: str) -> tuple[int, str, str]:
-            code = "import sys, time; from tomokit.methods.voxels.sirt import SirtRun\n"
+            code = "import time; from tomokit.methods.voxels.sirt import SirtRun\n"
             code += "SirtRun.advance = lambda self: time.sleep(300)\n"
-            code += "sys.argv[0] = 'tomokit'; from tomokit.commands.app import main; main()"
+            code += "from tomokit.__main__ import main; main()"
             arguments = words(data, "o.mrc", "--state", data / "s.h5", *more)
-            process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            process = warm_start.Started(
+                ["-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
             while not (data / "s.h5").exists():
                 assert process.poll() is None, process.communicate()

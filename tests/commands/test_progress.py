@@ -7,11 +7,11 @@ import os
 import pty
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm_start
 
 from tomokit.commands.progress import line
 from tomokit.commands.progress_lines import ProgressLines
@@ -150,8 +150,8 @@ def test_without_a_terminal_there_are_lines_with_all_stages(cli: Cli, data: Path
 def on_a_terminal(words: list[str], **environment: str) -> tuple[int, str, str]:
     """Exit status, stdout and what a terminal of 100 columns was sent."""
     reader, terminal = pty.openpty()
-    process = subprocess.Popen(
-        words,
+    process = warm_start.Started(
+        ["-m", "tomokit", *words],
         stdout=subprocess.PIPE,
         stderr=terminal,
         env={**os.environ, "COLUMNS": "100", "TERM": "xterm", "TOMOKIT_PROGRESS": "auto", **environment},
@@ -171,7 +171,7 @@ def on_a_terminal(words: list[str], **environment: str) -> tuple[int, str, str]:
 
 
 def test_a_terminal_is_shown_what_is_done_and_what_is_left_and_stdout_stays_json(data: Path) -> None:
-    words = [sys.executable, "-m", "tomokit", "reconstruct", data / "tilts.mrc", "-o", data / "o.mrc", "--json", *WORDS]
+    words = ["reconstruct", data / "tilts.mrc", "-o", data / "o.mrc", "--json", *WORDS]
     status, out, text = on_a_terminal([str(word) for word in words])
     assert status == 0
     summary = json.loads(out)
@@ -185,7 +185,7 @@ def test_a_terminal_is_shown_what_is_done_and_what_is_left_and_stdout_stays_json
 
 
 def test_a_terminal_that_cannot_draw_gets_lines(data: Path) -> None:
-    words = [sys.executable, "-m", "tomokit", "inspect", str(data / "tilts.mrc"), "--pixels", "--json"]
+    words = ["inspect", str(data / "tilts.mrc"), "--pixels", "--json"]
     status, out, text = on_a_terminal(words, TERM="dumb")
     assert status == 0
     assert json.loads(out)["files"][0]["pixels_read"] is True

@@ -7,12 +7,12 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm_start
 
 from tomokit.state.read import read_state
 from tomokit.state.record import previous_path
@@ -29,19 +29,7 @@ def arguments(data: Path, name: str = "out", epochs: int = 4, *more: object) -> 
 
 
 def start(words: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tomokit", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_signals,
-    )
-
-
-def heed_signals() -> None:
-    """Also where the tests themselves are in the background, or under ``nohup``, which has them ignored."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    return warm_start.Started(["-m", "tomokit", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_steps(path: Path, process: subprocess.Popen[str]) -> None:
@@ -89,8 +77,7 @@ def test_a_second_interrupt_leaves_at_once(data: Path) -> None:
 def test_without_a_state_an_interrupt_is_what_it_was(data: Path, interrupted: Interrupted) -> None:
     words = arguments(data, "out", 10**6)
     at = words.index("--state")
-    command = [sys.executable, "-m", "tomokit", *words[:at], *words[at + 2 :]]
-    assert interrupted(command) == (130, "", "tomokit: interrupted\n")
+    assert interrupted([*words[:at], *words[at + 2 :]]) == (130, "", "tomokit: interrupted\n")
     assert sorted(path.name for path in data.iterdir()) == ["tilts.mrc", "tilts.tlt", "truth.mrc"]
 
 
@@ -213,11 +200,8 @@ def test_a_state_may_stand_in_a_configuration(cli: Cli, data: Path) -> None:
 
 def test_a_run_that_was_stopped_and_never_saved_says_so(data: Path) -> None:
     """No file may grow, as on a disk that is full: SIGTERM cannot promise a state that is not there."""
-    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); sys.argv[0] = 'tomokit'\n"
-    code += "from tomokit.commands.app import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments(data, "out", 4000)], stderr=subprocess.PIPE, text=True
-    )
+    words = ["-m", "tomokit", *arguments(data, "out", 4000)]
+    process = warm_start.Started(words, file_bytes=100, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "the state after epoch 0 could not be saved (File too large)" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)

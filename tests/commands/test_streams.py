@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm_start
 
 Cli = Callable[..., tuple[int, str, str]]
+Done = subprocess.CompletedProcess[str]
 FULL = Path("/dev/full")
 
 
-def shell(data: Path, line: str) -> subprocess.CompletedProcess[str]:
-    """Run a line of the shell in the folder of the data; ``$T`` is the command line."""
-    environment = {**os.environ, "T": f"{sys.executable} -m tomokit"}
-    return subprocess.run(["sh", "-c", line], cwd=data, env=environment, capture_output=True, text=True, check=False)
+def tomokit(data: Path, line: str, *, full: bool = False, closed: tuple[int, ...] = ()) -> Done:
+    """Run a command line in the folder of the data, with stdout on a full disk, or streams that are closed."""
+    words = ["-m", "tomokit", *line.split()]
+    if not full:
+        return warm_start.run(words, cwd=data, closed=closed)
+    with FULL.open("w") as stdout:
+        return warm_start.run(words, cwd=data, stdout=stdout)
 
 
 SIRT = "reconstruct tilts.mrc -o out.mrc --method sirt --thickness 8 --set epochs=1"
 
 
 def test_a_closed_stderr_is_no_terminal(data: Path) -> None:
-    done = shell(data, f"$T {SIRT} --json 2>&-")
+    done = tomokit(data, f"{SIRT} --json", closed=(2,))
     assert done.returncode == 0
     assert json.loads(done.stdout)["epochs"] == 1
 
 
 def test_an_error_never_goes_to_stdout(data: Path) -> None:
-    done = shell(data, "$T inspect lost.mrc 2>&-")
+    done = tomokit(data, "inspect lost.mrc", closed=(2,))
     assert (done.returncode, done.stdout) == (2, "")
 
 
@@ -47,7 +50,7 @@ def test_an_error_never_goes_to_stdout(data: Path) -> None:
     ],
 )
 def test_a_full_stdout_is_told_apart_from_a_full_disk(data: Path, line: str, complete: str) -> None:
-    done = shell(data, f"$T {line} >{FULL}")
+    done = tomokit(data, line, full=True)
     said = "tomokit: standard output: the report cannot be written (No space left on device)"
     assert (done.returncode, done.stderr) == (2, f"{said}{complete}\n")
     assert (data / "out.mrc").exists() == bool(complete)
@@ -55,7 +58,7 @@ def test_a_full_stdout_is_told_apart_from_a_full_disk(data: Path, line: str, com
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this machine")
 def test_help_to_a_full_stdout(data: Path) -> None:
-    done = shell(data, f"$T --help >{FULL}")
+    done = tomokit(data, "--help", full=True)
     said = "tomokit: standard output: cannot be written (No space left on device)\n"
     assert (done.returncode, done.stderr) == (2, said)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm_start
 
 from tomokit.kernels.notice import COMPILING
 from tomokit.kernels.sources import source_digest
@@ -32,6 +31,8 @@ def total(values):
     return result
 """
 RUN = """
+import sys
+sys.dont_write_bytecode = True
 import numpy as np
 from tomokit.kernels.notice import listen
 listen(print)
@@ -51,10 +52,9 @@ def package(tmp_path: Path) -> Path:
 
 def run(package: Path, **variables: str) -> list[str]:
     """Lines of a process that says what it compiles, and calls the sample's function."""
-    path = os.pathsep.join([str(package.parent), *(path for path in sys.path if path)])
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(package.parent / "kept"), "PYTHONPATH": path}
-    environment |= {"PYTHONDONTWRITEBYTECODE": "1", **variables}
-    done = subprocess.run([sys.executable, "-c", RUN], env=environment, check=True, capture_output=True, text=True)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(package.parent / "kept"), **variables}
+    done = warm_start.run(["-c", RUN], path=[str(package.parent)], env=environment)
+    assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import mrcfile
 import numpy as np
 import pytest
+import warm_start
 
 import tomokit
 from tomokit.commands.app import run
@@ -238,9 +237,7 @@ def test_a_signal_leaves_no_volume(folder: Path, tmp_path: Path) -> None:
         "main(sys.argv[1:])"
     )
     words = ["reconstruct", folder / "tilts.mrc", "-o", tmp_path / "o.mrc", "--thickness", "12", "--method", "wbp"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, words), "--slabs", "3", "--linearization", "log"], check=False
-    )
+    done = warm_start.run(["-c", code, *words, "--slabs", "3", "--linearization", "log"])
     assert done.returncode == -signal.SIGTERM
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".lock"]
 

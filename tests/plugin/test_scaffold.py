@@ -7,13 +7,13 @@ import builtins
 import json
 import os
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import warm_start
 
 from tomokit.errors import OptionError, OutputError, PluginError
 from tomokit.plugin.scaffold import KINDS, write_package
@@ -37,10 +37,8 @@ def install(package: Path, site: Path) -> None:
 
 
 def run(site: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(site), *(path for path in sys.path if path)])
-    environment = {**os.environ, "PYTHONPATH": path, "TOMOKIT_LOAD_PLUGINS": "tomokit-two-words"}
-    command = [sys.executable, "-m", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TOMOKIT_LOAD_PLUGINS": "tomokit-two-words"}
+    return warm_start.run(["-m", *words], path=[str(site)], cwd=folder, env=environment)
 
 
 @pytest.fixture

@@ -7,8 +7,6 @@ import hashlib
 import json
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import warm_start
 
 import tomokit
 from tomokit.pipeline.driver import reconstruct
@@ -255,7 +254,7 @@ from tomokit.state.read import read_state; from tomokit.state.write import write
 path = Path(sys.argv[1]); state = read_state(path)
 for epoch in range(2, 60): write_state(path, replace(state, epoch=epoch, history=state.history * epoch))
 """
-    writer = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    writer = warm_start.Started(["-c", code, path])
     seen = []
     while writer.poll() is None:
         seen.append(read_state(path).epoch)

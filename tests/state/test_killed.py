@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import warm_start
 
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.state.read import newest_state, read_state
@@ -35,7 +35,7 @@ def words(request: ReconstructionRequest) -> list[str]:
 def killed(arguments: list[str], state: Path, longest_s: float, random: np.random.Generator) -> bool:
     """Run a command and kill it at some moment of a time; whether it was still running then."""
     begins = not state.exists()
-    process = subprocess.Popen([sys.executable, "-m", "tomokit", *arguments], stderr=subprocess.PIPE, text=True)
+    process = warm_start.Started(["-m", "tomokit", *arguments], stderr=subprocess.PIPE, text=True)
     while begins and not state.exists():
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.001)
@@ -59,7 +59,7 @@ def test_killed_at_any_moment_it_is_resumed_to_the_same_volume(
     # round alike.
     whole = job(method, "whole")
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "tomokit", *words(whole)], check=True, capture_output=True)
+    assert warm_start.run(["-m", "tomokit", *words(whole)]).returncode == 0
     # As long as it takes where nothing happens, on this machine and under its load.
     longest_s = time.monotonic() - began
     expected, arrays = whole.output.read_bytes(), read_state(whole.state).arrays
@@ -73,7 +73,7 @@ def test_killed_at_any_moment_it_is_resumed_to_the_same_volume(
         while True:
             if kills == wanted:
                 # What the last kill left is brought to its end in peace.
-                subprocess.run([sys.executable, "-m", "tomokit", *arguments], check=True, capture_output=True)
+                assert warm_start.run(["-m", "tomokit", *arguments]).returncode == 0
                 break
             if not killed(arguments, broken.state, longest_s, random):
                 break

@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import warm_start
+
 PLUGIN = "tomokit.pytest_plugin"
 TESTS = """
 def test_forest(tomokit_forest, tomokit_field):
@@ -22,12 +24,16 @@ def test_specimen(tomokit_specimen):
 """
 
 
-def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def pytest_in(folder: Path, *arguments: str, anew: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run the tests of a folder, in a process that has tomokit imported or in one that is started anew."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     # By name for an installation from before it was announced; pytest takes no plugin twice.
     announced = [point.value for point in entry_points(group="pytest11", name="tomokit")]
     by_name = [] if PLUGIN in announced else ["-p", PLUGIN]
-    command = [sys.executable, "-m", "pytest", "-q", *by_name, *arguments]
+    command = ["-m", "pytest", "-q", *by_name, *arguments]
+    if not anew:
+        return warm_start.run(command, cwd=folder)
+    command = [sys.executable, *command]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -42,7 +48,7 @@ def test_a_run_that_has_no_use_for_them_imports_nothing(tmp_path: Path) -> None:
     test = "def test():\n    import sys\n    assert not [m for m in sys.modules if m.startswith(('tomokit.', 'numba'))"
     test += f" and m not in ({PLUGIN!r}, 'tomokit.version')]\n"
     (tmp_path / "test_other.py").write_text(test, encoding="utf-8")
-    done = pytest_in(tmp_path)
+    done = pytest_in(tmp_path, anew=True)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 

@@ -7,6 +7,7 @@ only when a name is not one of tomokit's own, so that an installed plugin does n
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -185,7 +186,7 @@ def run(arguments: list[str], interrupted: Callable[[], bool] = lambda: False) -
     if COMPLETING in os.environ:
         completion.enable()
     try:
-        status = typer.main.get_command(app).main(arguments, prog_name="tomokit", standalone_mode=False)
+        status = _command().main(arguments, prog_name="tomokit", standalone_mode=False)
     except (KeyboardInterrupt, Exception) as error:
         return end_by(error, "--json" in arguments, interrupted())
     except SystemExit:
@@ -196,3 +197,9 @@ def run(arguments: list[str], interrupted: Callable[[], bool] = lambda: False) -
     if status == INTERRUPTED:  # newer Typer catches the interrupt
         return end_by(KeyboardInterrupt(), "--json" in arguments)
     return status if isinstance(status, int) else 0
+
+
+@functools.cache
+def _command() -> Any:
+    """The parser of all commands, which takes longer to build than most words to parse: once in a process."""
+    return typer.main.get_command(app)

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from tomokit.commands.output import complain, error_facts, show_error
+from tomokit.commands.output import complain, error_facts, give_up_stdout, show_error
 from tomokit.errors import TomokitError
 from tomokit.io.durable import NO_ROOM
 
@@ -40,6 +40,8 @@ def end_by(error: BaseException, as_json: bool, interrupted: bool = False) -> in
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.format_message(), err=True)  # type: ignore[attr-defined]
         return MENDABLE
+    if _is_of_stdout(error):
+        give_up_stdout()
     line = _mendable(error)
     if line is None:
         if as_json:
@@ -82,8 +84,7 @@ def _mendable(error: BaseException) -> str | None:
     if isinstance(error, MemoryError):
         return f"out of memory{f' ({error})' if str(error) else ''}; give a smaller volume"
     if isinstance(error, OSError) and error.errno in NO_ROOM:
-        if not error.filename:
-            # Files are written by name, so this is most likely stdout; a command of a plugin may know better.
+        if _is_of_stdout(error):
             return f"standard output: cannot be written ({error.strerror})"
         return f"{error.filename}: no room on the disk; free some space or choose another disk"
     # Usage errors of the parser, whichever library Typer builds on.
@@ -92,6 +93,11 @@ def _mendable(error: BaseException) -> str | None:
         pointer = f" (see `{context.command_path} --help`)" if context is not None else ""
         return f"{_usage(error, context)}{pointer}"
     return None
+
+
+def _is_of_stdout(error: BaseException) -> bool:
+    """Whether there was no room for what stdout got: files are written by name, but for a plugin that knows better."""
+    return isinstance(error, OSError) and error.errno in NO_ROOM and not error.filename
 
 
 def _usage(error: Any, context: Any) -> str:

@@ -42,6 +42,16 @@ def at_least(low: int) -> Callable[[typer.CallbackParam, int | None], int | None
     return check
 
 
+def give_up_stdout() -> None:
+    """Let what stdout does not take go nowhere: at exit it would fail again, with a message and status of Python's."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
 def show(result: dict[str, Any], text: str, as_json: bool, written: Sequence[Path] = ()) -> None:
     """Print a command's report on stdout, as one JSON object or as text.
 
@@ -67,9 +77,7 @@ def show(result: dict[str, Any], text: str, as_json: bool, written: Sequence[Pat
         safe = "\n".join(printable(line) for line in text.split("\n"))
         typer.echo(json.dumps(result, default=str, allow_nan=False) if as_json else safe)
     except OSError as error:
-        # What is left in the buffer would fail once more at exit, with a message and a status of Python's own.
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        give_up_stdout()
         if isinstance(error, BrokenPipeError):
             return  # whoever read it has seen enough
         names = ", ".join(map(str, written))
