@@ -10,8 +10,9 @@ import hashlib
 import json
 from base64 import b64encode
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tomokit.errors import printable
 from tomokit.report.facts import Fact
@@ -19,6 +20,9 @@ from tomokit.report.page_data import PageData
 from tomokit.report.subject import Subject
 from tomokit.report.tables import Row
 from tomokit.version import __version__
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 STYLES = ("base.css", "viewer.css", "print.css")
 SCRIPTS = ("volume.js", "planes.js", "overlays.js", "viewer.js", "chart.js", "figures.js", "main.js")
@@ -60,26 +64,19 @@ def render(text: PageText, data: PageData) -> bytes:
     bytes
         HTML in UTF-8.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("tomokit.report", "templates"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["shown"] = shown
     style, script = _joined(STYLES), f'"use strict";\n(() => {{\n{_joined(SCRIPTS)}}})();\n'
-    page = environment.get_template("page.html").render(
-        text=text,
-        version=__version__,
-        style=style,
-        script=script,
-        policy=policy(style, script),
-        data=as_data(data.content),
-        streams={name: b64encode(stream).decode("ascii") for name, stream in data.streams.items()},
+    page = (
+        _environment()
+        .get_template("page.html")
+        .render(
+            text=text,
+            version=__version__,
+            style=style,
+            script=script,
+            policy=policy(style, script),
+            data=as_data(data.content),
+            streams={name: b64encode(stream).decode("ascii") for name, stream in data.streams.items()},
+        )
     )
     return page.encode("utf-8")
 
@@ -134,6 +131,23 @@ def shown(value: object) -> str:
         Valid Unicode, not yet escaped for HTML.
     """
     return printable(str(value))
+
+
+@cache
+def _environment() -> Environment:
+    """Templates, compiled once."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    environment = Environment(
+        loader=PackageLoader("tomokit.report", "templates"),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["shown"] = shown
+    return environment
 
 
 def _joined(names: tuple[str, ...]) -> str:

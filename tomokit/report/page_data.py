@@ -10,7 +10,7 @@ from tomokit.pipeline.held_out import ceiling_is_disproved
 from tomokit.report.densities import Densities
 from tomokit.report.grey_volume import GreyVolume, grey_volume
 from tomokit.report.plain import branch, number, numbers, whole_numbers
-from tomokit.report.series_views import doses_of
+from tomokit.report.series_views import doses_used
 from tomokit.report.subject import Subject
 
 RING_WIDTH = 0.05
@@ -72,6 +72,7 @@ def page_data(subjects: list[Subject], regions: dict[str, dict[str, Any]], most_
             "rings": _rings(subject),
             "correlation": subject.correlation,
             "views": _views(subject),
+            "filtered_by_dose": branch(subject.record, "series", "dose_weighting") is not None,
             "pictures": (subject.views or {}).get("pictures", []),
         }
         entries.append(entry)
@@ -146,5 +147,7 @@ def _views(subject: Subject) -> list[dict[str, Any]]:
     used = sorted(
         view for key in ("fitted", "held_out") for view in whole_numbers(branch(subject.record, "views", key))
     )
-    doses = doses_of(subject.record, used)
+    doses, recorded = doses_used(subject.record, used), numbers((subject.views or {}).get("doses"))
+    if not doses:
+        doses = {str(view): dose for view, dose in enumerate(recorded) if dose is not None}
     return [{**row, "dose": doses.get(str(row["view"]))} for row in rows if math.isfinite(row["tilt_deg"])]

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.data.exposure_filter import exposures_of_views
+from tomokit.errors import TomokitError
 from tomokit.pipeline.prepare import Prepared
 from tomokit.pipeline.prepared_again import prepare_again
 from tomokit.pipeline.request import ReconstructionRequest
@@ -35,7 +37,8 @@ def views_of_state(state: State, path: Path) -> dict[str, Any]:
     dict
         JSON-serializable: ``views`` (for each that was read: ``view`` from 0, ``tilt_deg``, ``role``, ``masked``, the
         share of its pixels that is masked), ``ceiling`` of the held-out views by ring (null without any),
-        ``pictures`` of three views (``view``, ``tilt_deg``, ``png`` as a data URI, ``masked``), ``left_out`` (views
+        ``doses`` (what files record, of each view of the stack;
+        empty if nothing does), ``pictures`` of three views (``view``, ``tilt_deg``, ``png`` as a data URI, ``masked``), ``left_out`` (views
         that were not read), and ``warnings``.
 
     Raises
@@ -46,7 +49,7 @@ def views_of_state(state: State, path: Path) -> dict[str, Any]:
     return _describe(*prepare_again(state, path))
 
 
-def doses_of(provenance: Mapping[str, Any], views: list[int]) -> dict[str, float]:
+def doses_used(provenance: Mapping[str, Any], views: list[int]) -> dict[str, float]:
     """Doses that views had taken, as the record of a series filtered by dose has them.
 
     Parameters
@@ -93,9 +96,20 @@ def _describe(request: ReconstructionRequest, prepared: Prepared) -> dict[str, A
         "views": rows,
         "left_out": sorted(set(range(plan.stack_shape[0])) - {row["view"] for row in rows}),
         "ceiling": None if held_out is None else held_out.ceiling(),
+        "doses": _recorded_doses(request, plan.stack_shape[0]),
         "pictures": [_picture(*images[i]) for i in chosen],
         "warnings": prepared.warnings,
     }
+
+
+def _recorded_doses(request: ReconstructionRequest, n_views: int) -> list[float]:
+    """Electrons per square angstrom that the specimen had taken halfway through each view, by the files of the job."""
+    from tomokit.formats.dose_and_defocus import read_dose
+
+    try:
+        return [float(dose) for dose in exposures_of_views(read_dose(request.dose, request.stack, n_views).acquisition)]
+    except TomokitError:
+        return []  # no file has them, or not all that they follow from
 
 
 def _picture(

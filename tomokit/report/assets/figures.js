@@ -179,7 +179,7 @@ function doseChart(subjects) {
   const series = subjects
     .filter(({ views }) => views.some(({ dose }) => dose !== null))
     .map((subject) => ({
-      name: named(subjects, subject, "dose before and in each view"),
+      name: named(subjects, subject, subject.filtered_by_dose ? "dose, which the view was filtered by" : "dose as recorded, not used"),
       x: subject.views.map(({ tilt_deg }) => tilt_deg),
       y: subject.views.map(({ dose }) => dose),
       place: subject.place,
@@ -189,7 +189,7 @@ function doseChart(subjects) {
   return [
     drawChart({
       title: "Dose.",
-      caption: "What the specimen had taken by each view, as the views were filtered by it.",
+      caption: "What the specimen had taken halfway through each view.",
       xLabel: "tilt, degrees",
       yLabel: "electrons per Å²",
       series,
@@ -229,7 +229,13 @@ function viewTable(subject, several) {
 }
 
 function drawFigures({ subjects }) {
-  fill("convergence-figures", [...lossChart(subjects), ...heldOutChart(subjects)], "No history of a fit is known.");
+  const once = subjects.some(({ history }) => history);
+  const iterated = subjects.some(({ history }) => history && history.epoch.length > 1);
+  fill(
+    "convergence-figures",
+    iterated ? [...lossChart(subjects), ...heldOutChart(subjects)] : [],
+    once ? "One pass is done, of which there is no curve: the summary has its figures." : "No history of a fit is known.",
+  );
   fill("rings-figures", ringChart(subjects), "No views were held out, or their scores by ring are not known. tomokit reconstruct --hold-out 5 --state RUN.h5 makes them.");
   fill("shells-figures", shellCharts(subjects), "There are no half tomograms: tomokit fsc needs two, and a report takes them by --half1 and --half2.");
   // Tomograms of one series have the same views.
@@ -244,6 +250,6 @@ function drawFigures({ subjects }) {
   const doses = doseChart(distinct);
   const charts = distinct.flatMap((subject) => [tiltFan(subject, several), ...(subject.pictures.length ? [pictureStrip(subject, several)] : [])]);
   fill("geometry-figures", [...charts, ...doses], "The tilt series was not found or not read.");
-  if (distinct.length && !doses.length) byId("geometry-tables").append(element("p", { class: "caption" }, "No doses are recorded: the views were not filtered by dose."));
+  if (distinct.length && !doses.length) byId("geometry-tables").append(element("p", { class: "caption" }, "No doses are known: the views were not filtered by dose."));
   byId("geometry-tables").append(...distinct.map((subject) => viewTable(subject, several)));
 }

@@ -36,6 +36,27 @@ class Controls {
     byId("reset-contrast").addEventListener("click", () => this.resetContrast());
     byId("viewer").addEventListener("keydown", (event) => this.press(event));
     this.drawMapScale();
+    this.drawOctreeKey();
+  }
+
+  /** Which colour leaves of which size have. */
+  drawOctreeKey() {
+    const octrees = this.panels.map(({ subject }) => subject.leaves).filter((leaves) => leaves);
+    const edges = new Set(octrees.map(({ edge_px }) => edge_px));
+    const most = Math.max(0, ...octrees.map(({ counts }) => counts.length));
+    for (let level = 0; level < most; level++) {
+      const count = octrees.reduce((sum, { counts }) => sum + (counts[level] ?? 0), 0);
+      if (!count) continue;
+      const sample = element("canvas", { width: "24", height: "12", "aria-hidden": "true" });
+      const context = sample.getContext("2d");
+      context.fillStyle = "#222";
+      context.fillRect(0, 0, 24, 12);
+      context.strokeStyle = levelColour(level);
+      context.lineWidth = 3;
+      context.strokeRect(3, 2, 18, 8);
+      const words = edges.size === 1 ? `leaves of ${formatNumber(octrees[0].edge_px / 2 ** level)} voxels` : `level ${level}`;
+      byId("octree-key").append(element("li", {}, sample, words));
+    }
   }
 
   drawMapScale() {
@@ -71,6 +92,7 @@ class Controls {
       this.waiting = false;
       const options = this.options();
       byId("trust-controls").hidden = !options.trust;
+      byId("octree-key").hidden = !options.octree;
       for (const axis of AXES) {
         byId(`position-${axis}`).value = String(this.place.at[axis]);
         byId(`position-${axis}`).setAttribute("aria-valuetext", this.place.text(axis));
@@ -83,7 +105,7 @@ class Controls {
   /** What a panel tells: its place or its contrast has changed. */
   changed(what, panel, end, level) {
     if (what === "contrast") {
-      const share = level / (panel.volume.steps - 1);
+      const share = panel.shareOf(level);
       const linked = byId("link-contrast").checked ? this.panels : [panel];
       for (const other of linked) other.setWindow(end, share);
     }
@@ -162,7 +184,9 @@ async function startViewer(data) {
 /** Hide the rows of the settings in which all tomograms agree. */
 function startDifferences() {
   const box = byId("only-differences");
-  box?.addEventListener("input", () => byId("settings").classList.toggle("differences", box.checked));
+  const update = () => byId("settings").classList.toggle("differences", box.checked);
+  box?.addEventListener("input", update);
+  if (box) update();
 }
 
 async function start() {

@@ -2,6 +2,11 @@
 
 /** Colours of the octree's levels, from coarse to fine. */
 const LEVEL_COLOURS = ["#4cc9f0", "#80ed99", "#ffd166", "#ff8fa3", "#c77dff", "#ffffff"];
+
+function levelColour(level) {
+  return LEVEL_COLOURS[Math.min(level, LEVEL_COLOURS.length - 1)];
+}
+
 const REGION_COLOURS = ["#ffb703", "#8ecae6", "#f28482", "#90be6d", "#cdb4db", "#f9c74f"];
 
 /** A pen for one plane of one volume: coordinates in voxels of the tomogram as drawn, y upward. */
@@ -65,7 +70,7 @@ function drawLeaves(pen, leaves, at) {
   const place = at / share;
   context.globalAlpha = 0.8;
   for (const [level, left, right, ...corners] of leaves.leaves) {
-    const colour = LEVEL_COLOURS[Math.min(level, LEVEL_COLOURS.length - 1)];
+    const colour = levelColour(level);
     if (plane.name === "yz") {
       if (place < left || place >= right) continue;
       context.strokeStyle = colour;

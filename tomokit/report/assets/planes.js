@@ -72,7 +72,7 @@ class Place {
     const index = `${this.at[axis] * reference.bin + 1} of ${reference.size[axis] * reference.bin}`;
     if (!reference.known) return index;
     const offset = (this.at[axis] + 0.5 - reference.size[axis] / 2) * reference.voxel;
-    return `${index} · ${lengthText(offset)} from the middle`;
+    return `${index}, ${offset > 0 ? "+" : ""}${lengthText(offset)}`;
   }
 }
 

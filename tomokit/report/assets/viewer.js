@@ -96,10 +96,16 @@ class Panel {
     });
   }
 
-  /** Set black or white, leaving at least one level between them. */
+  /** Where a level lies between the black and the white that the volume has at first: what linked tomograms share. */
+  shareOf(level) {
+    const [black, white] = this.volume.window;
+    return (level - black) / (white - black);
+  }
+
+  /** Set black (0) or white (1), leaving at least one level between them. */
   setWindow(end, share) {
     const last = this.volume.steps - 1;
-    const level = Math.round(share * last);
+    const level = Math.round(this.volume.window[0] + share * (this.volume.window[1] - this.volume.window[0]));
     const [black, white] = this.window;
     this.window = end === 0 ? [Math.min(level, white - 1), white] : [black, Math.max(level, black + 1)];
     this.window = [Math.max(0, this.window[0]), Math.min(last, this.window[1])];
