@@ -230,6 +230,31 @@ def test_what_is_drawn_over(one: Reader) -> None:
     assert "map there" in one.text("#panel-A .readout")
 
 
+def test_the_octree_is_drawn_on_demand(browser: Any, made: Path, tmp_path: Path) -> None:
+    from tomokit.commands.app import run
+
+    words = ["--thickness", "16", "--no-preview", "--state", str(tmp_path / "o.h5")]
+    options = ["n=5", "leaf_px=8", "epochs=1"]
+    settings = [word for option in options for word in ("--set", option)]
+    assert run(["reconstruct", str(made / "tilts.mrc"), "-o", str(tmp_path / "o.mrc"), *words, *settings]) == 0
+    (tmp_path / "o.html").write_bytes(make_report(ReportRequest([tmp_path / "o.h5"], read_views=False)).html)
+    reader = Reader(browser, tmp_path / "o.html")
+    reader.click("#show-cross")
+    before = {name: reader.picture(plane(name)) for name in ("xy", "xz", "yz")}
+    assert not reader.find("#octree-key").is_displayed()
+    reader.press(plane("xy"), "o")
+    assert "leaves of 8 voxels" in reader.text("#octree-key")
+    for name, picture in before.items():
+        drawn = np.abs(reader.picture(plane(name)) - picture).max(axis=2) > 20
+        # Lines along both axes, and what is between them as it was.
+        assert 0.01 < drawn.mean() < 0.3, name
+        assert drawn.mean(axis=0).max() > 0.5, name
+        assert drawn.mean(axis=1).max() > 0.5, name
+    reader.click("#show-octree")
+    assert (reader.picture(plane("xy")) == before["xy"]).all()
+    assert reader.errors() == []
+
+
 def test_charts_are_read_by_pointer_and_keys(one: Reader) -> None:
     figures = one.browser.find_elements("css selector", ".chart")
     assert len(figures) == 4  # loss, held-out views, rings, shells

@@ -18,6 +18,7 @@ import pytest
 
 from tomokit.data import Volume
 from tomokit.io import write_volume
+from tomokit.report.fourier import find_halves
 from tomokit.report.grey_volume import GreyVolume, decode, quantized
 from tomokit.report.page import as_data
 from tomokit.report.plain import as_text, flattened, ranges
@@ -182,13 +183,20 @@ def test_halves_trust_and_regions(cli: Cli, folder: Path, tmp_path: Path, parsed
     assert "CNR of particle against ice" in " ".join(page.text.split())
     assert "Resolution, half bit" in page.text
 
+    for half, short in (("even", "EVN"), ("odd", "ODD")):
+        shutil.copy(folder / f"out_{half}.mrc", folder / f"a_{short}_Vol.mrc")
+    assert find_halves(folder / "a_Vol.mrc").second == folder / "a_ODD_Vol.mrc"
     status, out, _ = cli("fsc", folder / "out_even.mrc", folder / "out_odd.mrc", "--json", "--mask", "none")
     assert status == 0
-    (folder / "out_fsc.json").write_text(out)
+    whole = json.loads(out)
+    sharper = {**whole, "tilt_range_deg": [-60, 60]}
+    (folder / "out_fsc.json").write_text(json.dumps({**whole, "without_wedge": sharper}))
     assert cli("report", folder / "out.mrc", "-o", target, "--overwrite")[0] == 0
     (subject,) = parsed(target).content["subjects"]
     assert subject["correlation"]["from"] == "read from out_fsc.json"
-    assert subject["correlation"]["curves"]["fsc"] == json.loads(out)["curves"]["fsc"]
+    assert subject["correlation"]["curves"]["fsc"] == whole["curves"]["fsc"]
+    assert subject["correlation"]["without_wedge"]["tilt_range_deg"] == [-60, 60]
+    assert "; missing wedge counted too, " in parsed(target).text
 
 
 def test_axes_as_imod_has_them_are_turned_back(folder: Path, tmp_path: Path, parsed: Parse) -> None:
@@ -226,7 +234,7 @@ def test_what_makes_no_sense_is_refused(cli: Cli, folder: Path, tmp_path: Path) 
 
 
 def test_a_page_has_no_more_than_it_may_have(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).standard_normal((40, 160, 160)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal((20, 200, 200)).astype(np.float32)
     write_volume(tmp_path / "v.mrc", Volume(noise))
     report = make_report(ReportRequest([tmp_path / "v.mrc"], most_megabytes=1))
     assert len(report.html) < 1_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tomokit.report.plain import branch, number, ranges, whole_numbers
 from tomokit.report.subject import Subject
@@ -123,15 +124,20 @@ def _held_out(key: str) -> Callable[[Subject], str]:
 
 def _resolution(threshold: str) -> Callable[[Subject], str]:
     def find(subject: Subject) -> str:
-        crossing = branch(subject.correlation, "crossings", threshold)
-        if crossing is None:
-            return NOT_KNOWN
-        frequency, resolution = crossing["frequency"], crossing["resolution_angstrom"]
-        if frequency is None or not frequency > 0:
-            return crossing["found"] or NOT_KNOWN
-        return f"{1 / frequency:.3g} voxels" if resolution is None else length_text(resolution)
+        whole = _crossing_text(branch(subject.correlation, "crossings", threshold))
+        inner = _crossing_text(branch(subject.correlation, "without_wedge", "crossings", threshold))
+        return whole if inner == NOT_KNOWN else f"{inner}; missing wedge counted too, {whole}"
 
     return find
+
+
+def _crossing_text(crossing: Any) -> str:
+    if crossing is None:
+        return NOT_KNOWN
+    frequency, resolution = crossing["frequency"], crossing["resolution_angstrom"]
+    if frequency is None or not frequency > 0:
+        return crossing["found"] or NOT_KNOWN
+    return f"{1 / frequency:.3g} voxels" if resolution is None else length_text(resolution)
 
 
 def _images(subject: Subject) -> str:

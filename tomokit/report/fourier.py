@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import InputError
-from tomokit.io.output_names import path_beside
+from tomokit.io.output_names import path_beside, with_ending
+from tomokit.pipeline.half_jobs import HALVES, TABLES
+from tomokit.pipeline.naming import half_output
 from tomokit.report.plain import number, numbers, read_object
 
 _CURVES = ("fsc", "fsc_masked", "fsc_unmasked", "fsc_randomized", "half_bit")
@@ -47,16 +49,13 @@ def find_halves(tomogram: Path) -> Halves:
     Returns
     -------
     Halves
-        ``OUT_even.mrc`` and ``OUT_odd.mrc``, both or none of them, ``OUT_fsc.json`` and ``OUT_trust.mrc``.
+        ``OUT_even.mrc`` and ``OUT_odd.mrc``, both or none of them, or by the names of AreTomo or RELION;
+        ``OUT_fsc.json`` and ``OUT_trust.mrc``.
     """
-    even, odd, correlation, trust = (
-        path_beside(tomogram, f"_{name}") for name in ("even.mrc", "odd.mrc", "fsc.json", "trust.mrc")
-    )
-    both = even.is_file() and odd.is_file()
-    return Halves(
-        even if both else None, odd if both else None, correlation if correlation.is_file() else None,
-        trust if trust.is_file() else None,
-    )  # fmt: skip
+    correlation, trust = path_beside(tomogram, TABLES["fsc_json"]), with_ending(tomogram, "_trust")
+    pairs = (tuple(half_output(tomogram, half, naming) for half in HALVES) for naming in ("none", "aretomo", "relion"))
+    first, second = next((pair for pair in pairs if all(path.is_file() for path in pair)), (None, None))
+    return Halves(first, second, correlation if correlation.is_file() else None, trust if trust.is_file() else None)
 
 
 def correlation_of(halves: Halves) -> dict[str, Any] | None:
@@ -72,7 +71,8 @@ def correlation_of(halves: Halves) -> dict[str, Any] | None:
     dict or None
         ``from`` (what it was got from, in words), ``voxel_size_angstrom``, ``frequency``, the curves ``fsc``,
         ``fsc_masked``, ``fsc_unmasked``, ``fsc_randomized`` and ``half_bit`` that there are, ``crossings``,
-        ``tilt_range_deg`` and ``warnings``; None where there are no halves.
+        ``tilt_range_deg``, ``warnings``, and ``without_wedge``, the same without the missing wedge, or null. None where
+        there are no halves.
 
     Raises
     ------
@@ -85,7 +85,11 @@ def correlation_of(halves: Halves) -> dict[str, Any] | None:
     """
     if halves.correlation is not None:
         found = read_object(halves.correlation, _MOST_BYTES)
-        return _parsed(found, halves.correlation, f"read from {halves.correlation.name}")
+        parsed = _parsed(found, halves.correlation, f"read from {halves.correlation.name}")
+        inner = found.get("without_wedge")
+        if isinstance(inner, dict):
+            parsed["without_wedge"] = _parsed(inner, halves.correlation, parsed["from"])
+        return parsed
     if halves.first is None or halves.second is None:
         return None
     from tomokit.pipeline.half_maps import half_map_correlation
@@ -127,6 +131,7 @@ def _parsed(found: Mapping[str, Any], path: Path, origin: str) -> dict[str, Any]
             for name in ("0.143", "0.5", "half_bit")
             if isinstance(crossing := crossings.get(name), dict)
         },
+        "without_wedge": None,
         "tilt_range_deg": tilts if len(tilts) == 2 and None not in tilts else None,
         "warnings": [text for text in warnings if isinstance(text, str)] if isinstance(warnings, list) else [],
     }

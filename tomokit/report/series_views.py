@@ -37,9 +37,9 @@ def views_of_state(state: State, path: Path) -> dict[str, Any]:
     dict
         JSON-serializable: ``views`` (for each that was read: ``view`` from 0, ``tilt_deg``, ``role``, ``masked``, the
         share of its pixels that is masked), ``ceiling`` of the held-out views by ring (null without any),
-        ``doses`` (what files record, of each view of the stack;
-        empty if nothing does), ``pictures`` of three views (``view``, ``tilt_deg``, ``png`` as a data URI, ``masked``), ``left_out`` (views
-        that were not read), and ``warnings``.
+        ``doses`` (what files record, of each view of the stack; empty if nothing does), ``pictures`` of three views
+        (``view``, ``tilt_deg``, ``png`` as a data URI, ``masked``), ``left_out`` (views that were not read), and
+        ``warnings``.
 
     Raises
     ------

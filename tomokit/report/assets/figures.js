@@ -109,6 +109,11 @@ function shellCharts(subjects) {
   const series = [];
   for (const subject of having) {
     const { correlation, place } = subject;
+    const inner = correlation.without_wedge;
+    if (inner?.curves.fsc) {
+      const style = { place: having.length > 1 ? place : 3, dash: having.length > 1 ? 2 : undefined };
+      series.push({ name: named(having, subject, "halves, without the missing wedge"), x: inner.frequency, y: inner.curves.fsc, ...style });
+    }
     for (const [key, { words, dash, faint, colour }] of Object.entries(SHELL_CURVES)) {
       if (!correlation.curves[key] || (having.length > 1 && faint)) continue;
       const style = { place: having.length > 1 ? place : colour, dash, faint };
@@ -119,12 +124,15 @@ function shellCharts(subjects) {
   const [size] = sizes;
   const origins = having.map((subject) => `${having.length > 1 ? `${subject.label} ` : ""}${subject.correlation.from}`).join("; ");
   const wedge = having.find(({ correlation }) => correlation.tilt_range_deg)?.correlation.tilt_range_deg;
+  const both = having.some(({ correlation }) => correlation.without_wedge)
+    ? " In the missing wedge stands what the method filled in: read the curve without it first."
+    : "";
   const counted = wedge ? ` Only what views from ${wedge[0]}° to ${wedge[1]}° measure counts.` : "";
   const lowest = Math.min(0, ...series.flatMap(({ y }) => y.map((value) => value ?? 0)));
   return [
     drawChart({
       title: "Fourier shell correlation.",
-      caption: `Two tomograms from two halves of the views, correlated by spatial frequency: ${origins}.${counted} Where halves share a prior they may agree without being right.`,
+      caption: `Two tomograms from two halves of the views, correlated by spatial frequency: ${origins}.${counted}${both} Where halves share a prior they may agree without being right.`,
       xLabel: "spatial frequency, cycles per voxel",
       yLabel: "correlation",
       xRange: [0, 0.5],
