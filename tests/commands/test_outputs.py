@@ -35,7 +35,7 @@ def start(data: Path, arguments: list[str], **environment: str) -> subprocess.Po
 
 @pytest.mark.parametrize("name", ["o.rec", "o.mrc.gz", "o.tif", "o.zarr"])
 def test_reconstruct_writes_what_the_name_says(cli: Cli, data: Path, name: str) -> None:
-    pytest.importorskip("ome_zarr")
+    pytest.importorskip("zarr")
     status, out, err = cli(*words(data, name, "--json"))
     assert (status, err) == (0, "")
     summary = json.loads(out)

@@ -102,7 +102,7 @@ class TestOmeZarr:
 
     @pytest.fixture
     def image(self, tmp_path: Path, volume: Volume) -> Path:
-        pytest.importorskip("ome_zarr")
+        pytest.importorskip("zarr")
         write_volume(tmp_path / "o.zarr", volume)
         return tmp_path / "o.zarr"
 

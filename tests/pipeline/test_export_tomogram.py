@@ -44,7 +44,6 @@ def test_an_ome_zarr_of_any_mode_has_its_voxels(
     tomogram: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, compressed: bool
 ) -> None:
     zarr = pytest.importorskip("zarr")
-    pytest.importorskip("ome_zarr")
     monkeypatch.setattr(ome_zarr_write, "CHUNK_EDGE", 8)
     values = (read_volume(tomogram).density * 100).astype(dtype)
     given = tomogram.with_name("given.mrc.gz" if compressed else "given.mrc")
@@ -64,7 +63,6 @@ def test_blocks_make_no_difference(
     tomogram: Path, monkeypatch: pytest.MonkeyPatch, box: object, spacing: float
 ) -> None:
     zarr = pytest.importorskip("zarr")
-    pytest.importorskip("ome_zarr")
     monkeypatch.setattr(ome_zarr_write, "CHUNK_EDGE", 4)
     arguments = {"box": box, "spacing_angstrom": spacing}
     summary = export(tomogram, tomogram.with_name("o.mrc"), **arguments)  # type: ignore[arg-type]

@@ -43,10 +43,10 @@ def check_ome_zarr(
         If it exists and is not an OME-Zarr image alone, or may not be replaced; if it has an input in it; if the folder
         that it goes into is missing or not writable.
     PluginError
-        If ome-zarr is not installed.
+        If zarr is not installed.
     """
     try:
-        import ome_zarr  # noqa: F401
+        import zarr  # noqa: F401
     except ImportError as error:
         raise PluginError(
             "OME-Zarr needs a package that is not installed", file=path, remedy="pip install 'tomokit[zarr]'"

@@ -23,7 +23,7 @@ CHUNK_EDGE = 96
 _BLOCK_CHUNKS = 2
 """Chunks along the edge of what is asked of the volume at once, 27 MiB."""
 _AXES = "zyx"
-_DOWNSAMPLING = "Each voxel is the mean of 2 x 2 x 2 voxels of the level before."
+_DOWNSAMPLING = {"description": "Each voxel is the mean of 2 x 2 x 2 voxels of the level before."}
 _SHOWN_DEVIATIONS = 3.0
 """Standard deviations from the mean that viewers are told to show from black to white."""
 
@@ -101,8 +101,6 @@ def _cancel_writing() -> None:
 
 def _write_pyramid(folder: Path, volume: VoxelBlocks, image: ZarrImage) -> None:
     import zarr
-    from ome_zarr.format import FormatV05
-    from ome_zarr.writer import write_multiscales_metadata
 
     # Nothing is there to be replaced, and the folder itself is to stay: it is locked.
     root = zarr.open_group(str(folder), mode="a", zarr_format=3)
@@ -126,10 +124,9 @@ def _write_pyramid(folder: Path, volume: VoxelBlocks, image: ZarrImage) -> None:
                 for depth in range(len(levels))]  # fmt: skip
     unit = {"unit": "angstrom"} if image.size_is_known else {}
     axes = [{"name": axis, "type": "space", **unit} for axis in _AXES]
-    if image.provenance is not None:
-        root.attrs["tomokit"] = dict(image.provenance)
-    metadata = {"description": _DOWNSAMPLING, "omero": _display(statistics.result())}
-    write_multiscales_metadata(root, datasets, FormatV05(), axes, name=image.name, metadata=metadata)
+    multiscale = {"name": image.name, "axes": axes, "datasets": datasets, "type": "mean", "metadata": _DOWNSAMPLING}
+    ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale], "omero": _display(statistics.result())}
+    root.attrs.update({} if image.provenance is None else {"tomokit": dict(image.provenance)}, ome=ome)
 
 
 def _display(found: PixelStatistics) -> dict[str, Any]:
