@@ -67,32 +67,44 @@ def test_the_tomogram_is_that_without_halves_and_each_half_has_every_other_view(
     assert both.halves["coverage"].density[8, 16, 16] == pytest.approx(len(fitted) * 6 / 180, abs=0.05)
 
 
+def correlation_of_noise(method: str, offsets: str, options: dict[str, object]) -> tuple[tomokit.Reconstruction, float]:
+    """Halves of projections of noise alone, and how far their correlation is from none, in standard deviations."""
+    noise = np.random.default_rng(5).standard_normal((TILTS.size, 32, 32)).astype(np.float32)
+    blank = TiltSeries(noise, TiltGeometry(TILTS, 32, 32), 10.0)
+    result = tomokit.reconstruct(
+        blank, thickness=16, method=method, options=options, linearization="linear", offsets=offsets, halves=True
+    )
+    assert result.fsc is not None
+    curves = result.fsc["curves"]
+    voxels = np.array(curves["effective_voxels"])
+    deviations = np.array(curves["fsc_masked"], float) * np.sqrt(voxels)
+    # Over all shells but the lowest two, which have a few voxels each; the worst shell counts for less.
+    together = abs(np.average(curves["fsc_masked"][2:], weights=voxels[2:])) * np.sqrt(voxels[2:].sum())
+    return result, max(float(together), float(np.abs(deviations[2:]).max()))
+
+
 @pytest.mark.parametrize(
     "method", ["wbp", "sirt", "octree", *(pytest.param(method, marks=pytest.mark.long) for method in ("tv", "sart-tv"))]
 )
 def test_noise_alone_does_not_correlate(method: str) -> None:
     """On one tree, with one margin and a common non-negativity: what they have in common is no agreement."""
-    noise = np.random.default_rng(5).standard_normal((TILTS.size, 32, 32)).astype(np.float32)
-    blank = TiltSeries(noise, TiltGeometry(TILTS, 32, 32), 10.0)
-    options = {
+    options: dict[str, dict[str, object]] = {
         # A tree that the noise of all views has chosen: some of its leaves are split.
         "octree": {"epochs": 10, "large_leaves": 0.0, "structure_epochs": (4,), "structure_stall": 0.0, "finer": 1,
                    "coarser": 0, "n": 9, "leaf_px": 16.0, "max_leaves": 25},
         "tv": {"epochs": 20}, "sart-tv": {"epochs": 8},
     }  # fmt: skip
-    result = tomokit.reconstruct(
-        blank, thickness=16, method=method, options=options.get(method, {}), linearization="linear", offsets="zero",
-        halves=True,
-    )  # fmt: skip
-    assert result.fsc is not None
+    result, deviations = correlation_of_noise(method, "zero", options.get(method, {}))
     assert method != "octree" or 4 < result.history[-1]["terms"]["leaves"] < 32
-    curves = result.fsc["curves"]
-    voxels = np.array(curves["effective_voxels"])
-    deviations = np.array(curves["fsc_masked"], float) * np.sqrt(voxels)
-    # In units of the standard deviation of a correlation of independent noise: no shell beyond 4, no trend.
-    assert np.abs(deviations[2:]).max() < 4
-    assert abs(np.average(curves["fsc_masked"][2:], weights=voxels[2:])) < 4 / np.sqrt(voxels[2:].sum())
-    assert result.summary["halves"]["maps"]["agreement"]["mean"] < 0.2
+    assert deviations < 4
+    assert result.summary["halves"]["maps"]["agreement"]["mean"] < 0.3
+
+
+@pytest.mark.long
+def test_what_both_begin_with_does_correlate() -> None:
+    """With offsets fitted the octree keeps some of its uniform start, which `docs/evidence.md` warns of."""
+    assert correlation_of_noise("octree", "fit", {})[1] > 10
+    assert correlation_of_noise("octree", "fit", {"start": 0.01})[1] < 4
 
 
 def test_a_specimen_does_correlate_and_masked_views_do_not_count(series: TiltSeries) -> None:
