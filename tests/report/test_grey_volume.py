@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tomokit.report.grey_share import share
 from tomokit.report.grey_volume import decode, grey_volume, quantized
 
 RNG = np.random.default_rng(3)
@@ -39,7 +40,7 @@ def test_fewer_levels_and_then_fewer_voxels_where_there_is_less_room() -> None:
     fewer = grey_volume(noise, int(0.8 * len(whole.stream)))
     binned = grey_volume(noise, int(0.2 * len(whole.stream)))
     assert (fewer.bin, binned.bin) == (1, 2)
-    assert 40 <= fewer.levels < 256
+    assert 24 <= fewer.levels < 256
     assert len(fewer.stream) <= 0.8 * len(whole.stream)
     assert len(binned.stream) <= 0.2 * len(whole.stream)
     means = noise.reshape(12, 2, 16, 2, 16, 2).mean(axis=(1, 3, 5))
@@ -51,9 +52,25 @@ def test_fewer_levels_and_then_fewer_voxels_where_there_is_less_room() -> None:
     assert (tiny.shape, tiny.bin) == ((1, 2, 3), 1)
 
 
+def test_volumes_share_a_page() -> None:
+    noise = RNG.standard_normal((24, 48, 48)).astype(np.float32)
+    volumes = {"noise": noise, "smooth": np.repeat(SMOOTH, 4, 2), "other": noise[:12, :24, :24]}
+    alone = {name: len(grey_volume(values, 10**6).stream) for name, values in volumes.items()}
+    for room in (10**6, sum(alone.values()) * 0.7, sum(alone.values()) * 0.3):
+        rooms = share(volumes, int(room))
+        assert sum(size for size, _ in rooms.values()) <= room
+        made = {name: grey_volume(volumes[name], *(size, None, edge)) for name, (size, edge) in rooms.items()}
+        assert sum(len(grey.stream) for grey in made.values()) <= room
+        # Only the largest is averaged, and only where fewer levels do not do.
+        assert [made[name].bin for name in volumes] == [2 if room < 0.5 * sum(alone.values()) else 1, 1, 1]
+        fewest = min(grey.levels for grey in made.values())
+        assert fewest == 256 if room == 10**6 else fewest < 256 or made["noise"].bin == 2
+    assert share({"one": noise}, 7) == {"one": (7, 1)}
+
+
 def test_where_the_edge_of_bins_is_given_it_is_kept() -> None:
     grey = grey_volume(RNG.standard_normal((8, 9, 10)).astype(np.float32), 10, pixel_bin=2)
-    assert (grey.shape, grey.bin, grey.levels) == ((4, 4, 5), 2, 40)
+    assert (grey.shape, grey.bin, grey.levels) == ((4, 4, 5), 2, 24)
 
 
 def test_values_that_are_no_numbers_are_counted() -> None:

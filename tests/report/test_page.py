@@ -221,7 +221,8 @@ def test_what_makes_no_sense_is_refused(cli: Cli, folder: Path, tmp_path: Path) 
         ([run, "--trust", folder / "a", "--trust", folder / "b"], "maps of 2 tomograms, of which there are 1"),
         ([run, "--max-size", "0"], "--max-size: 0 megabytes"),
         ([folder / "none.h5"], "nothing can be shown: the file: there is none of that name"),
-        ([folder / "tilts.tlt"], "nothing can be shown"),
+        ([folder / "tilts.tlt"], "nothing can be shown: the tomogram: "),
+        ([folder], "it is a directory, not a file"),
     ):
         status, out, err = cli("report", *words, "-o", target)
         assert (status, out) == (2, ""), words

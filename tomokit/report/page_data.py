@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from tomokit.pipeline.held_out import ceiling_is_disproved
 from tomokit.report.densities import Densities
+from tomokit.report.grey_share import share
 from tomokit.report.grey_volume import GreyVolume, grey_volume
 from tomokit.report.plain import branch, number, numbers, whole_numbers
 from tomokit.report.series_views import doses_used
@@ -17,6 +19,10 @@ RING_WIDTH = 0.05
 """Cycles a pixel, of the rings in which held-out views are scored."""
 
 _TRUST_SHARE = 0.2
+_REST_BYTES = 500_000
+"""For all that is neither a volume nor among the data: tables, style, script."""
+_LEAST_BYTES = 200_000
+"""Volumes get so much even where the page becomes larger by it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class PageData:
     streams: dict[str, bytes]
 
 
-def page_data(subjects: list[Subject], regions: dict[str, dict[str, Any]], most_bytes: int) -> PageData:
+def page_data(subjects: list[Subject], regions: dict[str, dict[str, Any]], page_bytes: int) -> PageData:
     """Gather what the page draws.
 
     Parameters
@@ -43,47 +49,66 @@ def page_data(subjects: list[Subject], regions: dict[str, dict[str, Any]], most_
     subjects : list of Subject
     regions : dict
         By the label of a subject, what :func:`tomokit.report.regions.measured_regions` gave.
-    most_bytes : int
-        For all volumes together, compressed.
+    page_bytes : int
+        The most that the page may have: volumes get what the rest leaves.
 
     Returns
     -------
     PageData
     """
-    voxels = sum(subject.densities.values.size for subject in subjects if subject.densities is not None)
+    entries = [_without_volumes(subject, regions) for subject in subjects]
+    _drop_repeated_pictures(entries)
+    # Base64 has four characters for three bytes.
+    most_bytes = max(_LEAST_BYTES, (page_bytes - _REST_BYTES - len(json.dumps(entries))) * 3 // 4)
+    rooms = share({s.label: s.densities.values for s in subjects if s.densities is not None}, most_bytes)
     streams: dict[str, bytes] = {}
-    entries = []
-    for subject in subjects:
-        entry: dict[str, Any] = {"label": subject.label, "name": subject.path.name, "volume": None, "trust": None}
-        if subject.densities is not None:
-            each = int(most_bytes * subject.densities.values.size / voxels)
-            room = each if subject.trust is None else int(each * (1 - _TRUST_SHARE))
-            grey = _shown(subject, "the tomogram", subject.densities, room, None)
-            if grey is not None:
-                entry["volume"] = _described(grey, f"volume-{subject.label}", streams, subject.densities)
-                if subject.trust is not None:
-                    over = _shown(subject, "trust map", subject.trust, each - len(grey.stream), grey.bin)
-                    if over is not None:
-                        entry["trust"] = _described(over, f"trust-{subject.label}", streams, subject.trust)
-        entry |= {
-            "leaves": subject.leaves,
-            "regions": regions.get(subject.label, {}).get("regions", []),
-            "history": _history(subject),
-            "rings": _rings(subject),
-            "correlation": subject.correlation,
-            "views": _views(subject),
-            "filtered_by_dose": branch(subject.record, "series", "dose_weighting") is not None,
-            "pictures": (subject.views or {}).get("pictures", []),
-        }
-        entries.append(entry)
+    for subject, entry in zip(subjects, entries, strict=True):
+        if subject.densities is None:
+            continue
+        each, least_bin = rooms[subject.label]
+        own = each if subject.trust is None else int(each * (1 - _TRUST_SHARE))
+        grey = _shown(subject, "the tomogram", subject.densities, own, None, least_bin)
+        if grey is None:
+            continue
+        entry["volume"] = _described(grey, f"volume-{subject.label}", streams, subject.densities)
+        if subject.trust is not None:
+            over = _shown(subject, "trust map", subject.trust, each - len(grey.stream), grey.bin)
+            if over is not None:
+                entry["trust"] = _described(over, f"trust-{subject.label}", streams, subject.trust)
     known = [subject.densities.size_is_known for subject in subjects if subject.densities is not None]
     return PageData({"subjects": entries, "linked": "length" if known and all(known) else "fraction"}, streams)
 
 
+def _without_volumes(subject: Subject, regions: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "label": subject.label,
+        "name": subject.path.name,
+        "volume": None,
+        "trust": None,
+        "leaves": subject.leaves,
+        "regions": regions.get(subject.label, {}).get("regions", []),
+        "history": _history(subject),
+        "rings": _rings(subject),
+        "correlation": subject.correlation,
+        "views": _views(subject),
+        "filtered_by_dose": branch(subject.record, "series", "dose_weighting") is not None,
+        "pictures": (subject.views or {}).get("pictures", []),
+    }
+
+
+def _drop_repeated_pictures(entries: list[dict[str, Any]]) -> None:
+    """Of tomograms with the same views the first has the pictures: only those are drawn."""
+    seen: list[Any] = []
+    for entry in entries:
+        if entry["views"] in seen:
+            entry["pictures"] = []
+        seen.append(entry["views"])
+
+
 def _shown(
-    subject: Subject, what: str, densities: Densities, most_bytes: int, pixel_bin: int | None
+    subject: Subject, what: str, densities: Densities, most_bytes: int, pixel_bin: int | None, least_bin: int = 1
 ) -> GreyVolume | None:
-    grey = subject.attempts.run(what, lambda: grey_volume(densities.values, most_bytes, pixel_bin))
+    grey = subject.attempts.run(what, lambda: grey_volume(densities.values, most_bytes, pixel_bin, least_bin))
     if grey is not None and grey.not_finite:
         subject.attempts.warn(f"{what}: {grey.not_finite} voxels are not finite: shown as the lowest level")
     return grey

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tomokit.errors import InputError
+from tomokit.io.regular import open_regular
 
 _DEEPEST = 12
 _LONGEST_TEXT = 400
@@ -33,7 +34,7 @@ def read_object(path: Path, most_bytes: int) -> dict[str, Any]:
         If the file cannot be read, is too long, or is no JSON object.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(most_bytes + 1)
         if len(text) > most_bytes:
             raise InputError(f"is larger than {most_bytes} bytes", file=path)

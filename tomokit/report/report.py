@@ -21,9 +21,6 @@ MOST_SUBJECTS = 4
 """More would be too narrow beside each other."""
 
 _LABELS = "ABCD"
-_REST_BYTES = 500_000
-"""For all that is no volume: text, curves, script."""
-_LEAST_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -96,14 +93,12 @@ def make_report(request: ReportRequest) -> Report:
         subjects.append(gather(_LABELS[place], path, given, request.read_views))
     if not any(subject.has_anything for subject in subjects):
         first = subjects[0]
-        reason = first.attempts.missing[0] if first.attempts.missing else "nothing is known of it"
+        # What lies beside it, or would be in another kind of file, is not what was asked for.
+        own = [line for line in first.attempts.missing if line.startswith(("the file:", "the state:", "the tomogram:"))]
+        reason = next(iter((*own, *first.attempts.missing)), "nothing is known of it")
         raise InputError(f"nothing can be shown: {reason}", file=first.path, remedy="give a state or a tomogram")
     regions = _regions(request.regions, subjects)
-    page_bytes = int(request.most_megabytes * 1e6)
-    leaves = sum(12 * 9 * len(subject.leaves["leaves"]) for subject in subjects if subject.leaves)
-    # Base64 has four characters for three bytes.
-    room = max(_LEAST_BYTES, (page_bytes - _REST_BYTES - leaves) * 3 // 4)
-    data = page_data(subjects, regions, room)
+    data = page_data(subjects, regions, int(request.most_megabytes * 1e6))
     title = request.title or " · ".join(path.name for path in request.paths)
     text = PageText(title, subjects, key_facts(subjects), settings_rows(subjects), provenance_rows(subjects), regions)
     html = render(text, data)
