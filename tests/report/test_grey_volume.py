@@ -47,6 +47,7 @@ def test_fewer_levels_and_then_fewer_voxels_where_there_is_less_room() -> None:
     step = (binned.high - binned.low) / binned.levels
     expected = np.clip(np.floor((means.astype(np.float64) - binned.low) / step), 0, binned.levels - 1)
     assert np.abs(decode(binned) - expected).max() <= 1  # where rounding differs at the bound of a level
+    assert binned.high < 0.6 * whole.high
     # Nothing is too small to be shown at all, nor without an end.
     tiny = grey_volume(noise[:1, :2, :3], 1)
     assert (tiny.shape, tiny.bin) == ((1, 2, 3), 1)

@@ -80,10 +80,11 @@ def grey_volume(
     -------
     GreyVolume
     """
-    low, high, window = _ranges(values_zyx)
     edge = least_bin if pixel_bin is None else pixel_bin
     longest = max(1, min(values_zyx.shape) // 2)
     while True:
+        # Means vary less than voxels.
+        low, high, window = _ranges(values_zyx, edge)
         levels = MOST_LEVELS
         for _ in range(_TRIES):
             made = _compress(values_zyx, edge, low, high, levels, window)
@@ -143,12 +144,8 @@ def quantized(
     not_finite : int
         How many of them are of no number.
     """
-    n_z, n_y, n_x = (n // edge for n in values_zyx.shape)
-    for z in range(n_z):
-        part = np.asarray(values_zyx[z * edge : (z + 1) * edge, : n_y * edge, : n_x * edge], np.float32)
-        if edge > 1:
-            part = part.reshape(edge, n_y, edge, n_x, edge).mean(axis=(0, 2, 4))
-        section = part.reshape(n_y, n_x)
+    for z in range(values_zyx.shape[0] // edge):
+        section = _section(values_zyx, edge, z)
         finite = np.isfinite(section)
         lost = section.size - int(np.count_nonzero(finite))
         if lost:
@@ -182,11 +179,20 @@ def _compress(
     return GreyVolume((n_z, n_y, n_x), edge, low, high, levels, shown, not_finite, b"".join(chunks))
 
 
-def _ranges(values_zyx: NDArray[np.floating]) -> tuple[float, float, tuple[float, float]]:
+def _section(values_zyx: NDArray[np.floating], edge: int, z: int) -> NDArray[np.float32]:
+    """A section of the means over cubes."""
+    _, n_y, n_x = (n // edge for n in values_zyx.shape)
+    part = np.asarray(values_zyx[z * edge : (z + 1) * edge, : n_y * edge, : n_x * edge], np.float32)
+    if edge == 1:
+        return part[0]
+    return np.asarray(part.reshape(edge, n_y, edge, n_x, edge).mean(axis=(0, 2, 4)))
+
+
+def _ranges(values_zyx: NDArray[np.floating], edge: int) -> tuple[float, float, tuple[float, float]]:
     """Densities of the first and the last level, and of black and white, from some of the sections."""
-    n_z = values_zyx.shape[0]
+    n_z = values_zyx.shape[0] // edge
     chosen = np.unique(np.linspace(0, n_z - 1, min(n_z, _SAMPLED_SECTIONS)).round().astype(int))
-    sample = np.concatenate([np.asarray(values_zyx[z], np.float32).ravel() for z in chosen])
+    sample = np.concatenate([_section(values_zyx, edge, z).ravel() for z in chosen])
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
         return 0.0, 1.0, (0.0, 1.0)
