@@ -44,6 +44,9 @@ def test_halves_are_by_the_index_in_the_stack() -> None:
 
 def test_held_out_views_are_by_the_index_in_the_stack() -> None:
     assert select_views(20, hold_out=8).held_out == (4, 12)
+    assert select_views(20, hold_out="8").held_out == (4, 12)
+    assert select_views(20, hold_out="8:0").held_out == (0, 8, 16)
+    assert select_views(20, hold_out="8:7").held_out == (7, 15)
     selection = select_views(20, hold_out=8, exclude="0-4")
     assert selection.held_out == (12,)
     assert selection.fitted == (*range(5, 12), *range(13, 20))
@@ -81,6 +84,10 @@ def test_a_selection_divides_the_views(n: int, half: str | None, hold_out: int |
         ({"hold_out": 1}, "--hold-out"),
         ({"hold_out": 0}, "--hold-out"),
         ({"hold_out": 12}, "--hold-out"),
+        ({"hold_out": "5:5"}, "--hold-out"),
+        ({"hold_out": "5:"}, "--hold-out"),
+        ({"hold_out": "-5"}, "--hold-out"),
+        ({"hold_out": "5:2:1"}, "--hold-out"),
         ({"half": "odd", "hold_out": 4}, "--half"),
         ({"exclude": "0,2-4", "hold_out": 3}, "--hold-out"),
     ],

@@ -77,7 +77,7 @@ def reconstruct(
     half: Annotated[str | None, _option("half", "even|odd")] = None,
     exclude: Annotated[str | None, _option("exclude", "0,3,7-9")] = None,
     exclude_from_1: Annotated[str | None, _option("exclude_from_1", "1,4,8-10")] = None,
-    hold_out: Annotated[int | None, _option("hold_out", "N")] = None,
+    hold_out: Annotated[str | None, _option("hold_out", "N|N:K")] = None,
     keep_views: Annotated[bool, typer.Option("--keep-views", help=_HELP["keep_views"])] = False,
     x_rays: Annotated[str | None, _option("x_rays", "replace|keep")] = None,
     dose: Annotated[str | None, _option("dose", "FILE_OR_E")] = None,

@@ -103,13 +103,49 @@ def excluded_views(n_views: int, exclude: str | None = None, exclude_from_1: str
     return frozenset() if exclude is None else parse_indices(exclude, n_views)
 
 
+def parse_hold_out(text: int | str) -> tuple[int, int]:
+    """Read which views are scored and not fitted: ``N``, or ``N:K``.
+
+    Parameters
+    ----------
+    text : int or str
+        N, of which K is ``N // 2``: from the middle of each run of N, so that the outermost views, the highest tilts,
+        tend to stay fitted; or both.
+
+    Returns
+    -------
+    every, place : int
+        N and K: views with ``index % N == K`` are scored.
+
+    Raises
+    ------
+    OptionError
+        If it is not of that form, N is less than 2, or K is not less than N.
+    """
+    first, colon, second = str(text).partition(":")
+    numbers = [number.strip() for number in ((first, second) if colon else (first,))]
+    # Of limited length: more digits than any stack has views are no number here.
+    if not all(number.isascii() and number.isdigit() and len(number) < 10 for number in numbers):
+        raise OptionError(
+            f"{str(text)[:40]!r} is neither N nor N:K", field="--hold-out", remedy="write such as 5, or 5:2"
+        )
+    every = int(numbers[0])
+    if every < 2:
+        raise OptionError(f"{every} would hold out every view", field="--hold-out", remedy="give at least 2")
+    place = int(numbers[1]) if colon else every // 2
+    if place >= every:
+        remedy = f"give {every}:0 to {every}:{every - 1}"
+        raise OptionError(f"no view has index % {every} == {place}", field="--hold-out", remedy=remedy)
+    return every, place
+
+
 def select_views(
     n_views: int,
     *,
     exclude: str | None = None,
     exclude_from_1: str | None = None,
     half: str | None = None,
-    hold_out: int | None = None,
+    hold_out: int | str | None = None,
     not_aligned: Collection[int] = (),
 ) -> ViewSelection:
     """Divide the views of a stack into fitted, held-out and excluded ones.
@@ -122,8 +158,8 @@ def select_views(
         Views to leave out, counted from 0 or from 1, see :func:`parse_indices`; one of the two at most.
     half : {"even", "odd"}, optional
         Keep only views of even or odd index.
-    hold_out : int, optional
-        N: of the views that remain, those with ``index % N == N // 2`` are scored and not fitted.
+    hold_out : int or str, optional
+        Of the views that remain, those of :func:`parse_hold_out` are scored and not fitted.
     not_aligned : collection of int
         Views that the alignment leaves out, from 0.
 
@@ -147,13 +183,11 @@ def select_views(
         raise OptionError(f"no view of {n_views} is left", field=asked or "views", remedy="exclude fewer")
     held_out: set[int] = set()
     if hold_out is not None:
-        if hold_out < 2:
-            raise OptionError(f"{hold_out} would hold out every view", field="--hold-out", remedy="give at least 2")
-        # From the middle of each run of N, so that the outermost views, the highest tilts, tend to stay fitted.
-        held_out = {view for view in kept if view % hold_out == hold_out // 2}
+        every, place = parse_hold_out(hold_out)
+        held_out = {view for view in kept if view % every == place}
         if not held_out:
             raise OptionError(
-                f"none of the {len(kept)} views left has index % {hold_out} == {hold_out // 2}",
+                f"none of the {len(kept)} views left has index % {every} == {place}",
                 field="--hold-out",
                 remedy="give another number" + (", or no --half" if half else ""),
             )

@@ -98,7 +98,7 @@ def reconstruct(
     exclude_from_1: str | Sequence[int] | None = None,
     halves: bool = False,
     half: str | None = None,
-    hold_out: int | None = None,
+    hold_out: int | str | None = None,
     keep_views: bool = False,
     x_rays: str | None = None,
     dose: float | PathLike | None = None,
@@ -199,8 +199,9 @@ def reconstruct(
         Whether two halves of the views are reconstructed too, on the same grid and with the same weights, and compared.
     half : {"even", "odd"}, optional
         Keep only views of even or odd index.
-    hold_out : int, optional
-        N: views with ``index % N == N // 2`` are not fitted; how well they are predicted is in the summary.
+    hold_out : int or str, optional
+        N: views with ``index % N == N // 2`` are not fitted, or ``"N:K"`` those with ``index % N == K``; how well they
+        are predicted is in the summary.
     keep_views : bool
         Whether views that are black, constant or far darker than their neighbours are used, and not left out.
     x_rays : {"replace", "keep"}, optional

@@ -59,7 +59,7 @@ class ReconstructionRequest:
         How images become projections, by which percentiles they are scaled, and which views get an offset.
     halves : bool
         Whether two halves of the views are reconstructed too, alike, and compared.
-    half, exclude, exclude_from_1, hold_out : str or None, str or None, str or None, int or None
+    half, exclude, exclude_from_1, hold_out : str or None, str or None, str or None, int or str or None
         Which views are kept, left out (counted from 0, or from 1), and scored without being fitted.
     keep_views : bool
         Whether views that hold no image are used all the same.
@@ -183,8 +183,11 @@ class ReconstructionRequest:
     exclude_from_1: str | None = option(
         None, "The same counted from 1, as IMOD's EXCLUDELIST and 3dmod do, such as 1,4,8-10; not with --exclude."
     )
-    hold_out: int | None = option(
-        None, "Leave views with index % N == N // 2 out of the fit, and score how well they are predicted.", minimum=2
+    hold_out: int | str | None = option(
+        None,
+        "Leave views with index % N == N // 2 out of the fit, or those with index % N == K (N:K), and score how well "
+        "they are predicted.",
+        minimum=2,
     )
     keep_views: bool = option(
         False, "Use views that are black, constant or far darker than their neighbours, in place of leaving them out."
