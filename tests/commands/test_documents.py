@@ -65,7 +65,7 @@ def test_every_option_of_reconstruct_is_documented() -> None:
 def test_every_option_of_every_command_is_documented(cli: Cli) -> None:
     document = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     parts = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", document, flags=re.DOTALL | re.MULTILINE))
-    for command in ("simulate", "reconstruct", "resume", "export", "project", "compare", "fsc"):
+    for command in ("simulate", "reconstruct", "resume", "export", "project", "compare", "fsc", "tune"):
         options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", cli(command, "--help")[1], flags=re.MULTILINE))
         assert len(options) > 3
         for option in options - {"--help", "--json"}:

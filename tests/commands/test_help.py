@@ -22,6 +22,7 @@ COMMANDS = (
     "compare",
     "contrast",
     "fsc",
+    "tune",
     "help",
     "plugins",
 )

@@ -31,6 +31,7 @@ from tomokit.commands import (
     report,
     resume,
     simulate,
+    tune,
     warm_up,
 )
 from tomokit.commands.completion import COMPLETING, InstallCompletion, ShowCompletion, with_shell
@@ -104,6 +105,7 @@ app.command("compare")(compare.compare)
 app.command("contrast")(contrast.contrast)
 app.command("fsc")(fsc.fsc)
 app.command("report")(report.report)
+app.command("tune")(tune.tune)
 app.command("warm-up")(warm_up.warm_up)
 app.add_typer(plugins.app, name="plugins")
 

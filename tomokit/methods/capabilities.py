@@ -5,7 +5,9 @@ its memory is estimated from sizes alone; without :class:`Pausable` a run is sto
 :class:`ForeseesCosts` all epochs are taken to last as long as each other; without :class:`Samplable` a state holds the
 volume beside the run's arrays; without :class:`ResolvesParameters` the provenance has the options as they were given,
 and no more; without :class:`WeighsViews` views cannot be weighed against each other; without
-:class:`HasStructure` and :class:`StartsOnStructure` a method is taken to have one structure for all parts of a problem.
+:class:`HasStructure` and :class:`StartsOnStructure` a method is taken to have one structure for all parts of a problem;
+without :class:`SuggestsTuning` a search for settings has to be told by the user what to vary; without
+:class:`BeginsLongerRuns` a shorter run is taken to go another way than a longer one.
 """
 
 from __future__ import annotations
@@ -170,3 +172,58 @@ class StartsOnStructure(Protocol):
         Run
         """
         ...
+
+
+@runtime_checkable
+class SuggestsTuning(Protocol):
+    """A method that says which of its options are worth a search on a series, and between which values."""
+
+    def worth_tuning(self, problem: Problem, options: Any) -> Mapping[str, tuple[float, float]]:
+        """Options whose best value differs between series.
+
+        Parameters
+        ----------
+        problem : Problem
+            What is fitted.
+        options : Options
+            The method's own, as the search begins with them.
+
+        Returns
+        -------
+        mapping of str to (float, float)
+            Lowest and highest value by the option's name, as ``--set`` has it, both above zero, to be searched by
+            ratio. Only options that have a say for this problem.
+        """
+        ...
+
+
+@runtime_checkable
+class BeginsLongerRuns(Protocol):
+    """A method of which a run of k epochs is the first k epochs of any longer one with the same options.
+
+    Attributes
+    ----------
+    epochs_are_a_prefix : bool
+        True. A method with a schedule that follows the number of epochs cannot say so.
+    """
+
+    epochs_are_a_prefix: bool
+
+
+TUNING_RATIO = 4.0
+"""How far, by ratio, a search goes to either side of a value where nothing more is known."""
+
+
+def around(value: float) -> tuple[float, float]:
+    """The range of a search about a value.
+
+    Parameters
+    ----------
+    value : float
+        Above zero.
+
+    Returns
+    -------
+    low, high : float
+    """
+    return value / TUNING_RATIO, value * TUNING_RATIO

@@ -238,7 +238,7 @@ def compute(
     TomokitError
         If an input, an option, an output or the machine does not allow it. A state without any step is removed then.
     """
-    opened = _open(request, reader, progress, resumed)
+    opened = open_job(request, reader, progress, resumed)
     return _solve(opened, progress, stop, files, resumed)
 
 
@@ -271,8 +271,53 @@ def compute_half(
     return _solve(opened, progress, stop, files, resumed)
 
 
-def _open(request: ReconstructionRequest, reader: Reader, progress: Progress, resumed: Resumed | None) -> Opened:
-    """Refuse what can be refused, and read the series."""
+def compute_with(opened: Opened, options: Mapping[str, Any], progress: Progress) -> Computed:
+    """Fit a series that has been read, with other options of the method.
+
+    Parameters
+    ----------
+    opened : Opened
+        A job without a state.
+    options : mapping
+        Options of the method, as a request has them.
+    progress : Progress
+        Is told how the fit goes.
+
+    Returns
+    -------
+    Computed
+        To the same bits as by a job of its own; its warnings are those of all fits of this series so far.
+
+    Raises
+    ------
+    TomokitError
+        As of :func:`compute`.
+    """
+    request = replace(opened.request, options=dict(options))
+    built = method_options(opened.method, options)
+    with SlabFiles(None) as files:
+        return _solve(replace(opened, request=request, options=built), progress, Stop(), files, None)
+
+
+def open_job(
+    request: ReconstructionRequest, reader: Reader, progress: Progress, resumed: Resumed | None = None
+) -> Opened:
+    """Refuse what can be refused, and read the series.
+
+    Parameters
+    ----------
+    request, reader, progress, resumed
+        As of :func:`compute`.
+
+    Returns
+    -------
+    Opened
+
+    Raises
+    ------
+    TomokitError
+        As of :func:`compute`.
+    """
     method = get_registry().get("method", request.method)()
     options = method_options(method, request.options)
     # What a resumed run has to say was told when its state was read.

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import OptionError
+from tomokit.methods.capabilities import TUNING_RATIO, around
 from tomokit.methods.interface import Run
-from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.options import LEAST_START, OctreeOptions
+from tomokit.methods.octree.weights import FOLLOW_NOISE
+from tomokit.plugin.settings import by_plugin_name
 
 if TYPE_CHECKING:
     from tomokit.gpu.device import Device
@@ -47,6 +50,22 @@ class Octree:
         """The plan of the estimate, if that was of this problem and these options; it is kept no longer."""
         plan, self._estimated = self._estimated, None
         return plan if plan is not None and plan.problem is problem and plan.options is options else None
+
+    def worth_tuning(self, problem: Problem, options: OctreeOptions) -> dict[str, tuple[float, float]]:
+        """The strength that has a say, or the weights that are given, and the start (see
+        :class:`tomokit.methods.capabilities.SuggestsTuning`)."""
+        given = by_plugin_name(options.regularizers)
+        weights = {name: float(given[name]["weight"]) for name in FOLLOW_NOISE if "weight" in given.get(name, {})}
+        ranges = {f"regularizers.{name}.weight": around(weight) for name, weight in weights.items() if weight > 0}
+        if "tv" not in weights:
+            fills_field = problem.fit_offsets and options.field_filling_strength is not None
+            name = "field_filling_strength" if fills_field else "strength"
+            strength = getattr(options, name)
+            ranges |= {name: around(strength)} if strength > 0 else {}
+        if options.start > LEAST_START:
+            # Downwards only: from above, what stays grey is the start.
+            ranges["start"] = max(options.start / TUNING_RATIO**2, LEAST_START), options.start
+        return ranges
 
     def cuda_unsupported_reason(self, options: OctreeOptions) -> str | None:
         """Why optimizer or regularizers have no path on a GPU (see :class:`tomokit.methods.capabilities.RunsOnGpu`)."""

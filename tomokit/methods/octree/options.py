@@ -11,7 +11,8 @@ from tomokit.plugin.options import option, range_text
 
 _LEAST_SPACING_PX = 0.1
 # Below, the slope of an activation that keeps densities positive is so small that no step changes anything.
-_LEAST_START = 1e-3
+LEAST_START = 1e-3
+"""Of the densities that a fit begins with, for activations that keep them positive."""
 
 
 @dataclass(frozen=True)
@@ -209,11 +210,11 @@ class OctreeOptions:
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other, before anything is read."""
-        if self.activation != "identity" and self.start < _LEAST_START:
+        if self.activation != "identity" and self.start < LEAST_START:
             raise _contradiction(
                 "start",
                 f"{self.start:g} with the activation {self.activation}, which hardly moves from there",
-                f"give at least {_LEAST_START:g}, or activation=identity",
+                f"give at least {LEAST_START:g}, or activation=identity",
             )
         if self.coarse_epochs > self.epochs:
             raise _contradiction(

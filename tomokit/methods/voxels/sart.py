@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tomokit.data.margin import margin_option
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import InputError
+from tomokit.methods.capabilities import around
 from tomokit.methods.pausing import EpochPaused, never
 from tomokit.methods.state_arrays import check_arrays
 from tomokit.methods.voxels.engine import StepEngine, StepWeights
@@ -165,10 +166,15 @@ class Sart:
     summary: ClassVar[str] = "algebraic reconstruction, one view at a time"
     Options: ClassVar[type] = SartOptions
     weighs_views: ClassVar[bool] = True
+    epochs_are_a_prefix: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: SartOptions) -> SartRun:
         """Set up a run (see :class:`Method`)."""
         return SartRun(problem, options)
+
+    def worth_tuning(self, problem: Problem, options: SartOptions) -> dict[str, tuple[float, float]]:
+        """The length of steps (see :class:`tomokit.methods.capabilities.SuggestsTuning`)."""
+        return {"relaxation": around(options.relaxation)}
 
     def cuda_unsupported_reason(self, options: SartOptions) -> None:
         """None: every option runs on a GPU (see :class:`Method`)."""

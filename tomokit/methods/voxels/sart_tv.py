@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tomokit.data.contrast import tv_weight
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.methods.capabilities import around
 from tomokit.methods.voxels.engine import DenoisingEngine, StepWeights
 from tomokit.methods.voxels.engine_choice import choose_denoising_engine
 from tomokit.methods.voxels.run import voxel_bytes
@@ -129,10 +130,16 @@ class SartTv:
     summary: ClassVar[str] = "SART sweeps alternating with total-variation denoising, the publication's baseline"
     Options: ClassVar[type] = SartTvOptions
     weighs_views: ClassVar[bool] = True
+    epochs_are_a_prefix: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: SartTvOptions) -> SartTvRun:
         """Set up a run (see :class:`Method`)."""
         return SartTvRun(problem, options)
+
+    def worth_tuning(self, problem: Problem, options: SartTvOptions) -> dict[str, tuple[float, float]]:
+        """The strength, or a weight that is given (see :class:`tomokit.methods.capabilities.SuggestsTuning`)."""
+        given = {"strength": options.strength} if options.weight is None else {"weight": options.weight}
+        return {name: around(value) for name, value in given.items() if value > 0}
 
     def cuda_unsupported_reason(self, options: SartTvOptions) -> None:
         """None: every option runs on a GPU (see :class:`Method`)."""

@@ -194,6 +194,7 @@ class Sirt:
     summary: ClassVar[str] = "simultaneous iterative reconstruction, row and column normalized"
     Options: ClassVar[type] = SirtOptions
     weighs_views: ClassVar[bool] = True
+    epochs_are_a_prefix: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: SirtOptions) -> SirtRun:
         """Set up a run (see :class:`Method`)."""
@@ -202,6 +203,10 @@ class Sirt:
     def start_in_slabs(self, problem: Problem, options: SirtOptions, slabs: Slabs) -> SirtRunInSlabs:
         """Set up a run in slabs (see :class:`tomokit.methods.slabs.ReconstructsInSlabs`)."""
         return SirtRunInSlabs(problem, options, slabs)
+
+    def worth_tuning(self, problem: Problem, options: SirtOptions) -> dict[str, tuple[float, float]]:
+        """Nothing but the epochs (see :class:`tomokit.methods.capabilities.SuggestsTuning`)."""
+        return {}
 
     def cuda_unsupported_reason(self, options: SirtOptions) -> None:
         """None: every option runs on a GPU (see :class:`Method`)."""

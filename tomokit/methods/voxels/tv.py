@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from tomokit.data.contrast import contrast, tv_weight
 from tomokit.data.margin import margin_option
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.methods.capabilities import around
 from tomokit.methods.voxels.engine import TvEngine
 from tomokit.methods.voxels.engine_choice import choose_tv_engine
 from tomokit.methods.voxels.run import VoxelRun, voxel_bytes
@@ -161,10 +162,16 @@ class Tv:
     summary: ClassVar[str] = "total-variation reconstruction, converged by a preconditioned primal-dual method"
     Options: ClassVar[type] = TvOptions
     weighs_views: ClassVar[bool] = True
+    epochs_are_a_prefix: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: TvOptions) -> TvRun:
         """Set up a run (see :class:`Method`)."""
         return TvRun(problem, options)
+
+    def worth_tuning(self, problem: Problem, options: TvOptions) -> dict[str, tuple[float, float]]:
+        """The strength, or a weight that is given (see :class:`tomokit.methods.capabilities.SuggestsTuning`)."""
+        given = {"strength": options.strength} if options.weight is None else {"weight": options.weight}
+        return {name: around(value) for name, value in given.items() if value > 0}
 
     def cuda_unsupported_reason(self, options: TvOptions) -> None:
         """None: every option runs on a GPU (see :class:`Method`)."""

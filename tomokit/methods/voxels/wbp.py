@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.methods.capabilities import TUNING_RATIO
 from tomokit.methods.slabs import Slabs
 from tomokit.methods.voxels.data_term import DataTerm
 from tomokit.methods.voxels.run import VoxelRun, voxel_bytes
@@ -172,6 +173,10 @@ class Wbp:
     def start_in_slabs(self, problem: Problem, options: WbpOptions, slabs: Slabs) -> WbpRunInSlabs:
         """Set up a run in slabs (see :class:`tomokit.methods.slabs.ReconstructsInSlabs`)."""
         return WbpRunInSlabs(problem, options, slabs)
+
+    def worth_tuning(self, problem: Problem, options: WbpOptions) -> dict[str, tuple[float, float]]:
+        """The cutoff (see :class:`tomokit.methods.capabilities.SuggestsTuning`)."""
+        return {"cutoff": (options.cutoff / TUNING_RATIO, options.cutoff)}
 
     def cuda_unsupported_reason(self, options: WbpOptions) -> None:
         """None: every option runs on a GPU (see :class:`Method`)."""

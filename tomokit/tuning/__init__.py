@@ -1,0 +1,1 @@
+"""The search for settings by views that were not fitted, behind ``tomokit tune``."""
