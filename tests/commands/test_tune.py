@@ -76,19 +76,19 @@ def test_the_settings_that_it_writes_have_the_score_that_it_tells(cli: Cli, data
     assert told["choice"]["by_fold"] == pytest.approx([score(fold, "--config", out) for fold in (3, 4)], abs=1e-6)
     assert told["check"]["after"] == pytest.approx(score(2, "--config", out), abs=1e-6)
     assert told["check"]["before"] == pytest.approx(score(2, *WBP[:6]), abs=1e-6)
-    with (data / "wbp.csv").open() as stream:
+    with (data / "wbp.tried.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [float(row["mean_ring_correlation"]) for row in rows] == pytest.approx(
         [setting["mean_ring_correlation"] for setting in told["settings"]], abs=1e-6
     )
     assert rows[0]["cutoff"] == "1"
-    assert json.loads((data / "wbp.json").read_text()) == told
-    assert (data / "wbp.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((data / "wbp.tried.json").read_text()) == told
+    assert (data / "wbp.tried.png").read_bytes().startswith(b"\x89PNG")
     assert len((data / "wbp.journal.jsonl").read_text().splitlines()) == 1 + 6 * 2 + 2
 
     status, _, err = cli(*words)
     assert status == 2
-    assert f"{out.with_suffix('.json')}: exists already" in err
+    assert f"{out.with_suffix('.tried.json')}: exists already" in err
 
 
 def test_a_search_that_was_ended_goes_on_and_chooses_the_same(

@@ -103,3 +103,14 @@ def test_what_an_option_is_before_tuning() -> None:
     assert given_value("spacing_px", method, options) is None
     assert given_value("regularizers.tv.weight", method, options) == 2e-4
     assert given_value("regularizers.cnlc.weight", method, options) is None
+
+
+def test_of_a_method_that_suggests_nothing_options_have_to_be_named() -> None:
+    class Plain:
+        name, Options = "plain", get_registry().get("method", "tv").Options
+
+    options = Plain.Options()
+    with pytest.raises(OptionError, match="numbers are epochs, weight, strength, balance, margin"):
+        parameters_of([], Plain(), options, problem())
+    (strength,) = parameters_of(["strength"], Plain(), options, problem())
+    assert (strength.low, strength.high) == (0.65 / 4, 0.65 * 4)

@@ -12,6 +12,7 @@ import numpy as np
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
+from tomokit.methods.capabilities import BeginsLongerRuns
 from tomokit.methods.interface import Run
 from tomokit.projector import DenseProjector
 from tomokit.testing.checks import Check, CheckError, Declaration, demand
@@ -81,6 +82,8 @@ def method_checks(
     yield Check("nothing under the mask matters", subject.masked)
     yield Check("it fits offsets where it is asked to, and only there", subject.fits_offsets)
     yield Check("it continues from its arrays bit for bit", subject.continues)
+    if isinstance(cls(), BeginsLongerRuns) and hasattr(declaration.options, "epochs"):
+        yield Check("a shorter run is the beginning of a longer one, as it says", subject.begins_longer_runs)
     yield Check("it refuses arrays that do not belong, by name", subject.refuses)
     yield Check("it stands odd sizes and a single view", subject.odd_sizes)
 
@@ -216,6 +219,14 @@ class _Subject:
         same_losses = self.finish(uninterrupted) == self.finish(restored)
         if not same_losses or not np.array_equal(uninterrupted.volume(), restored.volume()):
             raise CheckError(f"restored from its arrays after {saved_at} epochs, it ends elsewhere")
+
+    def begins_longer_runs(self) -> None:
+        short = self.start()
+        losses = self.finish(short)
+        longer = self.cls().start(self.problem, replace(self.options, epochs=2 * short.epochs + 1))
+        same = all(longer.advance() == terms for terms in losses)
+        if not same or not np.array_equal(longer.volume(), short.volume()):
+            raise CheckError(f"of {longer.epochs} epochs the first {short.epochs} are not those of a run of so many")
 
     def refuses(self) -> None:
         run = self.start()

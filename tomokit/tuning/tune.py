@@ -92,7 +92,7 @@ class Listener(Protocol):
 
 
 def output_paths(output: Path) -> dict[str, Path]:
-    """Name the files of a search by what they are: all beside the TOML.
+    """Name the files of a search by what they are, all beside the TOML.
 
     Parameters
     ----------
@@ -104,7 +104,9 @@ def output_paths(output: Path) -> dict[str, Path]:
     dict of str to Path
         ``record`` (JSON), ``table`` (CSV), ``picture``, ``journal`` and the ``output`` itself.
     """
-    beside = {"record": ".json", "table": ".csv", "picture": ".png", "journal": ".journal.jsonl"}
+    # None has the name of what a tomogram `TUNED.mrc` would have beside it.
+    beside = {name: f".tried{end}" for name, end in (("record", ".json"), ("table", ".csv"), ("picture", ".png"))}
+    beside["journal"] = ".journal.jsonl"
     return {name: output.with_name(output.stem + ending) for name, ending in beside.items()} | {"output": output}
 
 
