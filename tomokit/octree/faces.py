@@ -7,7 +7,7 @@ rounding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -59,6 +59,19 @@ class Faces:
     def fine_is_below(self) -> NDArray[np.bool_]:
         """Whether the fine side is the lower one, shape (n_faces,)."""
         return self.fine == self.below
+
+    def select(self, chosen: NDArray[np.bool_]) -> Faces:
+        """Some of the faces, in the same order.
+
+        Parameters
+        ----------
+        chosen : ndarray of bool, shape (n_faces,)
+
+        Returns
+        -------
+        Faces
+        """
+        return Faces(*(getattr(self, column.name)[chosen] for column in fields(self)))
 
     def by_leaf(self, n_leaves: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The faces of each leaf, for kernels that write one leaf at a time.

@@ -77,12 +77,20 @@ class Optimizer(Protocol):
         ...
 
 
-def count_state_arrays(optimizer: Optimizer) -> int:
+class RemembersArrays(Protocol):
+    """What has arrays of the values' size, as every optimizer has."""
+
+    def state_arrays(self, shape: tuple[int, ...], dtype: DTypeLike) -> State:
+        """The arrays that are remembered (see :class:`Optimizer`)."""
+        ...
+
+
+def count_state_arrays(optimizer: RemembersArrays) -> int:
     """Number of arrays of the values' size that an optimizer remembers between steps.
 
     Parameters
     ----------
-    optimizer : Optimizer
+    optimizer : RemembersArrays
 
     Returns
     -------

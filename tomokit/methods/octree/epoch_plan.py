@@ -29,6 +29,8 @@ class EpochPlan:
         Indices of the views of each step that is left.
     n_steps : int
         Steps of the epoch, those before a pause included.
+    views_per_step : int
+        Most views of a step.
     first_step : int
         Steps taken so far in the whole fit.
     rate : float
@@ -44,6 +46,7 @@ class EpochPlan:
     inside: NDArray[np.bool_]
     views: list[NDArray[np.int64]]
     n_steps: int
+    views_per_step: int
     first_step: int
     rate: float
     rng: np.random.Generator

@@ -14,6 +14,7 @@ from tomokit.methods.octree import setup
 from tomokit.methods.octree.layout import Layout, lay_out
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.octree.penalties import WeightedRegularizer, make_regularizers
+from tomokit.methods.octree.solver import PrimalDual, check_regularizers
 from tomokit.methods.octree.weights import FOLLOW_NOISE, Scales
 from tomokit.octree import Forest
 from tomokit.octree.cover import Region
@@ -113,8 +114,8 @@ class FitPlan:
         return self.measured_scales
 
     @cached_property
-    def optimizer(self) -> Optimizer:
-        """The optimizer with its options; those given for other optimizers are checked too."""
+    def optimizer(self) -> Optimizer | PrimalDual:
+        """The optimizer with its options, or the solver in its place; those given for others are checked too."""
         return setup.make_optimizer(self.options)
 
     @cached_property
@@ -152,7 +153,15 @@ class FitPlan:
     @cached_property
     def possible_regularizers(self) -> list[WeightedRegularizer]:
         """All regularizers that the fit may have; those whose weight follows from the noise have weight 1 here."""
-        return make_regularizers(self.options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})
+        possible = make_regularizers(self.options.regularizers, {name: {"weight": 1.0} for name in self._follow_noise})
+        if isinstance(self.optimizer, PrimalDual):
+            check_regularizers(possible)
+        return possible
+
+    @property
+    def _follow_noise(self) -> tuple[str, ...]:
+        """Regularizers whose weights follow the noise: leaves that are tied have no boundaries to be held together."""
+        return FOLLOW_NOISE[:1] if isinstance(self.optimizer, PrimalDual) else FOLLOW_NOISE
 
     def regularizers(self, epoch: int, forest: Forest) -> list[WeightedRegularizer]:
         """The regularizers of an epoch; weights that follow the noise depend on the forest too.
@@ -176,7 +185,9 @@ class FitPlan:
         # In convex epochs too: convex_strength has no say where the specimen fills the field.
         if scales.fills_field and options.field_filling_strength is not None:
             strength = options.field_filling_strength
-        return make_regularizers(options.regularizers, scales.defaults(forest, strength), convex)
+        defaults = scales.defaults(forest, strength)
+        followed = {name: defaults[name] for name in self._follow_noise}
+        return make_regularizers(options.regularizers, followed, convex)
 
     def epoch_costs(self) -> list[float]:
         """Foresee what each epoch takes, relative to one on the finest leaves at full resolution.

@@ -13,7 +13,9 @@ from tomokit.methods.octree.epoch_plan import EpochPlan
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.methods.octree.penalties import Penalties, PenaltyGradients
+from tomokit.methods.octree.primal_dual import PrimalDualSteps
 from tomokit.methods.octree.pyramid_level import PyramidLevel
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.methods.octree.step_arrays import StepRules, leaf_arrays, penalty_arrays, residual_arrays
 from tomokit.methods.pausing import EpochProgress
 from tomokit.octree.error_indicators import ErrorIndicators, measure_indicators
@@ -44,6 +46,7 @@ class HostEngine:
         """Continue with another field (see :class:`tomokit.methods.octree.engine.Engine`)."""
         self.leaves = leaves
         self._projector = None
+        self._primal_dual: PrimalDualSteps | None = None
 
     def begin(self, plan: EpochPlan) -> None:
         """Prepare an epoch's steps (see :class:`tomokit.methods.octree.engine.Engine`)."""
@@ -51,12 +54,18 @@ class HostEngine:
         self._progress = plan.begun.copy()
         if self._penalties.needs_sides and not len(self.leaves.sides):
             self.leaves.keep_sides()
+        if isinstance(self.leaves.optimizer, PrimalDual) and self._primal_dual is None:
+            projector = self._projector_of(plan.level)
+            self._primal_dual = PrimalDualSteps(self.leaves, projector, plan.level, plan.views_per_step)
 
     def step(self, number: int) -> None:
         """Take one optimizer step (see :class:`tomokit.methods.octree.engine.Engine`)."""
         plan, progress, views = self._plan, self._progress, self._plan.views[number]
         penalties = self._penalties.evaluate(self.leaves, plan.inside, plan.rng, plan.first_step + number)
-        squares, weight, variation = self._update(plan.level, views, penalties, plan.rate)
+        if self._primal_dual is None:
+            squares, weight, variation = self._update(plan.level, views, penalties, plan.rate)
+        else:
+            squares, weight, variation = self._primal_dual.step(views, penalties)
         progress.squares, progress.weight = progress.squares + squares, progress.weight + weight
         # Total variation is listed in every summary, with zero where it is off.
         for name, value in {"tv": 0.0, penalties.variation_name: variation, **penalties.terms}.items():
@@ -145,6 +154,7 @@ class HostEngine:
     ) -> tuple[float, float, float]:
         """Step on some views: the residuals' squares before it, their weight, and the weighted total variation."""
         leaves, projector = self.leaves, self._projector_of(level)
+        assert not isinstance(leaves.optimizer, PrimalDual)
         residual, squares, weight = self._residual(level, views)
         # The derivative of ``sum m r^2 / sum m`` by a line integral; a mask of zeros must not divide by zero.
         residual *= np.float32(2 * level.kappa / max(weight, 1.0))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.activation.functions import DEFAULT_PARAMETER, KINDS
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.octree import Forest
 from tomokit.optimizers.interface import Optimizer
 
@@ -23,7 +24,7 @@ class LeafField:
         The field keeps the array and changes it.
     activation : str
         ``"squareplus"``, ``"softplus"`` or ``"identity"``.
-    optimizer : Optimizer
+    optimizer : Optimizer or PrimalDual
         Its state starts from nothing.
     bend : float, optional
         The activation's parameter; by default the publication's.
@@ -49,7 +50,7 @@ class LeafField:
         forest: Forest,
         density: NDArray[np.float32],
         activation: str,
-        optimizer: Optimizer,
+        optimizer: Optimizer | PrimalDual,
         bend: float | None = None,
     ) -> None:
         from tomokit.activation.functions import activate_leaves, invert_block
@@ -67,6 +68,9 @@ class LeafField:
         # Densities below the floor are raised: the inverse is followed by the activation, so that both arrays agree.
         invert_block(self.kind, self.parameter, self.density.reshape(-1), self.values.reshape(-1), floor)
         activate_leaves(self.kind, self.parameter, self.values, self.density)
+        if isinstance(optimizer, PrimalDual):
+            # It changes densities themselves: one array, known by both names.
+            self.values = self.density
         # A new forest has other vertices, so what the optimizer knew of the old ones is of no use to these.
         self.state = optimizer.state_arrays(self.values.shape, np.float32)
         self.count = 0

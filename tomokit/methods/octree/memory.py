@@ -9,6 +9,7 @@ from tomokit.data.problem import ProblemShape
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.layout import Layout, finest_row_taps, footprint_sizes
 from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.optimizers.block import is_block_optimizer
 from tomokit.projector.vertex_footprint import KNOTS
 from tomokit.regularizers.fusion import fusable
@@ -44,13 +45,18 @@ def estimate_bytes(plan: FitPlan) -> int:
     field = _FLOAT * layout.leaves * layout.n**3
     # Values, densities, what the optimizer remembers.
     fields = 2 + plan.remembered_arrays
-    if not is_block_optimizer(optimizer):
+    if isinstance(optimizer, PrimalDual):
+        # Values are the densities; while the norm is measured there is a field, its answer and one between.
+        fields += 2
+    elif not is_block_optimizer(optimizer):
         # The gradient; and what a rule in NumPy makes on its way.
         fields += 2
     if options.structure_epochs or options.large_leaf_epochs:
         # The density on the old leaves, beside the complete field on the new ones.
         fields += 1
     total = float(fields * field)
+    if isinstance(optimizer, PrimalDual):
+        total += shape.stack_bytes
     for weighted in regularizers:
         total += _regularizer_bytes(weighted.regularizer, layout)
     total += _step_bytes(shape, options, layout, 1)

@@ -142,8 +142,8 @@ class OctreeOptions:
         "squareplus",
         "How stored numbers become densities. squareplus and softplus keep every density above zero, which "
         "closes gaps that the missing wedge leaves; identity allows negative ones, for data of which zero is "
-        "not the least.",
-        choices=("squareplus", "softplus", "identity"),
+        "not the least. clipped, for solver=primal-dual alone, sets negative ones to zero.",
+        choices=("squareplus", "softplus", "identity", "clipped"),
     )
     bend: float | None = option(
         None,
@@ -166,6 +166,20 @@ class OctreeOptions:
         "thickness. Lower it if empty regions stay grey.",
         minimum=0.0,
         maximum=1e3,
+    )
+    solver: str = option(
+        "gradient",
+        "How the fit is minimized: gradient steps of an optimizer, or primal-dual, which ties leaves together, comes "
+        "to rest at the minimum of data and isotropic total variation, and has no learning rate. Take primal-dual, "
+        "best by --preset primal-dual, for specimens that fill the field of view.",
+        choices=("gradient", "primal-dual"),
+    )
+    balance: float = option(
+        0.1,
+        "How long solver=primal-dual's steps in the data are compared with those of the density; it changes the speed "
+        "and not the converged result. Leave it; try 0.03 or 0.3 if the loss falls slowly.",
+        minimum=1e-4,
+        maximum=1e4,
     )
     optimizer: str = option(
         "rmsprop",
@@ -210,7 +224,8 @@ class OctreeOptions:
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other, before anything is read."""
-        if self.activation != "identity" and self.start < LEAST_START:
+        self._check_solver()
+        if self.activation not in ("identity", "clipped") and self.start < LEAST_START:
             raise _contradiction(
                 "start",
                 f"{self.start:g} with the activation {self.activation}, which hardly moves from there",
@@ -255,6 +270,27 @@ class OctreeOptions:
                 "n",
                 f"{self.n} vertices in leaves of {self.leaf_px:g} px lie closer than {_LEAST_SPACING_PX} px",
                 "give fewer, or larger leaves",
+            )
+
+    def _check_solver(self) -> None:
+        """Refuse a solver and an activation, or a schedule, that do not go together."""
+        if self.solver == "gradient":
+            if self.activation == "clipped":
+                raise _contradiction(
+                    "activation",
+                    "clipped leaves an optimizer no slope to follow",
+                    "give squareplus, or solver=primal-dual",
+                )
+            return
+        if self.activation not in ("identity", "clipped"):
+            raise _contradiction(
+                "activation",
+                f"solver=primal-dual changes densities themselves, which {self.activation} hides from it",
+                "give clipped, or identity for signed densities, or --preset primal-dual",
+            )
+        if self.coarse_epochs:
+            raise _contradiction(
+                "coarse_epochs", "solver=primal-dual has one set of projections", "give 0, and large_leaves instead"
             )
 
     @property

@@ -37,6 +37,11 @@ class PyramidLevel:
         self.offsets = np.zeros(problem.geometry.n_views)
 
     @cached_property
+    def dual(self) -> NDArray[np.float32]:
+        """The data's duals of the primal-dual solver, shaped like the projections; zeros when first asked for."""
+        return np.zeros(self.problem.projections.shape, np.float32)
+
+    @cached_property
     def mask_sums(self) -> NDArray[np.float64]:
         """Sum of each view's mask, shape (n_views,); the number of its pixels where there is no mask."""
         shape, mask = self.problem.projections.shape, self.problem.mask

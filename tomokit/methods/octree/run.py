@@ -19,6 +19,7 @@ from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.methods.octree.penalties import WeightedRegularizer
 from tomokit.methods.octree.pyramid import halve
 from tomokit.methods.octree.pyramid_level import PyramidLevel
+from tomokit.methods.octree.solver import PrimalDual, view_groups
 from tomokit.methods.octree.state import check_names, check_shape, read_progress
 from tomokit.methods.pausing import EpochPaused, EpochProgress, never
 from tomokit.methods.state_arrays import check_numbers
@@ -189,6 +190,8 @@ class OctreeRun:
         arrays["offsets_fine"] = self.fine.offsets
         if self.coarse is not None:
             arrays["offsets_coarse"] = self.coarse.offsets
+        if isinstance(self.plan.optimizer, PrimalDual):
+            arrays["data_dual"] = self.fine.dual
         arrays["losses"] = np.array(self._losses)
         arrays["epoch_progress"] = self._progress.to_array()
         arrays["counters"] = np.array([self._step, leaves.count], np.int64)
@@ -211,6 +214,8 @@ class OctreeRun:
         targets |= {"values": leaves.values, "offsets_fine": self.fine.offsets}
         if self.coarse is not None:
             targets["offsets_coarse"] = self.coarse.offsets
+        if isinstance(self.plan.optimizer, PrimalDual):
+            targets["data_dual"] = self.fine.dual
         # Everything is checked before the first array is copied, so that a refused state leaves the run as it was.
         for name, target in targets.items():
             check_shape(arrays, name, target.shape)
@@ -243,6 +248,10 @@ class OctreeRun:
         if self._progress.generator is not None:
             rng.bit_generator.state = self._progress.generator
         views = np.array_split(order, self._steps_of_epoch)
+        if isinstance(plan.optimizer, PrimalDual):
+            # The solver's groups are always the same; their order is drawn.
+            groups = view_groups(order.size, plan.options.views_per_step)
+            views = [groups[group] for group in order[order < len(groups)]]
         is_coarse = self.coarse is not None and self.epoch < plan.options.coarse_epochs
         return EpochPlan(
             level=self.coarse if is_coarse and self.coarse is not None else self.fine,
@@ -250,6 +259,7 @@ class OctreeRun:
             inside=self._inside,
             views=views[self._progress.step :],
             n_steps=len(views),
+            views_per_step=plan.options.views_per_step,
             first_step=self._step,
             rate=plan.rate(self.epoch),
             rng=rng,
@@ -266,7 +276,9 @@ class OctreeRun:
 
     def _field(self, forest: Forest, density: NDArray[np.float32]) -> LeafField:
         options = self.plan.options
-        return LeafField(forest, density, options.activation, self.plan.optimizer, options.bend)
+        # Clipped densities are stored as they are.
+        activation = "identity" if options.activation == "clipped" else options.activation
+        return LeafField(forest, density, activation, self.plan.optimizer, options.bend)
 
     def _place(self, leaves: LeafField) -> None:
         """Continue with another field, on the engine too."""

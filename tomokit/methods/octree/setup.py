@@ -10,6 +10,7 @@ from tomokit.data.contrast import contrast
 from tomokit.data.margin import margin_px
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.methods.octree.options import OctreeOptions
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.methods.octree.weights import spacing_px
 from tomokit.octree import Forest
 from tomokit.octree.cover import Region, cover
@@ -73,8 +74,8 @@ def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
     return cover(region, margin, n, leaf, options.coarser, options.max_leaves)
 
 
-def make_optimizer(options: OctreeOptions) -> Optimizer:
-    """Make the optimizer with its options; those given for other optimizers are checked too.
+def make_optimizer(options: OctreeOptions) -> Optimizer | PrimalDual:
+    """Make the optimizer with its options, or the solver in its place; those given for others are checked too.
 
     Parameters
     ----------
@@ -83,7 +84,7 @@ def make_optimizer(options: OctreeOptions) -> Optimizer:
 
     Returns
     -------
-    Optimizer
+    Optimizer or PrimalDual
 
     Raises
     ------
@@ -97,6 +98,8 @@ def make_optimizer(options: OctreeOptions) -> Optimizer:
     for name, settings in settings_by_name.items():
         where = f"optimizers.{name}"
         build_options(registry.get("optimizer", name).Options, options_table(settings, where), where)
+    if options.solver == PrimalDual.name:
+        return PrimalDual(options.balance, options.activation == "clipped")
     settings = dict(settings_by_name.get(cls.name, {}))
     if issubclass(cls, BlockOptimizer) and any(option.name == "eps" for option in dataclasses.fields(cls.Options)):
         # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.

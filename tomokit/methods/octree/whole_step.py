@@ -13,6 +13,7 @@ from tomokit.activation.functions import activate_leaves, chain_block
 from tomokit.kernels.shared import Share, items_of, shared_out
 from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.methods.octree.penalties import PenaltyGradients
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.projector.leaves import LeafProjector
 from tomokit.regularizers.boundary_kernels import add_all_sides, copy_all_sides
 from tomokit.regularizers.tv_kernel import tv_leaves
@@ -45,6 +46,7 @@ def step_whole(
     variation : ndarray of float64, shape (n_leaves,), written
         Mean total variation of each leaf before the step.
     """
+    assert not isinstance(leaves.optimizer, PrimalDual)
     # By density first, as long as terms are by density.
     gradient = projector.T(residual, views)
     term, table = penalties.variation, penalties.table

@@ -6,6 +6,7 @@ from tomokit.methods.octree import setup
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.octree.penalties import WeightedRegularizer, make_regularizers
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.methods.octree.weights import FOLLOW_NOISE
 from tomokit.optimizers.block import is_block_optimizer
 from tomokit.regularizers.cuda.interface import fusable_on_gpu
@@ -30,6 +31,8 @@ def unsupported_reason(options: OctreeOptions) -> str | None:
         If an optimizer, a regularizer or an option of one is unknown.
     """
     optimizer = setup.make_optimizer(options)
+    if isinstance(optimizer, PrimalDual):
+        return "solver primal-dual has no CUDA kernel yet"
     if not is_block_optimizer(optimizer):
         return f"optimizer {optimizer.name} has no CUDA kernel"
     possible = make_regularizers(options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})

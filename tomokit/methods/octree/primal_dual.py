@@ -1,0 +1,167 @@
+"""The primal-dual solver of an octree fit: stochastic in the views, exact in what it converges to.
+
+Minimizes ``1/2 sum m (k A d + b - p)^2 + w sum |grad d|`` over densities d, bounded below where asked for, and over the
+offsets b; k is kappa. The saddle point's duals are one image y for each view, which at the end is its weighted
+residual, and three numbers q for each vertex. A step takes a group of views, changes their duals, and goes on from
+all of them (stochastic primal-dual hybrid gradient: Chambolle, Ehrhardt, Richtarik and Schoenlieb, SIAM J. Optim. 28,
+2783, 2018, with the data sampled and total variation in every step):
+
+    y' = m (y + sigma (k A d + b - p)) / (m + sigma),    b such that sum y' = 0 in each view (or b = 0)
+    d' = d - t (k A^T y + s k A^T (y' - y) + ...)        (:mod:`tomokit.methods.octree.primal_dual_step`)
+
+s the number of groups. As nothing of the noise of single groups stays in the density, no learning rate has to fall.
+With masses ``h^3`` of vertices (h their spacing) as the metric, t is a length over the mass, and the condition on the
+steps, ``2 s sigma t |k A_group|^2 <= 1`` in this metric and ``24 t rate w <= 1``, has the largest group's norm in it,
+which is measured.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.methods.octree.leaf_field import LeafField
+from tomokit.methods.octree.penalties import PenaltyGradients
+from tomokit.methods.octree.primal_dual_step import PrimalDualArrays, PrimalDualLengths, step_leaves
+from tomokit.methods.octree.pyramid_level import PyramidLevel
+from tomokit.methods.octree.solver import STATE_ARRAYS, PrimalDual, view_groups
+from tomokit.methods.octree.step_arrays import penalty_arrays, residual_arrays
+from tomokit.methods.octree.ties import Ties
+from tomokit.projector.leaves import LeafProjector
+
+_NORM_ITERATIONS = 6
+_SAFETY = 0.9  # what the measured norm may be short of the true one
+
+
+class PrimalDualSteps:
+    """The steps of the solver on one forest.
+
+    Parameters
+    ----------
+    leaves : LeafField
+        Changed by every step; its optimizer is a :class:`PrimalDual`.
+    projector : LeafProjector
+        Over the leaves, in the level's pixels.
+    level : PyramidLevel
+        Its duals are changed by every step.
+    views_per_step : int
+        Most views of a step.
+    """
+
+    def __init__(self, leaves: LeafField, projector: LeafProjector, level: PyramidLevel, views_per_step: int) -> None:
+        assert isinstance(leaves.optimizer, PrimalDual)
+        self._leaves, self._projector, self._level = leaves, projector, level
+        self._solver, self._kappa = leaves.optimizer, np.float32(level.kappa)
+        self._ties = Ties.of(leaves.forest)
+        self._groups = view_groups(projector.geometry.n_views, views_per_step)
+        self._mass = leaves.forest.spacing_px.astype(np.float64) ** 3
+        steps, sigma = len(self._groups), leaves.optimizer.balance
+        self._step = _SAFETY / (2 * steps * sigma * self._norm() * self._mass)
+        if not leaves.count:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Take over the duals of the data from other leaves: what they pull at is the same."""
+        pull = self._leaves.state["data_pull"]
+        for views in self._groups:
+            dual = self._level.dual[views]
+            if dual.any():
+                pull += self._kappa * self._projector.T(dual, views)
+
+    def _norm(self) -> float:
+        """Largest squared norm of a group's ``k A`` in the metric of masses, from the two that differ most."""
+        ties, n = self._ties, self._leaves.forest.n
+        # As many times longer as vertices are shared, as in a step.
+        copies = np.ones((3, self._leaves.forest.n_leaves, n), np.float32)
+        for axis in range(3):
+            copies[axis, ties.tied[:, 2 * axis], 0] = copies[axis, ties.tied[:, 2 * axis + 1], -1] = 2
+        largest = 0.0
+        for views in {0: self._groups[0], 1: self._groups[len(self._groups) // 2]}.values():
+            field = np.ones_like(self._leaves.density)
+            growth = 0.0
+            for _ in range(_NORM_ITERATIONS):
+                answer = self._projector.T(self._projector(field, views), views)
+                answer *= self._kappa**2 * copies[0][:, :, None, None] * copies[1][:, None, :, None]
+                answer *= copies[2][:, None, None, :] / self._mass[:, None, None, None].astype(np.float32)
+                ties.apply(answer, False)
+                size = float(np.sqrt(np.vdot(answer, answer)))
+                if size == 0:
+                    break
+                growth = size / float(np.sqrt(np.vdot(field, field)))
+                field = answer / np.float32(size)
+            largest = max(largest, growth)
+        return largest or 1.0
+
+    def step(self, views: NDArray[np.int64], penalties: PenaltyGradients) -> tuple[float, float, float]:
+        """Take one step on some views.
+
+        Parameters
+        ----------
+        views : ndarray of int64
+        penalties : PenaltyGradients
+            Of this step, by the loss that is a mean over pixels.
+
+        Returns
+        -------
+        squares, weight, variation : float
+            Sum of the squared residuals before the step, the weight of their pixels, and the weighted total variation.
+        """
+        leaves, term, total_weight = self._leaves, penalties.variation, max(float(self._level.mask_sums.sum()), 1.0)
+        change, squares, weight = self._step_duals(views)
+        leaves.count += 1
+        n = leaves.forest.n
+        # A leaf's mean total variation, times its weight in a loss that is twice the objective over all pixels.
+        by_leaf = np.zeros(leaves.forest.n_leaves) if term is None else term.weight / (n * n * (n - 1.0))
+        by_difference = 0.5 * total_weight * by_leaf
+        rate = _SAFETY / (24 * self._step * np.maximum(by_difference, np.finfo(np.float32).tiny))
+        solver = self._solver
+        lengths = PrimalDualLengths(
+            self._step.astype(np.float32),
+            by_difference.astype(np.float32),
+            np.where(by_difference > 0, rate, 0).astype(np.float32),
+            self._ties.tied,
+            float(len(self._groups)),
+            0.5 * total_weight,
+            0.0 if solver.nonnegative else -np.inf,
+        )
+        state, variation = leaves.state, np.zeros(leaves.forest.n_leaves)
+        change *= self._kappa
+        step_leaves(
+            PrimalDualArrays(leaves.density, *(state[name] for name in STATE_ARRAYS)),
+            residual_arrays(self._projector, self._projector.contract(change, views), views),
+            penalty_arrays(penalties),
+            lengths,
+            variation,
+        )
+        self._ties.apply(leaves.density, solver.nonnegative)
+        return squares, weight, float(np.vdot(variation, by_leaf))
+
+    def _step_duals(self, views: NDArray[np.int64]) -> tuple[NDArray[np.float32], float, float]:
+        """Change the duals of some views: by how much ``[view, u, y]``, the squares of their residuals, the weight."""
+        level, problem, sigma = self._level, self._level.problem, np.float32(self._solver.balance)
+        change = self._projector(self._leaves.density, views)
+        squares = weight = 0.0
+        for residual, view in zip(change, views, strict=True):
+            residual *= self._kappa
+            residual -= problem.projections[view]
+            mask = None if problem.mask is None else problem.mask[view]
+            sum_of_mask = float(level.mask_sums[view])
+            weighted = residual if mask is None else residual * mask
+            if problem.fit_offsets and sum_of_mask > 0:
+                mean = weighted.sum(dtype=np.float64) / sum_of_mask
+                level.offsets[view] = -mean
+                residual -= np.float32(mean)
+                weighted = residual if mask is None else residual * mask
+            squares += float(np.vdot(residual, weighted))
+            weight += sum_of_mask
+            dual = level.dual[view]
+            share = np.float32(1) / (1 + sigma) if mask is None else mask / (mask + sigma)
+            new = dual + sigma * residual
+            if problem.fit_offsets and sum_of_mask > 0:
+                # The offset is what makes the dual's sum vanish.
+                mean = new.mean(dtype=np.float64) if mask is None else np.vdot(share, new) / share.sum(dtype=np.float64)
+                new -= np.float32(mean)
+            new *= share
+            np.subtract(new, dual, out=residual)
+            level.dual[view] = new
+        return change, squares, weight

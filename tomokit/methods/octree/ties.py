@@ -1,0 +1,200 @@
+"""Ties: the vertices that two leaves share are one unknown, however often they are stored.
+
+A primal-dual step changes each leaf by itself. Afterwards the two copies of a face of equal leaves are replaced by
+their mean, axis by axis, so that edges and corners, of which there are four and eight copies, get the mean of all.
+Where a leaf meets larger ones, its face lies between vertices of theirs: a step changes both, the differences from the
+interpolated face are handed over to the larger leaf's vertices by their shares of the mass, and the finer face is set
+to the interpolation. A field that is tied already stays as it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.kernels.decorator import compiled
+from tomokit.kernels.shared import Share, items_of, shared_out
+from tomokit.octree import Forest
+from tomokit.octree.faces import Faces, shared_faces
+
+
+@dataclass(frozen=True)
+class Ties:
+    """The faces of a forest that are tied, and what a step has to know of them.
+
+    Attributes
+    ----------
+    equals : tuple of three pairs of ndarray of int32
+        For the axes x, z and y the leaves below and above each face that leaves of one level share.
+    jumps : Faces
+        The faces that leaves of two levels share.
+    tied : ndarray of bool, shape (n_leaves, 6)
+        Whether a leaf's side ``2 * axis + upper`` is shared with a leaf of its own level.
+    """
+
+    equals: tuple[tuple[NDArray[np.int32], NDArray[np.int32]], ...]
+    jumps: Faces
+    tied: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, forest: Forest) -> Ties:
+        """Find the ties of a forest.
+
+        Parameters
+        ----------
+        forest : Forest
+
+        Returns
+        -------
+        Ties
+        """
+        faces = shared_faces(forest)
+        is_equal = faces.scale == 1
+        equals = []
+        tied = np.zeros((forest.n_leaves, 6), np.bool_)
+        for axis in range(3):
+            chosen = is_equal & (faces.axis == axis)
+            below, above = faces.below[chosen], faces.above[chosen]
+            tied[below, 2 * axis + 1] = tied[above, 2 * axis] = True
+            equals.append((below, above))
+        return cls(tuple(equals), faces.select(~is_equal), tied)
+
+    def apply(self, values: NDArray[np.float32], nonnegative: bool) -> None:
+        """Tie the shared vertices of a field that a step has changed.
+
+        Parameters
+        ----------
+        values : ndarray of float32, shape (n_leaves, n, n, n)
+            ``[leaf, x, z, y]``, changed.
+        nonnegative : bool
+            Whether negative values on the leaves' sides are then set to zero.
+        """
+        for axis, (below, above) in enumerate(self.equals):
+            average_equals(values, axis, below, above)
+        jumps = self.jumps
+        if jumps.n_faces:
+            tie_jumps(values, jumps.axis, jumps.fine, jumps.coarse, jumps.fine_is_below, jumps.offset, jumps.scale)
+        if nonnegative:
+            clip_sides(values)
+
+
+@compiled(inlined=True)
+def _side(block: NDArray[np.floating], axis: int, upper: bool) -> NDArray[np.floating]:
+    """A leaf's side as a view ``[i, j]``, along the other two axes in the order x, z, y."""
+    at = block.shape[0] - 1 if upper else 0
+    # Transposed so that the axis comes first: one kind of view for all three.
+    if axis == 0:
+        return block.transpose(0, 1, 2)[at]
+    if axis == 1:
+        return block.transpose(1, 0, 2)[at]
+    return block.transpose(2, 0, 1)[at]
+
+
+@shared_out()
+def average_equals(
+    share: Share, values: NDArray[np.floating], axis: int, below: NDArray[np.int32], above: NDArray[np.int32]
+) -> None:
+    """Replace both copies of the faces that cross one axis by their mean.
+
+    Parameters
+    ----------
+    share : Share
+        Which faces are this thread's: no two faces across one axis have a vertex in common.
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``, changed.
+    axis : int
+        0 for x, 1 for z, 2 for y.
+    below, above : ndarray of int32, shape (n_faces,)
+        Leaves of one level on either side of each face.
+    """
+    n = values.shape[1]
+    half = values.dtype.type(0.5)
+    for face in items_of(share, below.size):
+        lower, upper = values[below[face]], values[above[face]]
+        for i in range(n):
+            for j in range(n):
+                if axis == 0:
+                    mean = half * (lower[n - 1, i, j] + upper[0, i, j])
+                    lower[n - 1, i, j] = upper[0, i, j] = mean
+                elif axis == 1:
+                    mean = half * (lower[i, n - 1, j] + upper[i, 0, j])
+                    lower[i, n - 1, j] = upper[i, 0, j] = mean
+                else:
+                    mean = half * (lower[i, j, n - 1] + upper[i, j, 0])
+                    lower[i, j, n - 1] = upper[i, j, 0] = mean
+
+
+@compiled()
+def tie_jumps(
+    values: NDArray[np.floating], axis: NDArray[np.int32], fine: NDArray[np.int32], coarse: NDArray[np.int32],
+    fine_is_below: NDArray[np.bool_], offset: NDArray[np.float64], scale: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Tie the faces between leaves of two levels, one after another, as a coarse face may meet several finer ones.
+
+    Parameters
+    ----------
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``, changed.
+    axis, fine, coarse, fine_is_below, offset, scale
+        See :class:`tomokit.octree.faces.Faces`.
+    """
+    n = values.shape[1]
+    for face in range(axis.size):
+        small = _side(values[fine[face]], axis[face], fine_is_below[face])
+        large = _side(values[coarse[face]], axis[face], not fine_is_below[face])
+        # A vertex's mass goes with the cube of its spacing.
+        mass = scale[face] ** 3
+        moved, masses = np.zeros((n, n)), np.ones((n, n))
+        # First what the fine side was changed by beyond the coarse one, then, from the changed coarse one, its values.
+        for setting in (False, True):
+            for i in range(n):
+                at = offset[face, 0] + scale[face] * i
+                p = min(int(at), n - 2)
+                s = at - p
+                for j in range(n):
+                    at = offset[face, 1] + scale[face] * j
+                    q = min(int(at), n - 2)
+                    t = at - q
+                    a, b, c, d = (1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t
+                    between = a * large[p, q] + b * large[p, q + 1] + c * large[p + 1, q] + d * large[p + 1, q + 1]
+                    if setting:
+                        small[i, j] = between
+                        continue
+                    difference = mass * (small[i, j] - between)
+                    moved[p, q] += a * difference
+                    moved[p, q + 1] += b * difference
+                    moved[p + 1, q] += c * difference
+                    moved[p + 1, q + 1] += d * difference
+                    masses[p, q] += a * mass
+                    masses[p, q + 1] += b * mass
+                    masses[p + 1, q] += c * mass
+                    masses[p + 1, q + 1] += d * mass
+            if not setting:
+                for i in range(n):
+                    for j in range(n):
+                        large[i, j] += moved[i, j] / masses[i, j]
+
+
+@shared_out()
+def clip_sides(share: Share, values: NDArray[np.floating]) -> None:
+    """Set negative values on the six sides of every leaf to zero.
+
+    Parameters
+    ----------
+    share : Share
+        Which leaves are this thread's.
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``, changed.
+    """
+    n = values.shape[1]
+    zero = values.dtype.type(0)
+    for leaf in items_of(share, values.shape[0]):
+        block = values[leaf]
+        for i in range(n):
+            for j in range(n):
+                for at in (0, n - 1):
+                    block[at, i, j] = max(block[at, i, j], zero)
+                    block[i, at, j] = max(block[i, at, j], zero)
+                    block[i, j, at] = max(block[i, j, at], zero)
