@@ -13,8 +13,12 @@ from tomokit.data.problem import Problem, ProblemShape
 from tomokit.methods.octree import setup
 from tomokit.methods.octree.layout import Layout, lay_out
 from tomokit.methods.octree.options import OctreeOptions
-from tomokit.methods.octree.penalties import WeightedRegularizer, make_regularizers
-from tomokit.methods.octree.solver import PrimalDual, check_regularizers
+from tomokit.methods.octree.penalties import (
+    WeightedRegularizer,
+    check_solved_by_primal_dual,
+    make_regularizers,
+)
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.methods.octree.weights import FOLLOW_NOISE, Scales
 from tomokit.octree import Forest
 from tomokit.octree.cover import Region
@@ -155,7 +159,7 @@ class FitPlan:
         """All regularizers that the fit may have; those whose weight follows from the noise have weight 1 here."""
         possible = make_regularizers(self.options.regularizers, {name: {"weight": 1.0} for name in self._follow_noise})
         if isinstance(self.optimizer, PrimalDual):
-            check_regularizers(possible)
+            check_solved_by_primal_dual(possible)
         return possible
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tomokit.errors import OptionError
 from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.octree import Forest
 from tomokit.plugin.manager import get_registry
@@ -197,6 +198,38 @@ def make_regularizers(
         if weight > 0:
             chosen.append(WeightedRegularizer(regularizer, options, weight))
     return chosen
+
+
+def check_solved_by_primal_dual(regularizers: Sequence[WeightedRegularizer]) -> None:
+    """Refuse regularizers that the primal-dual solver does not solve.
+
+    Parameters
+    ----------
+    regularizers : sequence of WeightedRegularizer
+        Those that a fit may have.
+
+    Raises
+    ------
+    OptionError
+        For total variation of another variant than the isotropic one, or of values other than densities, and for what
+        compares the sides of leaves, which are tied.
+    """
+    for weighted in regularizers:
+        regularizer = weighted.regularizer
+        field = f"method octree: regularizers.{weighted.name}"
+        if isinstance(regularizer, TotalVariation) and regularizer.options.variant != "isotropic":
+            raise OptionError(
+                f"solver=primal-dual minimizes isotropic total variation alone, not {regularizer.options.variant}",
+                field=f"{field}.variant",
+                remedy="give isotropic, or solver=gradient",
+            )
+        offered = fusable(regularizer)
+        if offered is not None and offered.needs_sides:
+            raise OptionError(
+                "solver=primal-dual ties the leaves' sides, so that there is nothing to compare",
+                field=field,
+                remedy="leave it out, or give solver=gradient",
+            )
 
 
 class Penalties:
