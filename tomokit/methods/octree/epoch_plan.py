@@ -29,8 +29,6 @@ class EpochPlan:
         Indices of the views of each step that is left.
     n_steps : int
         Steps of the epoch, those before a pause included.
-    views_per_step : int
-        Most views of a step.
     first_step : int
         Steps taken so far in the whole fit.
     rate : float
@@ -39,6 +37,8 @@ class EpochPlan:
         The epoch's random numbers, from where the view order or a pause has left them.
     begun : EpochProgress
         Sums over the steps before a pause; zeros at an epoch's beginning.
+    views_per_step : int
+        Most views of a step in the whole fit.
     """
 
     level: PyramidLevel
@@ -46,11 +46,11 @@ class EpochPlan:
     inside: NDArray[np.bool_]
     views: list[NDArray[np.int64]]
     n_steps: int
-    views_per_step: int
     first_step: int
     rate: float
     rng: np.random.Generator
     begun: EpochProgress
+    views_per_step: int = 1
 
     def is_due(self, regularizer: WeightedRegularizer, step: int) -> bool:
         """Whether a step evaluates a regularizer.
