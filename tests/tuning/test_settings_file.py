@@ -26,9 +26,10 @@ def what_runs(request: ReconstructionRequest) -> dict[str, Any]:
             typed = dataclasses.asdict(build_options(get_registry().get(kind, name).Options, table, name))
             # A weight that is not given follows from the noise.
             tables[name] = typed if kind == "optimizer" or "weight" in table else typed | {"weight": None}
-        if tables and kind == "optimizer":
-            tables = {name: table for name, table in tables.items() if name == options["optimizer"]}
-        if tables:
+        if kind == "optimizer":
+            # Of one that is not used, what the default preset gives is given back too.
+            tables = {name: table for name, table in tables.items() if name == options.get("optimizer")}
+        if f"{kind}s" in options:
             options[f"{kind}s"] = {n: t for n, t in tables.items() if t != _own(kind, n)}
     return options
 
