@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from tomokit.data.views import parse_hold_out
 from tomokit.errors import OptionError
-from tomokit.pipeline.computation import Opened, compute_with, open_job
+from tomokit.pipeline.computation import compute_with
 from tomokit.pipeline.known_geometry import KnownGeometry, read_request_alignment
+from tomokit.pipeline.opening import Opened, open_job
 from tomokit.pipeline.plan import make_plan
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.readers import Reader

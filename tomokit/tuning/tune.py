@@ -17,8 +17,8 @@ from tomokit.io.locks import locked
 from tomokit.io.output import check_file, check_output
 from tomokit.io.output_set import new_outputs
 from tomokit.methods.capabilities import BeginsLongerRuns
-from tomokit.pipeline.computation import Opened
 from tomokit.pipeline.config import method_options
+from tomokit.pipeline.opening import Opened
 from tomokit.pipeline.outputs import input_paths
 from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.readers import Reader
