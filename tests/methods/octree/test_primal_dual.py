@@ -256,7 +256,7 @@ def test_the_fit_does_not_depend_on_the_units_of_the_projections(problem: Proble
 
 
 def test_groups_have_every_view_once_and_are_spread() -> None:
-    groups = view_groups(41, 3)
+    groups = view_groups(41, 14)
     assert sorted(np.concatenate(groups)) == list(range(41))
     assert max(len(group) for group in groups) == 3
     assert min(np.diff(group).min() for group in groups if len(group) > 1) == len(groups)

@@ -37,8 +37,6 @@ class EpochPlan:
         The epoch's random numbers, from where the view order or a pause has left them.
     begun : EpochProgress
         Sums over the steps before a pause; zeros at an epoch's beginning.
-    views_per_step : int
-        Most views of a step in the whole fit.
     """
 
     level: PyramidLevel
@@ -50,7 +48,6 @@ class EpochPlan:
     rate: float
     rng: np.random.Generator
     begun: EpochProgress
-    views_per_step: int = 1
 
     def is_due(self, regularizer: WeightedRegularizer, step: int) -> bool:
         """Whether a step evaluates a regularizer.

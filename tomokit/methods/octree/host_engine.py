@@ -56,7 +56,7 @@ class HostEngine:
             self.leaves.keep_sides()
         if isinstance(self.leaves.optimizer, PrimalDual) and self._primal_dual is None:
             projector = self._projector_of(plan.level)
-            self._primal_dual = PrimalDualSteps(self.leaves, projector, plan.level, plan.views_per_step)
+            self._primal_dual = PrimalDualSteps(self.leaves, projector, plan.level, plan.n_steps)
 
     def step(self, number: int) -> None:
         """Take one optimizer step (see :class:`tomokit.methods.octree.engine.Engine`)."""
@@ -123,39 +123,14 @@ class HostEngine:
             self._projected_level = level
         return self._projector
 
-    def _residual(self, level: PyramidLevel, views: NDArray[np.int64]) -> tuple[NDArray[np.float32], float, float]:
-        """Masked residuals ``m (P - p)`` ``[view, u, y]`` with the offsets solved for, their squares' sum and m's."""
-        problem = level.problem
-        stack = self._projector_of(level)(self.leaves.density, views)
-        squares = weight = 0.0
-        for residual, view in zip(stack, views, strict=True):
-            residual *= np.float32(level.kappa)
-            residual -= problem.projections[view]
-            mask = None if problem.mask is None else problem.mask[view]
-            mask_sum = float(residual.size) if mask is None else float(mask.sum(dtype=np.float64))
-            weighted = residual if mask is None else residual * mask
-            if problem.fit_offsets and mask_sum > 0:
-                # In double precision: the mean's rounding would stay in every pixel.
-                mean = weighted.sum(dtype=np.float64) / mask_sum
-                # The best offset removes the masked mean of ``P - p`` and is its negative.
-                level.offsets[view] = -mean
-                residual -= np.float32(mean)
-                if mask is not None:
-                    np.multiply(residual, mask, out=weighted)
-            # sum m r^2: the mask enters once, though the residual that is projected back is already m r.
-            squares += float(np.vdot(residual, weighted))
-            if mask is not None:
-                residual[...] = weighted
-            weight += mask_sum
-        return stack, squares, weight
-
     def _update(
         self, level: PyramidLevel, views: NDArray[np.int64], penalties: PenaltyGradients, rate: float
     ) -> tuple[float, float, float]:
         """Step on some views: the residuals' squares before it, their weight, and the weighted total variation."""
         leaves, projector = self.leaves, self._projector_of(level)
         assert not isinstance(leaves.optimizer, PrimalDual)
-        residual, squares, weight = self._residual(level, views)
+        residual = projector(leaves.density, views)
+        squares, weight = level.replace_by_residuals(residual, views)
         # The derivative of ``sum m r^2 / sum m`` by a line integral; a mask of zeros must not divide by zero.
         residual *= np.float32(2 * level.kappa / max(weight, 1.0))
         leaves.count += 1

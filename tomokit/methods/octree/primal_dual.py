@@ -44,16 +44,16 @@ class PrimalDualSteps:
         Over the leaves, in the level's pixels.
     level : PyramidLevel
         Its duals are changed by every step.
-    views_per_step : int
-        Most views of a step.
+    n_groups : int
+        Groups of views, one for each step of an epoch.
     """
 
-    def __init__(self, leaves: LeafField, projector: LeafProjector, level: PyramidLevel, views_per_step: int) -> None:
+    def __init__(self, leaves: LeafField, projector: LeafProjector, level: PyramidLevel, n_groups: int) -> None:
         assert isinstance(leaves.optimizer, PrimalDual)
         self._leaves, self._projector, self._level = leaves, projector, level
         self._solver, self._kappa = leaves.optimizer, np.float32(level.kappa)
         self._ties = Ties.of(leaves.forest)
-        self._groups = view_groups(projector.geometry.n_views, views_per_step)
+        self._groups = view_groups(projector.geometry.n_views, n_groups)
         self._mass = leaves.forest.spacing_px.astype(np.float64) ** 3
         steps, sigma = len(self._groups), leaves.optimizer.balance
         self._step = _SAFETY / (2 * steps * sigma * self._norm() * self._mass)
@@ -76,7 +76,7 @@ class PrimalDualSteps:
         for axis in range(3):
             copies[axis, ties.tied[:, 2 * axis], 0] = copies[axis, ties.tied[:, 2 * axis + 1], -1] = 2
         largest = 0.0
-        for views in {0: self._groups[0], 1: self._groups[len(self._groups) // 2]}.values():
+        for views in (self._groups[0], self._groups[len(self._groups) // 2]):
             field = np.ones_like(self._leaves.density)
             growth = 0.0
             for _ in range(_NORM_ITERATIONS):
@@ -140,28 +140,16 @@ class PrimalDualSteps:
         """Change the duals of some views: by how much ``[view, u, y]``, the squares of their residuals, the weight."""
         level, problem, sigma = self._level, self._level.problem, np.float32(self._solver.balance)
         change = self._projector(self._leaves.density, views)
-        squares = weight = 0.0
+        squares, weight = level.replace_by_residuals(change, views)
         for residual, view in zip(change, views, strict=True):
-            residual *= self._kappa
-            residual -= problem.projections[view]
-            mask = None if problem.mask is None else problem.mask[view]
-            sum_of_mask = float(level.mask_sums[view])
-            weighted = residual if mask is None else residual * mask
-            if problem.fit_offsets and sum_of_mask > 0:
-                mean = weighted.sum(dtype=np.float64) / sum_of_mask
-                level.offsets[view] = -mean
-                residual -= np.float32(mean)
-                weighted = residual if mask is None else residual * mask
-            squares += float(np.vdot(residual, weighted))
-            weight += sum_of_mask
             dual = level.dual[view]
-            share = np.float32(1) / (1 + sigma) if mask is None else mask / (mask + sigma)
-            new = dual + sigma * residual
-            if problem.fit_offsets and sum_of_mask > 0:
+            # What is left of a residual r under the mask m is m r already.
+            mask = np.ones_like(residual) if problem.mask is None else problem.mask[view]
+            new = (mask * dual + sigma * residual) / (mask + sigma)
+            if problem.fit_offsets and level.mask_sums[view] > 0:
                 # The offset is what makes the dual's sum vanish.
-                mean = new.mean(dtype=np.float64) if mask is None else np.vdot(share, new) / share.sum(dtype=np.float64)
-                new -= np.float32(mean)
-            new *= share
+                share = mask / (mask + sigma)
+                new -= np.float32(new.sum(dtype=np.float64) / share.sum(dtype=np.float64)) * share
             np.subtract(new, dual, out=residual)
             level.dual[view] = new
         return change, squares, weight

@@ -41,6 +41,46 @@ class PyramidLevel:
         """The data's duals of the primal-dual solver, shaped like the projections; zeros when first asked for."""
         return np.zeros(self.problem.projections.shape, np.float32)
 
+    def replace_by_residuals(
+        self, line_integrals: NDArray[np.float32], views: NDArray[np.int64]
+    ) -> tuple[float, float]:
+        """Overwrite line integrals of some views by masked residuals ``m (P - p)``, after solving for the offsets.
+
+        Parameters
+        ----------
+        line_integrals : ndarray of float32, shape (n_chosen, n_u, n_y)
+            Of the present density in the fit's unit, over this level's pixels; overwritten by the residuals.
+        views : ndarray of int64, shape (n_chosen,)
+            Index of each of these views.
+
+        Returns
+        -------
+        squares, weight : float
+            Sum of ``m (P - p)^2``, and the mask's sum.
+        """
+        problem = self.problem
+        squares = weight = 0.0
+        for residual, view in zip(line_integrals, views, strict=True):
+            residual *= np.float32(self.kappa)
+            residual -= problem.projections[view]
+            mask = None if problem.mask is None else problem.mask[view]
+            mask_sum = float(residual.size) if mask is None else float(mask.sum(dtype=np.float64))
+            weighted = residual if mask is None else residual * mask
+            if problem.fit_offsets and mask_sum > 0:
+                # In double precision: the mean's rounding would stay in every pixel.
+                mean = weighted.sum(dtype=np.float64) / mask_sum
+                # The best offset removes the masked mean of ``P - p`` and is its negative.
+                self.offsets[view] = -mean
+                residual -= np.float32(mean)
+                if mask is not None:
+                    np.multiply(residual, mask, out=weighted)
+            # sum m r^2: the mask enters once, though the residual that is projected back is already m r.
+            squares += float(np.vdot(residual, weighted))
+            if mask is not None:
+                residual[...] = weighted
+            weight += mask_sum
+        return squares, weight
+
     @cached_property
     def mask_sums(self) -> NDArray[np.float64]:
         """Sum of each view's mask, shape (n_views,); the number of its pixels where there is no mask."""

@@ -250,7 +250,7 @@ class OctreeRun:
         views = np.array_split(order, self._steps_of_epoch)
         if isinstance(plan.optimizer, PrimalDual):
             # The solver's groups are always the same; their order is drawn.
-            groups = view_groups(order.size, plan.options.views_per_step)
+            groups = view_groups(order.size, self._steps_of_epoch)
             views = [groups[group] for group in order[order < len(groups)]]
         is_coarse = self.coarse is not None and self.epoch < plan.options.coarse_epochs
         return EpochPlan(
@@ -259,7 +259,6 @@ class OctreeRun:
             inside=self._inside,
             views=views[self._progress.step :],
             n_steps=len(views),
-            views_per_step=plan.options.views_per_step,
             first_step=self._step,
             rate=plan.rate(self.epoch),
             rng=rng,

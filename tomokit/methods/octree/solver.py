@@ -38,21 +38,19 @@ class PrimalDual:
         return {name: np.zeros(shape, dtype) for name in STATE_ARRAYS}
 
 
-def view_groups(n_views: int, views_per_step: int) -> list[NDArray[np.int64]]:
+def view_groups(n_views: int, n_groups: int) -> list[NDArray[np.int64]]:
     """The groups of views that steps take, each spread over the whole range of tilts.
 
     Views far apart see little in common, which allows longer steps than neighbours do.
 
     Parameters
     ----------
-    n_views : int
-    views_per_step : int
-        Most views of a group.
+    n_views, n_groups : int
+        How many there are of each.
 
     Returns
     -------
     list of ndarray of int64
         Every view once.
     """
-    n_groups = -(-n_views // views_per_step)
     return [np.arange(first, n_views, n_groups) for first in range(n_groups)]

@@ -112,18 +112,10 @@ def average_equals(
     n = values.shape[1]
     half = values.dtype.type(0.5)
     for face in items_of(share, below.size):
-        lower, upper = values[below[face]], values[above[face]]
+        lower, upper = _side(values[below[face]], axis, True), _side(values[above[face]], axis, False)
         for i in range(n):
             for j in range(n):
-                if axis == 0:
-                    mean = half * (lower[n - 1, i, j] + upper[0, i, j])
-                    lower[n - 1, i, j] = upper[0, i, j] = mean
-                elif axis == 1:
-                    mean = half * (lower[i, n - 1, j] + upper[i, 0, j])
-                    lower[i, n - 1, j] = upper[i, 0, j] = mean
-                else:
-                    mean = half * (lower[i, j, n - 1] + upper[i, j, 0])
-                    lower[i, j, n - 1] = upper[i, j, 0] = mean
+                lower[i, j] = upper[i, j] = half * (lower[i, j] + upper[i, j])
 
 
 @compiled()
