@@ -15,8 +15,6 @@ import warm_start
 
 from tomokit.commands.app import run
 
-Cli = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,19 +31,6 @@ def data(simulated: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     shutil.copytree(simulated, folder)
     return folder
-
-
-@pytest.fixture
-def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Call the command line; exit status, stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = run([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    return call
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ import pytest
 
 from tomokit.commands.app import run
 
-Cli = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -35,19 +33,6 @@ def folder(made: Path, tmp_path: Path) -> Path:
     target = tmp_path / "run"
     shutil.copytree(made, target)
     return target
-
-
-@pytest.fixture
-def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Call the command line; exit status, stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = run([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    return call
 
 
 @dataclass

@@ -124,8 +124,14 @@ def open_job(
 
     Parameters
     ----------
-    request, reader, progress, resumed
-        As of :func:`compute`.
+    request : ReconstructionRequest
+        The job.
+    reader : Reader
+        Reads the tilt series.
+    progress : Progress
+        Is told how the job goes.
+    resumed : Resumed or None
+        What is gone on from, if anything.
 
     Returns
     -------
@@ -134,7 +140,7 @@ def open_job(
     Raises
     ------
     TomokitError
-        As of :func:`compute`.
+        If an input, an option, an output or the machine does not allow it.
     """
     method = get_registry().get("method", request.method)()
     options = method_options(method, request.options)
