@@ -79,7 +79,8 @@ class Step:
 
     def forward(self) -> None:
         """Projection and residual."""
-        self.engine._residual(self.level, self.views)
+        predicted = self.engine._projector_of(self.level)(self.leaves.density, self.views)
+        self.level.replace_by_residuals(predicted, self.views)
 
     def whole(self, *names: str) -> Callable[[], None]:
         """Priors of these names evaluated, forward, backward and update."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.commands.conftest import Cli
 from tests.support.tilted_series import images_of, specimen
 from tomokit.geometry import TiltGeometry
 from tomokit.io import write_stack
 
+Cli = Callable[..., tuple[int, str, str]]
 TILT = np.arange(-60.0, 61.0, 6.0)
 
 
