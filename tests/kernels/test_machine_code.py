@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 import warm_start
 
+from tomokit.kernels.cache import _remove_stale, _write
 from tomokit.kernels.notice import COMPILING
 from tomokit.kernels.sources import source_digest
 
@@ -89,6 +91,24 @@ def test_without_a_place_for_it_machine_code_is_made_for_each_run(package: Path)
         assert any("machine code cannot be kept" in line and "NUMBA_CACHE_DIR" in line for line in told)
         assert result == "6.0"
     assert not list(package.parent.glob("tomokit-kernels-*"))
+
+
+def test_a_folder_that_cannot_be_looked_into_costs_the_machine_code_alone(tmp_path: Path) -> None:
+    # A name that no file system takes fails for every user, as a folder without permissions does for all but root.
+    folder = tmp_path / ("x" * 300)
+    with pytest.raises(OSError, match="too long"):
+        folder.stat()
+    _write(folder / "sample.caller.total-now-1", b"machine code")
+    _remove_stale(folder, "sample.caller.total-now")
+
+
+def test_old_machine_code_of_other_sources_is_removed(tmp_path: Path) -> None:
+    names = {"sample.total-then-1": 100, "sample.total-then-2": 1, "sample.total-now-1": 100, "sample.sum-then-1": 100}
+    for name, age_days in names.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, time.time() - age_days * 86400))
+    _remove_stale(tmp_path, "sample.total-now")
+    assert {path.name for path in tmp_path.iterdir()} == set(names) - {"sample.total-then-1"}
 
 
 def test_the_digest_is_of_the_text_of_all_imports(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

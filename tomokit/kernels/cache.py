@@ -62,7 +62,7 @@ class MachineCodeCache(_Cache):
     def flush(self) -> None:
         """Remove what is kept of this function."""
         if self._stem is not None:
-            for path in folder_to_write().glob(f"{self._stem}-*"):
+            for path in _list_files(folder_to_write(), f"{self._stem}-*"):
                 path.unlink(missing_ok=True)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -164,9 +164,17 @@ def _write(path: Path, content: bytes) -> None:
 def _remove_stale(folder: Path, stem: str) -> None:
     """Remove files of the same function by other sources that are old."""
     name, before = stem.rpartition("-")[0], time.time() - _STALE_S
-    for path in folder.glob(f"{name}-*"):
+    for path in _list_files(folder, f"{name}-*"):
         try:
             if not path.name.startswith(stem) and path.stat().st_mtime < before:
                 path.unlink()
         except OSError:
             continue
+
+
+def _list_files(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder that could be written when the process began; none where it can be looked into no more."""
+    try:
+        return list(folder.glob(pattern))
+    except OSError:
+        return []
