@@ -7,15 +7,18 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from bead_series import GEOMETRY, imod_model, model_points
+from bead_series import BEADS, GEOMETRY, imod_model, model_points
 from fuzzing import Tally, fuzz_settings
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tomokit.fiducials.model import describe_fiducials, model_tracks, read_fiducials
 
+POINTS = len(BEADS) * GEOMETRY.n_views
 WHOLE = imod_model(model_points())
+HEAD = WHOLE.index(b"OBJT")
 TEMPTING = (0, 1, -1, 2, 12, 1024, 2**24, 2**31 - 1, -(2**31), 0x7F800000, 0x7FC00000)
 NAMES = (b"CONT", b"OBJT", b"MESH", b"IMAT", b"IEOF", b"SIZE", b"\0\0\0\0", b"IMOD")
 WORDS = ("1", "2", "0", "-1", "3.50", "10.00", "nan", "inf", "1e300", "1,5", "x", "#", "1e999", "\u22123", ";", "0x1")
@@ -28,10 +31,19 @@ def tally() -> Iterator[Tally]:
     print(f"\n{counts}")
 
 
-def _use(path: Path) -> bool:
-    json.dumps(describe_fiducials(path), allow_nan=False)
-    model_tracks(read_fiducials(path), GEOMETRY)
-    return True
+def _use(path: Path) -> int:
+    """How many points the tracks have; all of them are places in views of the series."""
+    described = describe_fiducials(path)
+    json.dumps(described, allow_nan=False)
+    tracks = model_tracks(read_fiducials(path), GEOMETRY)
+    for track in tracks:
+        assert np.isfinite(track.u_px).all()
+        assert np.isfinite(track.v_px).all()
+        assert (np.diff(track.views) > 0).all()
+        assert 0 <= track.views[0] <= track.views[-1] < GEOMETRY.n_views
+    points = sum(track.views.size for track in tracks)
+    assert 0 < points <= described["points"]
+    return points
 
 
 CHANGES = st.lists(
@@ -48,6 +60,8 @@ CHANGES = st.lists(
 
 
 @fuzz_settings(120)
+@example(changes=[], length=None)
+@example(changes=[], length=300)
 @given(changes=CHANGES, length=st.none() | st.integers(0, len(WHOLE)))
 def test_mangled_binary_models(
     tmp_path_factory: pytest.TempPathFactory, tally: Tally, changes: list[tuple[int, bytes]], length: int | None
@@ -57,13 +71,20 @@ def test_mangled_binary_models(
         content[at : at + len(new)] = new
     path = tmp_path_factory.getbasetemp() / "mangled.fid"
     path.write_bytes(bytes(content[:length]))
-    tally.run("binary models", lambda: _use(path))
+    read = tally.run("binary models", lambda: _use(path))
+    if not any(new for _, new in changes) and length is None:
+        assert read == POINTS
+    if length is not None and length < HEAD:
+        assert read is None
 
 
 LINES = st.lists(st.lists(st.sampled_from(WORDS), max_size=7).map(" ".join), max_size=6)
 
 
 @fuzz_settings(120)
+@example(lines=[], rows=2, columns=2, end="\n", encoding="utf-8")
+@example(lines=[], rows=2, columns=6, end="\r", encoding="utf-8-sig")
+@example(lines=[], rows=2, columns=7, end="\n", encoding="utf-8")
 @given(
     lines=LINES,
     rows=st.integers(0, 5),
@@ -83,7 +104,9 @@ def test_mangled_points_as_text(
     good = [" ".join(["1"] * columns)] * rows
     path = tmp_path_factory.getbasetemp() / "mangled.txt"
     path.write_bytes(end.join(good + lines).encode(encoding, "replace"))
-    tally.run("points as text", lambda: _use(path))
+    read = tally.run("points as text", lambda: _use(path))
+    if not any(lines) and rows and encoding != "utf-16":
+        assert (read is not None) == (3 <= columns <= 6)
 
 
 @fuzz_settings(60)
@@ -92,4 +115,4 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, tally: Tally, conte
     path = tmp_path_factory.getbasetemp() / "any.mod"
     for head in (b"", b"IMODV1.2"):
         path.write_bytes(head + content)
-        tally.run("any bytes", lambda: _use(path))
+        assert tally.run("any bytes", lambda: _use(path)) is None
