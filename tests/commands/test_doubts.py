@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tomokit.io import read_angles, read_stack, write_stack
+from tomokit.io import read_angles, read_stack, read_volume, write_stack
+from tomokit.io.mrc_read import open_mrc
 
 Cli = Callable[..., tuple[int, str, str]]
 SIRT = ("--method", "sirt", "--thickness", 8, "--set", "epochs=1")
@@ -55,6 +56,20 @@ def test_an_assumed_pixel_size_is_not_told_as_a_fact(cli: Cli, data: Path, drawn
     assert any("voxel size unknown" in said for said in drawn) == (not given)
     assert any(said.endswith(" voxels") for said in drawn) == (not given)
     assert any(said.endswith(" nm") for said in drawn) == given
+    assert read_volume(data / "o.mrc").provenance["pixel_size_source"] == ("header" if given else "none")
+
+
+def test_a_size_that_no_one_knows_stays_unknown_when_it_is_binned_exported_and_projected(cli: Cli, data: Path) -> None:
+    without_pixel_size(data / "tilts.mrc", data / "bare.mrc", volume=False)
+    call = ("reconstruct", data / "bare.mrc", "-o", data / "o.mrc", "--angles", data / "tilts.tlt", "--bin", 2)
+    assert cli(*call, "--output-bin", 2, "--mode", "int16", *SIRT)[0] == 0
+    assert cli("export", data / "o.mrc", data / "e.mrc", "--box", "0:2,1:5,2:6")[0] == 0
+    assert cli("project", data / "o.mrc", "--angles", "-30:30:30", "-o", data / "p.mrc")[0] == 0
+    for name in ("o.mrc", "e.mrc", "p.mrc"):
+        header = open_mrc(data / name).header
+        assert (header.pixel_size_angstrom, header.pixel_size_known) == (1, False), name
+    # Where the part lies is told in voxels, from the first before they were binned.
+    assert open_mrc(data / "e.mrc").header.origin_angstrom == (2.25, 1.25, 0.25)
 
 
 def test_a_comparison_with_a_truth_of_unknown_voxel_size(cli: Cli, data: Path, drawn: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io as std_io
+from dataclasses import replace
 from pathlib import Path
 
 import mrcfile
@@ -43,6 +44,20 @@ def test_volume_header_by_the_standard(tmp_path: Path, volume: Volume) -> None:
     assert labels[0].startswith("tomokit ")
     assert "method: sirt" in labels[1]
     assert "source: tilts.mrc" in labels[1]
+
+
+def test_an_unknown_voxel_size_is_a_cell_of_0(tmp_path: Path, volume: Volume) -> None:
+    unknown = replace(volume, provenance={"pixel_size_source": "none"})
+    write_volume(tmp_path / "v.mrc", unknown)
+    with mrcfile.open(tmp_path / "v.mrc") as mrc:
+        assert mrc.header.cella.tolist() == (0, 0, 0)
+        np.testing.assert_allclose(mrc.header.origin.tolist(), np.array([1.0, 2.0, -3.0]) / 7.5, rtol=1e-6)
+    assert mrcfile.validate(tmp_path / "v.mrc", print_file=std_io.StringIO())
+    # And what is read stays what it is when it is written again.
+    write_volume(tmp_path / "again.mrc", read_volume(tmp_path / "v.mrc"))
+    assert read_volume(tmp_path / "again.mrc").provenance["pixel_size_source"] == "none"
+    write_stack(tmp_path / "s.mrc", volume.density, provenance={"pixel_size_source": "none"})
+    assert not read_stack(tmp_path / "s.mrc").header.pixel_size_known
 
 
 def test_stack_header_by_the_standard(tmp_path: Path) -> None:

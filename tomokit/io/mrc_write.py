@@ -34,8 +34,12 @@ def fill_mrc(
     compress: bool = False,
     made_in: VolumeFile | None = None,
     form: OutputForm = PLAIN_FORM,
+    size_is_known: bool = True,
 ) -> None:
     """Write a volume ``[z, y, x]`` into a file that is there, as MRC of ``ispg`` 1, with labels.
+
+    A voxel size that no one knows is written as a cell of 0, as other programs do: a size made up, whatever it is,
+    would be read as if it had been measured. The origin is in voxels then, which is how such a file is read.
 
     Parameters
     ----------
@@ -50,6 +54,8 @@ def fill_mrc(
         where the form is the plain one.
     form : OutputForm
         Order of the axes, type of the numbers (mode 2 as a rule), contrast and binning.
+    size_is_known : bool
+        Whether the voxel size was given.
 
     Raises
     ------
@@ -62,12 +68,14 @@ def fill_mrc(
     if not form.is_plain:
         sections = FormedSections(volume.density, form)
         size, origin = form.placed(volume.density.shape, size, origin)
+        size, origin = _of_header(size, origin, size_is_known)
         labels = make_labels(f"volume [{', '.join(form.orientation[::-1])}]", volume.provenance)
         header = _make_header(None, sections, size, origin, ispg=1, mz=sections.shape[0], labels=labels)
         _set_mode(header, form)
         _write_sections(path, header, sections, compress)
         return
     labels = make_labels("volume [z, y, x]", volume.provenance)
+    size, origin = _of_header(size, origin, size_is_known)
     header = _make_header(None, volume.density, size, origin, ispg=1, mz=volume.density.shape[0], labels=labels)
     if made_in is None or compress:
         _write_sections(path, header, volume.density, compress)
@@ -93,7 +101,8 @@ def write_stack(
     stack : TiltSeries or ndarray, shape (n_views, n_y, n_x)
         The images.
     pixel_size_angstrom : float, optional
-        Edge of a pixel in ångström; default: the series', or 1 for an array.
+        Edge of a pixel in ångström; default: the series', or 1 for an array. Where the provenance says that no one
+        knows it, the cell is 0.
     provenance : mapping, optional
         Goes in short form into the labels; default: the series'.
     overwrite : bool
@@ -117,7 +126,10 @@ def write_stack(
     if pixel_size_angstrom is not None:
         size = pixel_size_angstrom
     labels = make_labels("tilt stack [tilt, y, x], axis y", provenance or {})
+    if not (np.isfinite(size) and size > 0):
+        raise InputError(f"pixel size {size} is not positive", file=path)
     check_stack_name(path)
+    size, _ = _of_header(size, (0.0, 0.0, 0.0), (provenance or {}).get("pixel_size_source") != "none")
     header = _make_header(path, images, size, (0.0, 0.0, 0.0), ispg=0, mz=1, labels=labels)
     with new_file(path, overwrite) as temporary:
         _write_sections(temporary, header, images, compress=os.fspath(path).lower().endswith(".gz"))
@@ -206,6 +218,16 @@ def _write_compressed(stream: BinaryIO, header: NDArray[np.void], sections: _Sec
             compressed.write(_as_written(section, sections).tobytes())
 
 
+def _of_header(
+    pixel: float, origin: tuple[float, float, float], size_is_known: bool
+) -> tuple[float, tuple[float, float, float]]:
+    """Pixel size and origin as a header has them: of a size that no one knows 0, and the origin in pixels."""
+    if size_is_known:
+        return pixel, origin
+    x, y, z = origin
+    return 0.0, (x / pixel, y / pixel, z / pixel)
+
+
 def _make_header(
     path: str | os.PathLike[str] | None,
     sections: _Sections,
@@ -221,8 +243,6 @@ def _make_header(
 
     if sections.ndim != 3 or sections.size == 0:
         raise InputError(f"an array of shape {sections.shape} is no stack of sections", file=path)
-    if not (np.isfinite(pixel) and pixel > 0):
-        raise InputError(f"pixel size {pixel} is not positive", file=path)
     header = np.zeros((), HEADER_DTYPE.newbyteorder("<"))
     nz, ny, nx = sections.shape
     header["nx"], header["ny"], header["nz"] = nx, ny, nz

@@ -82,7 +82,7 @@ def add_volume(
     provenance : mapping, optional
         The whole record of how it was made, for a format that has room for it: OME-Zarr.
     size_is_known : bool
-        Whether the voxel size was given; if not, it is left out where the format can do without.
+        Whether the voxel size was given; if not, it is left out.
     made_in : VolumeFile, optional
         A file beside the volume that holds its densities already, and becomes a plain MRC.
     form : OutputForm
@@ -109,7 +109,8 @@ def add_volume(
 
             fill_tiff(temporary, volume, size_is_known)
         else:
-            fill_mrc(temporary, volume, compress=known == "mrc.gz", made_in=made_in, form=form)
+            compress = known == "mrc.gz"
+            fill_mrc(temporary, volume, compress, made_in=made_in, form=form, size_is_known=size_is_known)
 
 
 def add_ome_zarr(
@@ -150,7 +151,7 @@ def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
         ``.mrc`` or another name of MRC (mode 2, ``ispg`` 1, voxel size, origin, labels), the same with ``.gz``,
         ``.tif``, or ``.zarr`` for the folder of an OME-Zarr.
     volume : Volume
-        Its provenance goes in short form into the labels of an MRC.
+        Its provenance goes in short form into the labels of an MRC, and says where no one knows the voxel size.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -164,7 +165,8 @@ def write_volume(path: str | os.PathLike[str], volume: Volume, *, overwrite: boo
     """
     check_volume_output(path, overwrite=overwrite)
     with new_outputs() as outputs:
-        add_volume(outputs, Path(path), volume, "replace" if overwrite else "refuse")
+        known = volume.provenance.get("pixel_size_source") != "none"
+        add_volume(outputs, Path(path), volume, "replace" if overwrite else "refuse", size_is_known=known)
 
 
 def _check(path: Path, overwrite: bool) -> Path:

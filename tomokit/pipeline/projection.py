@@ -99,18 +99,14 @@ def project(
     if output is not None:
         check_disk(Path(output), stack_bytes + _HEADER_BYTES)
     labels = _labels(path, angle_path, tilt_offset, n_z)
+    source = read.provenance.get("pixel_size_source", "volume")
     images = _project_values(read.density, geometry, chosen)
     if output is not None:
-        write_stack(
-            output, images, pixel_size_angstrom=read.voxel_size_angstrom, provenance=labels, overwrite=overwrite
-        )
-    provenance = {
-        **labels,
-        "pixel_size_source": read.provenance.get("pixel_size_source", "volume"),
-        "warnings": _warnings(path, read),
-    }
-    source = None if output is None else Path(output)
-    return TiltSeries(images, geometry, read.voxel_size_angstrom, source=source, provenance=provenance)
+        size_angstrom, record = read.voxel_size_angstrom, {**labels, "pixel_size_source": source}
+        write_stack(output, images, pixel_size_angstrom=size_angstrom, provenance=record, overwrite=overwrite)
+    provenance = {**labels, "pixel_size_source": source, "warnings": _warnings(path, read)}
+    written = None if output is None else Path(output)
+    return TiltSeries(images, geometry, read.voxel_size_angstrom, source=written, provenance=provenance)
 
 
 def _project_values(values_zyx: NDArray[Any], geometry: TiltGeometry, backend: str) -> NDArray[np.float32]:
