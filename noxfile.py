@@ -110,6 +110,13 @@ def contrast(session: nox.Session) -> None:
 
 
 @nox.session
+def beads(session: nox.Session) -> None:
+    """How sharp the beads of EMPIAR-10499 are by either alignment; takes minutes."""
+    environment = {"PYTHONPATH": str(Path.cwd())}
+    session.run(sys.executable, "tests/benchmarks/bead_sharpness.py", *session.posargs, env=environment)
+
+
+@nox.session
 def doctor(session: nox.Session) -> None:
     """Faults put into series, and what the geometry doctor tells of each; takes minutes; -- --seeds N for more."""
     environment = {"PYTHONPATH": str(Path.cwd())}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NARROWEST, _UNKNOWN = 60, 120
 
 
-def found_text(found: FoundSeries, request: ReconstructionRequest | None = None) -> str:
+def found_text(found: FoundSeries, request: ReconstructionRequest | None = None, *, makes_volume: bool = True) -> str:
     """Lay out what was found as a table, with the settings that follow from it.
 
     Parameters
@@ -26,6 +26,8 @@ def found_text(found: FoundSeries, request: ReconstructionRequest | None = None)
     found : FoundSeries
     request : ReconstructionRequest, optional
         What is asked for, to tell where options take the place of what was found.
+    makes_volume : bool
+        Whether it is for a tomogram, which needs a thickness.
 
     Returns
     -------
@@ -59,12 +61,12 @@ def found_text(found: FoundSeries, request: ReconstructionRequest | None = None)
     lines += [f"by your options: {', '.join(other)}"] if other else []
     missing = ["--angles F"] if found.lacks_angles and (request is None or request.angles is None) else []
     sizes = found.settings.get("thickness") if request is None else request.thickness or request.size
-    missing += [] if sizes else ["--thickness PX"]
+    missing += [] if sizes or not makes_volume else ["--thickness PX"]
     lines += [f"still to be given: {' '.join(missing)}"] if missing else []
     return "\n".join(lines)
 
 
-def tell_found(found: FoundSeries, request: ReconstructionRequest) -> None:
+def tell_found(found: FoundSeries, request: ReconstructionRequest, *, makes_volume: bool = True) -> None:
     """Print the table and the warnings on stderr, before the work.
 
     Parameters
@@ -72,9 +74,11 @@ def tell_found(found: FoundSeries, request: ReconstructionRequest) -> None:
     found : FoundSeries
     request : ReconstructionRequest
         What is asked for.
+    makes_volume : bool
+        As of :func:`found_text`.
     """
     if sys.stderr is not None:
-        for line in found_text(found, request).split("\n"):
+        for line in found_text(found, request, makes_volume=makes_volume).split("\n"):
             print(printable(line), file=sys.stderr, flush=True)
     for warning in found.warnings:
         complain(f"warning: {warning}")

@@ -7,12 +7,17 @@ from typing import Annotated
 
 import typer
 
+from tomokit.commands.folder_table import tell_found
 from tomokit.commands.output import AsJson, Overwrite, complain, show
 
 
 def mask(
     tilts: Annotated[
-        Path, typer.Argument(metavar="TILTS", help="The aligned tilt series, or the raw one with --xf alone.")
+        Path,
+        typer.Argument(
+            metavar="TILTS",
+            help="The aligned tilt series, the raw one with --xf alone or --alignment, or the folder that it lies in.",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MASK.mrc", help="The mask: 1 = use, 0 = not.")],
     fiducials: Annotated[
@@ -31,6 +36,10 @@ def mask(
     xf: Annotated[
         Path | None, typer.Option(metavar="F", help="IMOD transforms: what lies outside of the raw images is masked.")
     ] = None,
+    alignment: Annotated[
+        Path | None,
+        typer.Option(metavar="F", help="An alignment of the raw stack, as of reconstruct: as of --xf."),
+    ] = None,
     raw_size: Annotated[
         str | None,
         typer.Option(metavar="X,Y", help="Size of the raw images in pixels, with --xf where TILTS is aligned."),
@@ -44,10 +53,19 @@ def mask(
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
-    """Make a mask of beads and padding for a tilt series."""
+    """Make a mask of beads and padding for a tilt series, or for the one that is found in a folder."""
     from tomokit.pipeline.beads import beads_text
+    from tomokit.pipeline.config import build_request
+    from tomokit.pipeline.folder import find_series, is_series_folder, named_fields
     from tomokit.pipeline.masking import make_mask
 
+    given = {"stack": tilts, "angles": angles, "xf": xf, "alignment": alignment, "aligned": aligned or None}
+    found = find_series(tilts, angles, {"mask", *named_fields(given)}) if is_series_folder(tilts) else None
+    if found is not None:
+        request = build_request(given, found=found)
+        tell_found(found, request, makes_volume=False)
+        tilts, angles, xf, alignment = request.stack, request.angles, request.xf, request.alignment
+        aligned = request.aligned
     result = make_mask(
         tilts,
         output,
@@ -57,6 +75,7 @@ def mask(
         margin_px=margin,
         angles=angles,
         xf=xf,
+        alignment=alignment,
         raw_size=_size(raw_size),
         merge=merge,
         aligned=aligned,
@@ -66,6 +85,8 @@ def mask(
     text = f"{output}: {n_views} views of {n_x} x {n_y}, {result['used_fraction']:.2%} of the pixels used"
     if result["beads"]:
         text += f"\n{beads_text(result['beads'])}"
+    if found is not None:
+        result["found"] = found.to_json()
     show(result, text, json, [output])
     for warning in result["warnings"]:
         complain(f"warning: {warning}")

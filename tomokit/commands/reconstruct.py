@@ -36,7 +36,13 @@ def reconstruct(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT.mrc", help="The tomogram to write.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT.mrc",
+            help="The tomogram to write; of a folder by default NAME_tomokit.mrc in it, NAME that of the series.",
+            show_default=False,
+        ),
     ] = None,
     method: Annotated[str | None, _option("method", "NAME", completion.methods)] = None,
     thickness: Annotated[int | None, _option("thickness", "PX")] = None,
@@ -134,13 +140,14 @@ def reconstruct(
     """
     from tomokit.pipeline.config import build_request
     from tomokit.pipeline.driver import reconstruct as run
-    from tomokit.pipeline.folder import find_series, is_series_folder
-    from tomokit.pipeline.naming import with_named_output
+    from tomokit.pipeline.folder import find_series, is_series_folder, named_fields
+    from tomokit.pipeline.naming import with_default_output, with_named_output
     from tomokit.pipeline.readers import find_reader
 
-    if output is None and not dry_run:
+    chosen = named_fields({"xf": xf, "alignment": alignment, "mask": mask})
+    found = find_series(tilts, angles, chosen) if is_series_folder(tilts) else None
+    if output is None and found is None and not dry_run:
         raise OptionError("is not given", field="--output", remedy="name the tomogram, such as -o OUT.mrc")
-    found = find_series(tilts, angles) if is_series_folder(tilts) else None
     if dry_run and found is None:
         find_reader(tilts).shape(tilts)  # refused here as it would be without --dry-run
     given = {
@@ -159,16 +166,23 @@ def reconstruct(
         "dose": dose, "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage, "cs": cs,
         "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient, "view_weights": view_weights,
     }  # fmt: skip
-    request = with_named_output(build_request(given, settings=set_ or (), config=config, preset=preset, found=found))
+    request = build_request(given, settings=set_ or (), config=config, preset=preset, found=found)
+    request = with_named_output(request if found is None else with_default_output(request, found.folder))
     if dry_run:
         would = {"dry_run": True, "found": None if found is None else found.to_json(), "stack": str(request.stack),
+                 "output": None if request.output is None else str(request.output),
                  "method": request.method, "parameters": request.settings()}  # fmt: skip
-        show(would, f"{tilts} is a stack, not a folder" if found is None else found_text(found, request), json)
+        text = f"{tilts} is a stack, not a folder"
+        if found is not None:
+            text = f"{found_text(found, request)}\nthe tomogram would be {request.output}"
+        show(would, text, json)
         for warning in () if found is None else (*found.warnings, *found.warnings_of_alignment):
             complain(f"warning: {warning}")
         return
     if found is not None:
         tell_found(found, request)
+        if output is None:
+            complain(f"the tomogram will be {request.output}")
     with TerminalProgress(progress) as told, stopping(request.state, json) as stop:
         summary = run(request, told, stop)
     if found is not None:

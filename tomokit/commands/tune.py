@@ -76,14 +76,14 @@ def tune(
     beside it. A search that was ended goes on from its journal by the same command.
     """
     from tomokit.pipeline.config import build_request
-    from tomokit.pipeline.folder import find_series, is_series_folder
+    from tomokit.pipeline.folder import find_series, is_series_folder, named_fields
     from tomokit.pipeline.readers import find_reader
     from tomokit.tuning.tune import SearchOptions
     from tomokit.tuning.tune import tune as run
 
     if minutes is not None and not minutes > 0:
         raise OptionError(f"{minutes:g} is out of bounds", field="--minutes", remedy="give more than 0")
-    found = find_series(tilts, series["angles"]) if is_series_folder(tilts) else None
+    found = find_series(tilts, series["angles"], named_fields(series)) if is_series_folder(tilts) else None
     switches = ("allow_unsorted", "aligned", "keep_views")
     settings, config, preset = (series.pop(name) for name in ("set_", "config", "preset"))
     given = {**series, **{name: series[name] or None for name in switches}}

@@ -18,7 +18,7 @@ from tomokit.data import TiltSeries, Volume
 from tomokit.errors import OptionError, TomokitError
 from tomokit.pipeline.config import build_request
 from tomokit.pipeline.driver import Finished, Summary, run_job
-from tomokit.pipeline.folder import find_series, is_series_folder
+from tomokit.pipeline.folder import find_series, is_series_folder, named_fields
 from tomokit.pipeline.in_memory import SeriesInMemory
 from tomokit.pipeline.naming import with_named_output
 from tomokit.pipeline.progress import Progress
@@ -286,9 +286,9 @@ def reconstruct(
             raise OptionError(
                 "an array, where the series is a file", field="mask", remedy="give a file, or tomokit.load_series first"
             )
-        own = None if angles is None else Path(angles)
-        found = find_series(Path(series), own) if is_series_folder(Path(series)) else None
-        given["stack"], given["mask"] = series if found is None else found.stack, mask
+        own, given["mask"] = None if angles is None else Path(angles), mask
+        found = find_series(Path(series), own, named_fields(given)) if is_series_folder(Path(series)) else None
+        given["stack"] = series if found is None else found.stack
         reader = find_reader(Path(given["stack"]))
     plain = {name: _as_request_value(value) for name, value in given.items()}
     request = with_named_output(build_request(plain, preset=preset, caller="reconstruct", found=found))

@@ -180,10 +180,10 @@ def examine_series(
     from tomokit.io.angle_sources import angles_of_stack
     from tomokit.io.mrc_read import read_stack
     from tomokit.pipeline.config import build_request
-    from tomokit.pipeline.folder import find_series, is_series_folder
+    from tomokit.pipeline.folder import find_series, is_series_folder, named_fields
     from tomokit.pipeline.known_geometry import read_request_alignment
 
-    found = find_series(path) if is_series_folder(path) else None
+    found = find_series(path, None, named_fields(given)) if is_series_folder(path) else None
     request = build_request({"stack": path, "output": Path("-"), **given}, found=found)
     for text in found.warnings if found else ():
         warn(text)

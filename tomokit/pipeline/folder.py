@@ -7,6 +7,7 @@ refused, named, with the option that chooses. Which is newer decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tomokit.pipeline.folder_alignment import find_alignment, tell_order
@@ -37,7 +38,22 @@ def is_series_folder(path: Path) -> bool:
     return isinstance(find_reader(path), MrcReader) and path.suffix.lower() not in (".zarr", *STACK_SUFFIXES)
 
 
-def find_series(folder: Path, angles: Path | None = None) -> FoundSeries:
+def named_fields(options: Mapping[str, object]) -> set[str]:
+    """Tell which options are given.
+
+    Parameters
+    ----------
+    options : mapping
+        By the name of the request's field; None where one is not given.
+
+    Returns
+    -------
+    set of str
+    """
+    return {name for name, value in options.items() if value is not None}
+
+
+def find_series(folder: Path, angles: Path | None = None, given: Collection[str] = ()) -> FoundSeries:
     """Find the tilt series of a folder.
 
     Parameters
@@ -46,6 +62,8 @@ def find_series(folder: Path, angles: Path | None = None) -> FoundSeries:
         Of Etomo, AreTomo or another program; only files directly in it are looked at.
     angles : Path, optional
         Angles that the user gives, which an alignment without any is read with.
+    given : collection of str
+        Fields of the request that the user gives: what they choose need not be told apart by the files.
 
     Returns
     -------
@@ -55,11 +73,11 @@ def find_series(folder: Path, angles: Path | None = None) -> FoundSeries:
     ------
     InputError
         If there is no series or more than one in it, files of one series disagree in their views or sizes, or two
-        alignments are as good as each other and differ.
+        alignments or masks are as good as each other and none is given.
     """
     files, subfolders = list_files(folder)
     stack, others = choose_stack(files, folder)
-    search = FolderSearch(folder, stack, files, angles)
+    search = FolderSearch(folder, stack, files, angles, frozenset(given))
     for other, why in others:
         search.ignore(name_of(other), other, why)
     search.take("tilt series", stack, "the views", size_of(stack))

@@ -62,6 +62,10 @@ def _alignment_candidates(search: FolderSearch) -> list[FolderFile]:
     exact = [file for file, stem in zip(own, stems, strict=True) if stem == wanted]
     final = [file for file in own if "final" in file.path.stem.lower()]
     own = exact or final or own
+    if len(own) > 1 and search.aligns_itself:
+        for file in own:
+            search.ignore("transforms", file, "yours are used")
+        own = []
     if len(own) > 1:
         names = " and ".join(file.name for file in own[:4])
         raise InputError(
@@ -70,7 +74,7 @@ def _alignment_candidates(search: FolderSearch) -> list[FolderFile]:
             remedy=f"give them with --xf, such as --xf {word_of_shell(own[0].path)}",
         )
     for file in transforms:
-        if file not in own:
+        if own and file not in own:
             search.ignore("transforms", file, f"{own[0].name} is the final alignment by its name")
     for file in search.of_role("coarse transforms"):
         if own:
@@ -106,6 +110,8 @@ def _choose(search: FolderSearch, found: list[tuple[FolderFile, AlignmentFile]])
         return None
     first_file, first = found[0]
     for file, other in found[1:]:
+        if search.aligns_itself:
+            break
         if not _agree(search, first, other):
             raise InputError(
                 f"{first_file.name} and {file.name} align the views differently",

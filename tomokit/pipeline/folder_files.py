@@ -104,6 +104,27 @@ def word_of_shell(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def made_here(mask: Path) -> bool:
+    """Tell whether ``tomokit mask`` made a mask, which is always one of aligned views.
+
+    Parameters
+    ----------
+    mask : Path
+        An MRC file.
+
+    Returns
+    -------
+    bool
+    """
+    from tomokit.io.mrc_read import read_header
+
+    return _is_own_mask(read_header(mask)[0].labels)
+
+
+def _is_own_mask(labels: tuple[str, ...]) -> bool:
+    return any(label.startswith("tomokit ") and ": mask [" in label for label in labels)
+
+
 def series_of(name: str) -> str:
     """Tell the name of the series from that of one of its files.
 
@@ -178,7 +199,8 @@ def _classify_mrc(path: Path, stem: str, series: str) -> FolderFile:
     except InputError as error:
         return FolderFile(path, "other", series, note=f"cannot be read: {error.problem}")
     shape = images.header.shape
-    if _MASK.search(stem):
+    labels = images.header.labels
+    if _MASK.search(stem) or _is_own_mask(labels):
         return FolderFile(path, "mask", series, shape)
     if images.kind().kind == VOLUME or path.suffix.lower() in _VOLUME_SUFFIXES:
         return FolderFile(path, "volume", series, shape)
@@ -190,6 +212,8 @@ def _classify_mrc(path: Path, stem: str, series: str) -> FolderFile:
         return FolderFile(path, "copy", series_of(_COPY.sub("", stem) + ".mrc"), shape)
     if path.suffix.lower() == ".preali" or re.search(r"[_-]preali$", stem, re.IGNORECASE):
         return FolderFile(path, "coarse stack", series, shape)
+    if any(label.startswith("projected: ") for label in labels):
+        return FolderFile(path, "other", series, shape, "projected from a volume")
     facts = judge_alignment(images)
     aligned = path.suffix.lower() == ".ali" or facts.aligned == "yes"
     return FolderFile(path, "aligned stack" if aligned else "raw stack", series, shape)

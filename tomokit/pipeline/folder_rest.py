@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from tomokit.errors import InputError
-from tomokit.pipeline.folder_files import word_of_shell
+from tomokit.pipeline.folder_files import made_here, word_of_shell
 from tomokit.pipeline.folder_found import Piece
 from tomokit.pipeline.folder_search import FolderSearch, name_of, size_of
 
@@ -25,20 +25,22 @@ def find_mask(search: FolderSearch) -> None:
         If two masks fit.
     """
     expected = {(search.n_views, *search.raw_shape), (1, *search.raw_shape)}
+    aligned_here = search.stack.role == "raw stack" and ("alignment" in search.settings or search.aligns_itself)
     fitting = []
     for file in search.of_role("mask"):
-        if file.shape in expected:
-            fitting.append(file)
-        else:
+        if file.shape not in expected:
             search.ignore("mask", file, f"{size_of(file)}, not the size of {search.stack.name}")
+        elif "mask" in search.given:
+            search.ignore("mask", file, "another is given or made")
+        elif aligned_here and not made_here(file.path):
+            search.ignore("mask", file, f"of raw or of aligned views? --mask {word_of_shell(file.path)} takes it")
+        else:
+            fitting.append(file)
     if len(fitting) > 1:
         names = " and ".join(file.name for file in fitting[:4])
         remedy = f"give one: --mask {word_of_shell(fitting[0].path)}"
         raise InputError(f"{names} both fit", file=search.folder, remedy=remedy)
-    if fitting and search.stack.role == "raw stack" and "alignment" in search.settings:
-        taken = f"--mask {word_of_shell(fitting[0].path)} takes it"
-        search.ignore("mask", fitting[0], f"of raw or of aligned views? {taken}")
-    elif fitting:
+    if fitting:
         search.settings["mask"] = fitting[0].path
         search.take("mask", fitting[0], "pixels that count")
 

@@ -29,6 +29,8 @@ class FolderSearch:
         All files of the folder.
     angles : Path or None
         Angles that the user gives.
+    given : frozenset of str
+        Fields of the request that the user gives.
 
     Attributes
     ----------
@@ -48,8 +50,15 @@ class FolderSearch:
         Names of the files that are told.
     """
 
-    def __init__(self, folder: Path, stack: FolderFile, files: list[FolderFile], angles: Path | None) -> None:
-        self.folder, self.stack, self.files, self.angles = folder, stack, files, angles
+    def __init__(
+        self,
+        folder: Path,
+        stack: FolderFile,
+        files: list[FolderFile],
+        angles: Path | None,
+        given: frozenset[str] = frozenset(),
+    ) -> None:
+        self.folder, self.stack, self.files, self.angles, self.given = folder, stack, files, angles, given
         assert stack.shape is not None
         self.n_views = stack.shape[0]
         self.raw_shape = (stack.shape[1], stack.shape[2])
@@ -107,6 +116,11 @@ class FolderSearch:
         """
         found = [file for file in self.files if file.role in roles]
         return sorted(found, key=lambda file: (file.series != self.stack.series, file.name))
+
+    @property
+    def aligns_itself(self) -> bool:
+        """Whether the user says by what the views are aligned, so that nothing of the folder has to."""
+        return bool(self.given & {"xf", "alignment"})
 
     @cached_property
     def _stack_header(self) -> MrcImages:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ def make_mask(
     margin_px: float = 0.0,
     angles: PathLike | None = None,
     xf: PathLike | None = None,
+    alignment: PathLike | None = None,
     raw_size: tuple[int, int] | None = None,
     merge: PathLike | None = None,
     aligned: bool = False,
@@ -39,7 +39,8 @@ def make_mask(
     Parameters
     ----------
     tilts : path-like
-        The aligned stack; or with `xf` and without `raw_size` the raw one, which is aligned first.
+        The aligned stack; or the raw one, which is aligned first, with `alignment`, or with `xf` and without
+        `raw_size`.
     output : path-like
         The mask, an MRC of bytes, of the shape of the aligned stack.
     fiducials : path-like, optional
@@ -54,6 +55,8 @@ def make_mask(
         Tilt angles, as for a reconstruction.
     xf : path-like, optional
         IMOD transforms: pixels from outside of the raw images are masked.
+    alignment : path-like, optional
+        An alignment of the raw stack, of any format that is read: as of `xf`. Views that it leaves out are 0.
     raw_size : tuple of int, optional
         ``(x, y)`` of the raw images, where `tilts` is aligned.
     merge : path-like, optional
@@ -66,7 +69,8 @@ def make_mask(
     Returns
     -------
     dict
-        JSON-serializable: ``output``, ``shape``, ``used_fraction``, ``beads`` (or None) and ``warnings``.
+        JSON-serializable: ``output``, ``shape``, ``used_fraction``, ``views_left_out``, ``beads`` (or None) and
+        ``warnings``.
 
     Raises
     ------
@@ -80,25 +84,40 @@ def make_mask(
     from tomokit.io.mrc_read import read_header
     from tomokit.io.output import check_output
     from tomokit.io.output_names import check_stack_name
-    from tomokit.io.transforms import read_xf
     from tomokit.pipeline.beads import beads_of, cover_beads, describe_beads
+    from tomokit.pipeline.mask_inputs import read_to_mask
 
-    _check_options(fiducials, find, radius_px, margin_px, xf, raw_size, merge)
-    inputs = [path for path in (tilts, fiducials, angles, xf, merge) if path is not None]
+    _check_options(fiducials, find, radius_px, margin_px, alignment or xf, raw_size, merge)
+    inputs = [path for path in (tilts, fiducials, angles, xf, alignment, merge) if path is not None]
     check_stack_name(output)
     check_output(output, overwrite=overwrite, inputs=inputs)
     shape = read_header(tilts)[0].shape
     n_pixels = int(np.prod(shape, dtype=np.int64))
     check_memory(12 * n_pixels, f"a mask of {shape[0]} views of {shape[2]} x {shape[1]}")
     check_disk(Path(output), n_pixels + _HEADER_BYTES)
-    series = _read(tilts, angles, xf, raw_size, merge, aligned, needs_geometry=find or fiducials is not None)
-    warnings = [str(text) for text in series.provenance.get("warnings", ())]
+    needs_geometry = find or fiducials is not None
+    looked_at = read_to_mask(
+        tilts,
+        shape,
+        angles=angles,
+        xf=xf,
+        alignment=alignment,
+        raw_size=raw_size,
+        merge=merge,
+        aligned=aligned or not needs_geometry,
+    )
+    series, views, warnings = looked_at.series, looked_at.views, looked_at.warnings
     facts = None
-    if find or fiducials is not None:
-        raw = xf is not None and raw_size is None
-        transforms = read_xf(xf) if raw and xf is not None else None
-        raw_shape = shape[1:] if raw else None
-        beads = beads_of(series, fiducials, radius_px=radius_px, transforms=transforms, raw_shape=raw_shape)
+    if needs_geometry:
+        beads = beads_of(
+            series,
+            fiducials,
+            views=views,
+            n_stack=shape[0],
+            radius_px=radius_px,
+            transforms=looked_at.transforms,
+            raw_shape=None if looked_at.transforms is None else shape[1:],
+        )
         if beads is None:
             raise InputError("no bead is found", file=tilts, remedy="give a model of them by --fiducials")
         warnings += beads.warnings
@@ -107,11 +126,15 @@ def make_mask(
         facts = describe_beads(beads, reach, share)
     else:
         mask = np.ones(series.images.shape, np.float32) if series.mask is None else series.mask
-    _require_pixels(mask, tilts)
+    _require_pixels(mask, views, tilts)
+    if len(views) < shape[0]:
+        used, mask = mask, np.zeros((shape[0], *mask.shape[1:]), np.float32)
+        mask[views] = used
     _write(output, mask, series, facts, overwrite)
     return {
         "output": str(output),
         "shape": list(mask.shape),
+        "views_left_out": sorted(set(range(shape[0])) - set(views)),
         "used_fraction": float(np.mean(mask, dtype=np.float64)),
         "beads": facts,
         "warnings": warnings,
@@ -123,71 +146,30 @@ def _check_options(
     find: bool,
     radius: float | None,
     margin: float,
-    xf: PathLike | None,
+    transforms: PathLike | None,
     raw_size: tuple[int, int] | None,
     merge: PathLike | None,
 ) -> None:
     if find and fiducials is not None:
         raise OptionError("a model says where the beads are", field="--find", remedy="leave it or --fiducials out")
-    if not find and fiducials is None and xf is None and merge is None:
-        raise OptionError(
-            "nothing is to be masked", field="--find", remedy="give --find, --fiducials F, --xf F or --merge MASK"
-        )
+    if not find and fiducials is None and transforms is None and merge is None:
+        remedy = "give --find, --fiducials F, --xf F, --alignment F or --merge MASK"
+        raise OptionError("nothing is to be masked", field="--find", remedy=remedy)
     if radius is not None and not (np.isfinite(radius) and radius > 0):
         raise OptionError(f"{radius:g} is not a positive number", field="--radius", remedy="give pixels")
     if not (np.isfinite(margin) and margin >= 0):
         raise OptionError(f"{margin:g} is no margin", field="--margin", remedy="give pixels from 0")
-    if raw_size is not None and xf is None:
+    if raw_size is not None and transforms is None:
         raise OptionError("a raw size needs transforms", field="--raw-size", remedy="give --xf")
     if raw_size is not None and min(raw_size) < 1:
         raise OptionError("a size of no pixel", field="--raw-size", remedy="give X,Y of the raw images in pixels")
 
 
-def _read(
-    tilts: PathLike,
-    angles: PathLike | None,
-    xf: PathLike | None,
-    raw_size: tuple[int, int] | None,
-    merge: PathLike | None,
-    aligned: bool,
-    needs_geometry: bool,
-) -> TiltSeries:
-    """The aligned series, with what is masked before its beads are."""
-    from tomokit.io import load_series
-    from tomokit.io.alignment import judge_alignment
-    from tomokit.io.mrc_read import open_mrc
-
-    if xf is not None and raw_size is None:
-        return load_series(tilts, angles=angles, mask=merge, xf=xf)
-    if needs_geometry and not aligned and xf is None:
-        judge_alignment(open_mrc(tilts, with_pixels=False)).require_aligned(tilts)
-    series = load_series(tilts, angles=angles, mask=merge)
-    if xf is None or raw_size is None:
-        return series
-    inside = _inside_of_raw(xf, raw_size, series.images.shape)
-    return replace(series, mask=inside if series.mask is None else inside * series.mask)
-
-
-def _inside_of_raw(xf: PathLike, raw_size: tuple[int, int], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """1 where an aligned pixel comes from inside of the raw image."""
-    from tomokit.io.transforms import align_images, read_xf
-
-    transforms = read_xf(xf)
-    if len(transforms) != shape[0]:
-        raise InputError(f"{len(transforms)} transforms for {shape[0]} views", file=xf, remedy="give the right --xf")
-    # Only the mask is wanted: the image is one number that takes no memory.
-    raw = np.broadcast_to(np.float32(1), (1, raw_size[1], raw_size[0]))
-    inside = np.empty(shape, np.float32)
-    for view, row in enumerate(transforms):
-        inside[view] = align_images(raw, row[None], out_shape=(shape[1], shape[2]), order=1)[1][0]
-    return inside
-
-
-def _require_pixels(mask: NDArray[np.float32], tilts: PathLike) -> None:
-    empty = np.flatnonzero(~mask.any(axis=(1, 2)))
-    if empty.size:
+def _require_pixels(mask: NDArray[np.float32], views: list[int], tilts: PathLike) -> None:
+    empty = [views[place] for place in np.flatnonzero(~mask.any(axis=(1, 2)))]
+    if empty:
         raise InputError(
-            f"nothing of view {empty[0]} would be left" + (f", nor of {empty.size - 1} more" if empty.size > 1 else ""),
+            f"nothing of view {empty[0]} would be left" + (f", nor of {len(empty) - 1} more" if len(empty) > 1 else ""),
             file=tilts,
             field="mask",
             remedy="check --xf, --raw-size and --merge",
@@ -205,7 +187,7 @@ def _write(
     from tomokit.io.mrc_write import make_labels
     from tomokit.io.output import new_file
 
-    record = {name: series.provenance.get(name) for name in ("stack", "xf", "mask")}
+    record = {name: series.provenance.get(name) for name in ("stack", "xf", "alignment", "mask")}
     labels = make_labels("mask [tilt, y, x], 1 = use, 0 = bead or padding", {**record, **(facts or {})})
     with new_file(output, overwrite) as temporary:
         with mrcfile.new(temporary, overwrite=True) as mrc:

@@ -11,6 +11,29 @@ from tomokit.io.output_names import with_ending
 from tomokit.pipeline.request import ReconstructionRequest
 
 
+def with_default_output(request: ReconstructionRequest, folder: Path) -> ReconstructionRequest:
+    """Name the tomogram of a series that was found in a folder, where the user has not.
+
+    It is ``NAME_tomokit.mrc`` in that folder: a name that no other program of the field gives, so that none of its
+    files is met.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+    folder : Path
+        Where the series was found.
+
+    Returns
+    -------
+    ReconstructionRequest
+        The request itself if it has an output. With a ``naming`` the output is the folder, which that names a file in.
+    """
+    if request.output is not None:
+        return request
+    name = f"{series_names(request.stack.name)[-1]}_tomokit.mrc"
+    return dataclasses.replace(request, output=folder if request.naming != "none" else folder / name)
+
+
 def with_named_output(request: ReconstructionRequest) -> ReconstructionRequest:
     """Name the output of a request after its stack, where it asks for that.
 
