@@ -9,16 +9,15 @@ import tomokit
 from tomokit.methods.capabilities import BeginsLongerRuns
 from tomokit.plugin.manager import get_registry
 
-SERIES, _ = tomokit.simulate_series((12, 16, 16), range(-60, 61, 12), noise=0.1, seed=3)
-
 
 @pytest.mark.parametrize("name", ["sirt", "sart", "sart-tv", "tv"])
 def test_a_shorter_run_is_the_beginning_of_a_longer_one(name: str) -> None:
     method = get_registry().get("method", name)()
     assert isinstance(method, BeginsLongerRuns)
     assert method.epochs_are_a_prefix
+    series, _ = tomokit.simulate_series((12, 16, 16), range(-60, 61, 12), noise=0.1, seed=3)
     short, long = (
-        tomokit.reconstruct(SERIES, thickness=12, method=name, options={"epochs": n}, hold_out=4, seed=5).history
+        tomokit.reconstruct(series, thickness=12, method=name, options={"epochs": n}, hold_out=4, seed=5).history
         for n in (2, 4)
     )
     for one, other in zip(short, long, strict=False):

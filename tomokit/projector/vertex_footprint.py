@@ -68,6 +68,18 @@ def footprint(
     ndarray of float64
         In pixels squared; over all pixels it sums to the mass of the basis.
     """
+    return _sum_of_powers(d, theta, h, side_x, side_z, {})
+
+
+def _sum_of_powers(
+    d: NDArray[np.float64],
+    theta: float,
+    h: float,
+    side_x: int,
+    side_z: int,
+    known: dict[tuple[float, int], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Evaluate :func:`footprint`; `known` holds powers of `d` from some position on, which the classes share."""
     cos, sin = math.cos(theta), math.sin(theta)
     c, s = abs(cos), abs(sin)
     # x moves along u with the cosine, z against it with the sine; a negative factor mirrors the one-sided triangles.
@@ -81,7 +93,10 @@ def footprint(
             power = 4 - pa - pb
             scale = wa * wb / math.factorial(power)
             for edge, sign in ((-0.5, 1.0), (0.5, -1.0)):
-                total += sign * scale * np.maximum(d - (a + b + edge), 0.0) ** power
+                start = a + b + edge
+                if (start, power) not in known:
+                    known[start, power] = np.maximum(d - start, 0.0) ** power
+                total += sign * scale * known[start, power]
     # Beyond the footprint all powers cancel but for rounding, which is not to widen it.
     half_width = footprint_half_width(theta, h)
     return np.where(np.abs(d) < half_width, total, 0.0)
@@ -126,7 +141,8 @@ def footprint_table(theta: float, h: float, taps: int) -> NDArray[np.float32]:
     fraction = np.arange(KNOTS + 1)[:, None] / KNOTS
     # Pixel floor(q) + 1 lies 1 - fraction right of q, and q half a footprint left of the vertex.
     d = 1.0 + np.arange(taps)[None, :] - fraction - footprint_half_width(theta, h)
-    classes = [footprint(d, theta, h, side_x, side_z) for side_x in range(3) for side_z in range(3)]
+    known: dict[tuple[float, int], NDArray[np.float64]] = {}
+    classes = [_sum_of_powers(d, theta, h, side_x, side_z, known) for side_x in range(3) for side_z in range(3)]
     return np.stack(classes).astype(np.float32)
 
 
