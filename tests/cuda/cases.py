@@ -11,6 +11,7 @@ from on_cpu import COMPILER
 
 from tomokit.data.problem import Problem
 from tomokit.geometry import TiltGeometry
+from tomokit.octree import Forest
 from tomokit.plugin.options import option
 from tomokit.projector import DenseProjector
 from tomokit.regularizers.interface import Field
@@ -35,6 +36,15 @@ def small_problem(backend: str = "cpu", shape: tuple[int, int, int] = (12, 24, 2
     mask = np.ones(data.shape, np.float32)
     mask[:, 3:6, 10:13] = 0
     return Problem(data.astype(np.float32), mask, seen, nz, fit_offsets=True, seed=4, backend=backend)
+
+
+def jumping_forest(n: int) -> Forest:
+    """Leaves of three levels, the finest beside the coarsest: a face with a jump of two."""
+    index = np.array([[0, 0, 0], [0, 0, 1]])
+    halves = np.array([[2, 0, 0]]) + np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+    quarters = 2 * halves[0] + np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
+    level = np.r_[np.zeros(2), np.ones(7), np.full(8, 2)]
+    return Forest((-8.0, -4.0, -8.0), 8.0, (2, 1, 2), n, level, np.r_[index, halves[1:], quarters])
 
 
 def gradient(d: np.ndarray) -> np.ndarray:

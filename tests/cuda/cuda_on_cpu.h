@@ -45,6 +45,7 @@ static dim3_ gridDim, blockDim, blockIdx, threadIdx;
 
 inline float __fdividef(float a, float b) { return a / b; }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+inline int __popc(unsigned x) { return __builtin_popcount(x); }
 
 using std::max;
 using std::min;

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from cases import needs_compiler
+from cases import jumping_forest, needs_compiler
 from forests import two_level_forest
 from on_cpu import CpuDevice
 
@@ -33,15 +33,6 @@ from tomokit.regularizers.tv import TotalVariation, TotalVariationOptions
 pytestmark = needs_compiler
 
 SGD = Sgd(SgdOptions(lr=1.0, momentum=0.0))
-
-
-def jumping_forest(n: int) -> Forest:
-    """Leaves of three levels, the finest beside the coarsest: a face with a jump of two."""
-    index = np.array([[0, 0, 0], [0, 0, 1]])
-    halves = np.array([[2, 0, 0]]) + np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
-    quarters = 2 * halves[0] + np.array([[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)])
-    level = np.r_[np.zeros(2), np.ones(7), np.full(8, 2)]
-    return Forest((-8.0, -4.0, -8.0), 8.0, (2, 1, 2), n, level, np.r_[index, halves[1:], quarters])
 
 
 def problem(seed: int = 3) -> Problem:
@@ -84,7 +75,12 @@ def both(
 
     host = LeafField(forest, start.copy(), activation, optimizer)
     (partition,) = split(forest, 1)
-    field = FieldOnDevice(DeviceBuffers(device, forest.n, [forest.n_leaves], host.state), host, optimizer, partition)
+    field = FieldOnDevice(
+        DeviceBuffers(device, forest.n, [forest.n_leaves], (*FieldOnDevice.BUFFERS, *host.state)),
+        host,
+        optimizer,
+        partition,
+    )
     on_device = PenaltiesOnGpu(field, regularizers, forest, inside, {}, 0)
     there = LevelOnDevice(device, PyramidLevel(given, 1, given.geometry.kappa), partition)
     put, names = device.xp.asarray, [weighted.name for weighted in regularizers]

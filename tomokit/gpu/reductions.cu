@@ -21,14 +21,24 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1) add_total(
     if (threadIdx.x == 0) totals[slot] += factor * all;
 }
 
-// Sum of a whole array, one partial sum for each `stride` values and one block for each of these: a value that is not
-// finite makes the sum so. To be finished by add_total. Grid: pieces of `stride` values.
+// Sum of a whole array, or of its squares, one partial sum for each `stride` values and one block for each of these: a
+// value that is not finite makes the sum so. To be finished by add_total. Grid: pieces of `stride` values.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) sum_blocks(
     const float* __restrict__ values, float* __restrict__ partial, long long size, int stride) {
     __shared__ float sums[THREADS];
     const long long begin = (long long)blockIdx.x * stride, end = min(begin + stride, size);
     float sum = 0.0f;
     for (long long at = begin + threadIdx.x; at < end; at += THREADS) sum += values[at];
+    const float all = sum_of_block(sum, sums);
+    if (threadIdx.x == 0) partial[blockIdx.x] = all;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 4) sum_squares(
+    const float* __restrict__ values, float* __restrict__ partial, long long size, int stride) {
+    __shared__ float sums[THREADS];
+    const long long begin = (long long)blockIdx.x * stride, end = min(begin + stride, size);
+    float sum = 0.0f;
+    for (long long at = begin + threadIdx.x; at < end; at += THREADS) sum += values[at] * values[at];
     const float all = sum_of_block(sum, sums);
     if (threadIdx.x == 0) partial[blockIdx.x] = all;
 }

@@ -44,6 +44,7 @@ def load_reductions(device: Device) -> Mapping[str, Kernel]:
     Returns
     -------
     mapping
-        ``sum_blocks`` (sums of consecutive pieces of an array) and ``add_total`` (see :func:`add_total`).
+        ``sum_blocks`` and ``sum_squares`` (sums of consecutive pieces of an array, or of their squares), and
+        ``add_total`` (see :func:`add_total`).
     """
     return device.load(_SOURCE)

@@ -14,7 +14,7 @@ from tomokit.data.problem import Problem, ProblemShape
 from tomokit.errors import OptionError
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.memory import estimate_bytes
-from tomokit.methods.octree.method import Octree, start_fit
+from tomokit.methods.octree.method import start_fit
 from tomokit.methods.octree.options import OctreeOptions
 from tomokit.methods.octree.penalties import PenaltyGradients
 from tomokit.methods.octree.primal_dual_step import PrimalDualArrays, PrimalDualLengths, step_leaves
@@ -277,10 +277,6 @@ def test_what_does_not_go_together_is_refused(changes: dict[str, Any], said: str
     with pytest.raises(OptionError) as refused:
         FitPlan.of_shape(ProblemShape(21, 48, 48, 24), options(**changes)).possible_regularizers  # noqa: B018
     assert said in str(refused.value.field)
-
-
-def test_there_is_no_such_solver_on_a_gpu_yet() -> None:
-    assert "primal-dual" in str(Octree().cuda_unsupported_reason(options()))
 
 
 def test_memory_is_counted_with_its_duals() -> None:

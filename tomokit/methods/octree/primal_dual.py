@@ -24,13 +24,19 @@ from tomokit.methods.octree.leaf_field import LeafField
 from tomokit.methods.octree.penalties import PenaltyGradients
 from tomokit.methods.octree.primal_dual_step import PrimalDualArrays, PrimalDualLengths, step_leaves
 from tomokit.methods.octree.pyramid_level import PyramidLevel
-from tomokit.methods.octree.solver import STATE_ARRAYS, PrimalDual, view_groups
+from tomokit.methods.octree.solver import (
+    NORM_ITERATIONS,
+    SAFETY,
+    STATE_ARRAYS,
+    VARIATION_NORM,
+    PrimalDual,
+    density_steps,
+    view_groups,
+    views_of_norm,
+)
 from tomokit.methods.octree.step_arrays import penalty_arrays, residual_arrays
 from tomokit.methods.octree.ties import Ties
 from tomokit.projector.leaves import LeafProjector
-
-_NORM_ITERATIONS = 6
-_SAFETY = 0.9  # what the measured norm may be short of the true one
 
 
 class PrimalDualSteps:
@@ -55,8 +61,7 @@ class PrimalDualSteps:
         self._ties = Ties.of(leaves.forest)
         self._groups = view_groups(projector.geometry.n_views, n_groups)
         self._mass = leaves.forest.spacing_px.astype(np.float64) ** 3
-        steps, sigma = len(self._groups), leaves.optimizer.balance
-        self._step = _SAFETY / (2 * steps * sigma * self._norm() * self._mass)
+        self._step = density_steps(self._mass, self._norm(), len(self._groups), leaves.optimizer.balance)
         if not leaves.count:
             self._begin()
 
@@ -76,10 +81,10 @@ class PrimalDualSteps:
         for axis in range(3):
             copies[axis, ties.tied[:, 2 * axis], 0] = copies[axis, ties.tied[:, 2 * axis + 1], -1] = 2
         largest = 0.0
-        for views in (self._groups[0], self._groups[len(self._groups) // 2]):
+        for views in views_of_norm(self._groups):
             field = np.ones_like(self._leaves.density)
             growth = 0.0
-            for _ in range(_NORM_ITERATIONS):
+            for _ in range(NORM_ITERATIONS):
                 answer = self._projector.T(self._projector(field, views), views)
                 answer *= self._kappa**2 * copies[0][:, :, None, None] * copies[1][:, None, :, None]
                 answer *= copies[2][:, None, None, :] / self._mass[:, None, None, None].astype(np.float32)
@@ -113,7 +118,7 @@ class PrimalDualSteps:
         # A leaf's mean total variation, times its weight in a loss that is twice the objective over all pixels.
         by_leaf = np.zeros(leaves.forest.n_leaves) if term is None else term.weight / (n * n * (n - 1.0))
         by_difference = 0.5 * total_weight * by_leaf
-        rate = _SAFETY / (24 * self._step * np.maximum(by_difference, np.finfo(np.float32).tiny))
+        rate = SAFETY / (VARIATION_NORM * self._step * np.maximum(by_difference, np.finfo(np.float32).tiny))
         solver = self._solver
         lengths = PrimalDualLengths(
             self._step.astype(np.float32),

@@ -13,6 +13,12 @@ from tomokit.optimizers.interface import State
 STATE_ARRAYS = ("data_pull", "variation_pull", "dual_x", "dual_z", "dual_y")
 """Arrays of the field's size that the solver remembers (see
 :class:`tomokit.methods.octree.primal_dual_step.PrimalDualArrays`)."""
+NORM_ITERATIONS = 6
+"""Iterations by which the norm of the data's operator is measured."""
+SAFETY = 0.9
+"""What the measured norm may be short of the true one."""
+VARIATION_NORM = 24
+"""Bound of the product of three: steps of the densities and of total variation's duals, weight of a difference."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +60,39 @@ def view_groups(n_views: int, n_groups: int) -> list[NDArray[np.int64]]:
         Every view once.
     """
     return [np.arange(first, n_views, n_groups) for first in range(n_groups)]
+
+
+def views_of_norm(groups: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The two groups that differ most, by which the norm of all is measured.
+
+    Parameters
+    ----------
+    groups : list of ndarray of int64
+        From :func:`view_groups`.
+
+    Returns
+    -------
+    tuple of two ndarray of int64
+    """
+    return groups[0], groups[len(groups) // 2]
+
+
+def density_steps(mass: NDArray[np.float64], norm: float, n_groups: int, balance: float) -> NDArray[np.float64]:
+    """The step of the densities in each leaf, as long as convergence allows.
+
+    Parameters
+    ----------
+    mass : ndarray of float64, shape (n_leaves,)
+        Cubes of the spacing of vertices, in pixels.
+    norm : float
+        Largest squared norm of a group's ``k A`` in the metric of masses.
+    n_groups : int
+        Steps of an epoch.
+    balance : float
+        Step of the data's duals, sigma.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_leaves,)
+    """
+    return SAFETY / (2 * n_groups * balance * norm * mass)

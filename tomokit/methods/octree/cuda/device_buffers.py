@@ -49,8 +49,8 @@ class DeviceBuffers:
         Vertices along a leaf's edge.
     sizes : sequence of int
         Number of leaves of each subdomain on the device.
-    remembered : iterable of str
-        Names of the optimizer's arrays.
+    names : iterable of str
+        Of the arrays of the field's size, the optimizer's included.
 
     Attributes
     ----------
@@ -59,12 +59,12 @@ class DeviceBuffers:
         Whether there is more than one subdomain on the device.
     """
 
-    def __init__(self, device: Device, n: int, sizes: Sequence[int], remembered: Iterable[str]) -> None:
+    def __init__(self, device: Device, n: int, sizes: Sequence[int], names: Iterable[str]) -> None:
         self.device, self.is_shared = device, len(sizes) > 1
         self._most_leaves = max(sizes)
         self._arrays: dict[str, DeviceArray] = {}
         self._user: weakref.ref[BufferUser] | None = None
-        for name in ("values", "density", "spare", *remembered):
+        for name in names:
             self.array(name, 0, (n, n, n))
 
     def array(self, name: str, leaves: int, of_leaf: tuple[int, ...]) -> DeviceArray:
@@ -98,7 +98,7 @@ class DeviceBuffers:
         Parameters
         ----------
         name : str
-            ``"values"``, ``"density"``, ``"spare"``, or an array of the optimizer.
+            As they were given.
         leaves : int
             Number of rows that are wanted, one for each leaf of the subdomain.
 

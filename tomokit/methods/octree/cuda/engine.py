@@ -21,6 +21,7 @@ from tomokit.methods.octree.engine import MakeEngine
 from tomokit.methods.octree.epoch_plan import EpochPlan
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.leaf_field import LeafField
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.methods.pausing import EpochProgress
 from tomokit.octree.cuda.sampling import sample_volume
 from tomokit.octree.error_indicators import ErrorIndicators
@@ -172,7 +173,7 @@ class CudaEngine:
         """The field on the devices, sent when first asked for after :meth:`place`."""
         if self._partitioned is None:
             optimizer = self.plan.optimizer
-            assert isinstance(optimizer, BlockOptimizer)
+            assert isinstance(optimizer, (BlockOptimizer, PrimalDual))
             self._partitioned = PartitionedField(self.devices, self.leaves, optimizer, self._partitions())
         return self._partitioned
 

@@ -15,6 +15,7 @@ from tomokit.methods.octree.cuda.distribution import deal
 from tomokit.methods.octree.cuda.support import needs_all_leaves, whole_field_bytes
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.layout import Layout, finest_row_taps, footprint_sizes
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.octree import Forest
 from tomokit.octree.cover import LeafBudgetError
 from tomokit.octree.partition import Partition, split
@@ -94,8 +95,13 @@ def device_bytes(plan: FitPlan, cut: Cut | None = None) -> int:
         cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
     # Buffers hold one subdomain at a time, the largest; counts and tables are those of all leaves.
     field = _FLOAT * cut.most_leaves * layout.n**3
-    # Values, densities old and new, what the optimizer remembers; planes of vertices at the cuts.
-    total = float(field * (3 + plan.remembered_arrays)) + _FLOAT * cut.halo * layout.n**2
+    is_primal_dual = isinstance(plan.optimizer, PrimalDual)
+    # Values, densities old and new; or densities alone, and the field by which the norm is measured. What the optimizer
+    # remembers; planes of vertices at the cuts.
+    own = 2 if is_primal_dual else 3
+    total = float(field * (own + plan.remembered_arrays)) + _FLOAT * cut.halo * layout.n**2
+    if is_primal_dual:
+        total += shape.stack_bytes
     spaces: set[str] = set()
     for weighted in plan.possible_regularizers:
         offered = fusable_on_gpu(weighted.regularizer)
@@ -184,10 +190,14 @@ def partitions_that_fit(
         can_be_launched = all(cut.most_leaves <= _MOST_LEAVES for _, cut in cuts)
         if can_be_launched and all(bytes_ <= free for bytes_, free in zip(needed, room, strict=True)):
             return partitions
-    uncut = device_bytes(plan)
+    whole = needs_all_leaves(plan)
+    in_parts = (
+        f"{max(needed) / 2**30:.2f} GiB in the {len(partitions)} parts along the tilt axis that it can be cut into"
+        if whole is None
+        else f"where {whole} keeps all leaves on one"
+    )
     raise ResourceError(
-        f"the fit needs about {uncut / 2**30:.2f} GiB on the device, {max(needed) / 2**30:.2f} GiB in the "
-        f"{len(partitions)} parts along the tilt axis that it can be cut into, "
+        f"the fit needs about {device_bytes(plan) / 2**30:.2f} GiB on the device, {in_parts}, "
         f"{min(room) / 2**30:.2f} GiB are free there",
         field="--backend",
         remedy="give --backend cpu, a larger --bin, fewer max_leaves or a smaller n",

@@ -15,10 +15,12 @@ from tomokit.methods.octree.cuda.distribution import deal, gather
 from tomokit.methods.octree.cuda.field import FieldOnDevice, hyper_rows
 from tomokit.methods.octree.cuda.halo_exchange import HaloExchange, exchange
 from tomokit.methods.octree.cuda.penalties import PenaltiesOnGpu
+from tomokit.methods.octree.cuda.primal_dual_field import PrimalDualField
 from tomokit.methods.octree.cuda.pyramid_level import LevelOnDevice
 from tomokit.methods.octree.cuda.subdomain import SQUARES, WEIGHT, Subdomain
 from tomokit.methods.octree.epoch_plan import EpochPlan
 from tomokit.methods.octree.penalties import WeightedRegularizer
+from tomokit.methods.octree.solver import PrimalDual
 from tomokit.octree.error_indicators import ErrorIndicators
 from tomokit.octree.partition import Partition
 from tomokit.optimizers.block import BlockOptimizer
@@ -39,7 +41,8 @@ class PartitionedField:
     devices : sequence of Device
     leaves : LeafField
         The host's field to start from.
-    optimizer : BlockOptimizer
+    optimizer : BlockOptimizer or PrimalDual
+        The primal-dual solver takes one partition alone.
     partitions : list of Partition
         Dealt to the devices by :func:`tomokit.methods.octree.cuda.distribution.deal`.
 
@@ -52,7 +55,11 @@ class PartitionedField:
     """
 
     def __init__(
-        self, devices: Sequence[Device], leaves: LeafField, optimizer: BlockOptimizer, partitions: list[Partition]
+        self,
+        devices: Sequence[Device],
+        leaves: LeafField,
+        optimizer: BlockOptimizer | PrimalDual,
+        partitions: list[Partition],
     ) -> None:
         self.forest = leaves.forest
         self.subdomains: list[Subdomain] = []
@@ -65,8 +72,15 @@ class PartitionedField:
         for number, (device, partition) in enumerate(zip(dealt, partitions, strict=True)):
             if id(device) not in buffers_of_device:
                 sizes = [here.own.size for on, here in zip(dealt, partitions, strict=True) if on is device]
-                buffers_of_device[id(device)] = DeviceBuffers(device, leaves.forest.n, sizes, leaves.state)
-            field = FieldOnDevice(buffers_of_device[id(device)], leaves, optimizer, partition)
+                kind = PrimalDualField if isinstance(optimizer, PrimalDual) else FieldOnDevice
+                names = (*kind.BUFFERS, *leaves.state)
+                buffers_of_device[id(device)] = DeviceBuffers(device, leaves.forest.n, sizes, names)
+            buffers = buffers_of_device[id(device)]
+            field = (
+                PrimalDualField(buffers, leaves, optimizer, partition)
+                if isinstance(optimizer, PrimalDual)
+                else FieldOnDevice(buffers, leaves, optimizer, partition)
+            )
             self.subdomains.append(Subdomain(partition, field, HaloExchange(device, partitions, number)))
         # Each device's first subdomain, each one's second, and so on, so that the devices work side by side.
         place = [dealt[:number].count(device) for number, device in enumerate(dealt)]
@@ -177,7 +191,12 @@ class PartitionedField:
                 if id(device) not in self._drawn:
                     with device:
                         self._drawn[id(device)] = {place: device.xp.asarray(rows) for place, rows in drawn.items()}
-        hyper = hyper_rows(self._optimizer, plan.rate, first_count, len(plan.views))
+        hyper = None
+        if isinstance(self._optimizer, PrimalDual):
+            for subdomain in self.subdomains:
+                subdomain.solve_primal_dual(plan.n_steps, is_new=first_count == 1)
+        else:
+            hyper = hyper_rows(self._optimizer, plan.rate, first_count, len(plan.views))
         for number, subdomain in enumerate(self.subdomains):
             # Squares and masks are those of all subdomains on each of them; of the other sums, which are added up over
             # subdomains, the first one has what there was.
@@ -236,7 +255,7 @@ class PartitionedField:
             On the same forest, written.
         """
         for subdomain in self.subdomains:
-            subdomain.field.fetch(leaves)
+            subdomain.fetch(leaves)
 
     def measure_indicators(self) -> ErrorIndicators:
         """Measure the error indicators of the present densities on all devices.

@@ -12,6 +12,7 @@ from tomokit.gpu.arrays import DeviceArray
 from tomokit.gpu.device import Device, sent
 from tomokit.methods.octree.cuda.detector_rows import rows_of
 from tomokit.methods.octree.cuda.field import FieldOnDevice
+from tomokit.methods.octree.cuda.field_arrays import FieldArrays
 from tomokit.octree import Forest
 from tomokit.octree.partition import Partition
 from tomokit.projector.cuda.leaves import FootprintsOnDevice, LeavesOnDevice
@@ -116,12 +117,12 @@ class LevelOnDevice:
         with self.device:
             self.level.offsets[...] = self.device.to_host(self._offsets)
 
-    def forward(self, field: FieldOnDevice, chosen: DeviceArray, views: NDArray[np.int64]) -> ForwardResult:
+    def forward(self, field: FieldArrays, chosen: DeviceArray, views: NDArray[np.int64]) -> ForwardResult:
         """Project the subdomain's density to some views, and compute their residuals.
 
         Parameters
         ----------
-        field : FieldOnDevice
+        field : FieldArrays
             The subdomain's leaves.
         chosen : array of int32, shape (n_chosen,)
             The views, on the device.
@@ -141,6 +142,28 @@ class LevelOnDevice:
         )
         assert partial is not None  # there are projections to compare with
         return ForwardResult(views, chosen, residual, partial, mask)
+
+    def solve_offsets(
+        self, field: FieldArrays, forward_result: ForwardResult, partial: DeviceArray, totals: DeviceArray
+    ) -> DeviceArray:
+        """Solve for the offsets of a step's views, if they are fitted, and add the data term to the totals.
+
+        Parameters
+        ----------
+        field : FieldArrays
+            The subdomain's leaves.
+        forward_result, partial, totals
+            As :meth:`update` takes them.
+
+        Returns
+        -------
+        array of float32, shape (n_chosen,)
+            What is still to be subtracted from each view's residual.
+        """
+        fits_offsets = self.level.problem.fit_offsets
+        return self.projector(field.forest).fit_offsets(
+            partial, forward_result.chosen, self._mask_sum, self._offsets, totals, fits_offsets
+        )
 
     def update(
         self,
@@ -169,10 +192,7 @@ class LevelOnDevice:
             The epoch's sums; the first two are added to: sum of ``m (P - p)^2``, and of m.
         """
         projector, kappa = self.projector(field.forest), self.level.kappa
-        fits_offsets = self.level.problem.fit_offsets
-        offset = projector.fit_offsets(
-            partial, forward_result.chosen, self._mask_sum, self._offsets, totals, fits_offsets
-        )
+        offset = self.solve_offsets(field, forward_result, partial, totals)
         # The derivative of ``sum m r^2 / sum m`` by a line integral; the masks' sums are known on the host.
         factor = 2 * kappa / max(float(self.level.mask_sums[forward_result.views].sum()), 1.0)
         contracted = projector.contract(

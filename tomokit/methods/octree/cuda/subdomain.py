@@ -12,6 +12,8 @@ from tomokit.gpu.device import Device
 from tomokit.methods.octree.cuda.field import FieldOnDevice
 from tomokit.methods.octree.cuda.halo_exchange import HaloExchange
 from tomokit.methods.octree.cuda.penalties import PenaltiesOnGpu, layers_at_cut
+from tomokit.methods.octree.cuda.primal_dual import PrimalDualOnDevice
+from tomokit.methods.octree.cuda.primal_dual_field import PrimalDualField
 from tomokit.methods.octree.cuda.pyramid_level import ForwardResult, LevelOnDevice
 from tomokit.methods.octree.epoch_plan import EpochPlan
 from tomokit.octree.partition import Partition
@@ -20,6 +22,7 @@ from tomokit.regularizers.cuda.interface import StepOnGpu
 
 if TYPE_CHECKING:
     from tomokit.geometry import TiltGeometry
+    from tomokit.methods.octree.leaf_field import LeafField
     from tomokit.methods.octree.penalties import WeightedRegularizer
     from tomokit.octree.error_indicators import ErrorIndicators
 
@@ -33,7 +36,7 @@ class Subdomain:
     Parameters
     ----------
     partition : Partition
-    field : FieldOnDevice
+    field : FieldOnDevice or PrimalDualField
         Values and densities of the partition's leaves.
     halo : HaloExchange
         Exchanges vertices with the neighbouring subdomains.
@@ -41,7 +44,7 @@ class Subdomain:
     Attributes
     ----------
     partition : Partition
-    field : FieldOnDevice
+    field : FieldOnDevice or PrimalDualField
     halo : HaloExchange
     level : LevelOnDevice or None
         The level that is being fitted; None before the first epoch.
@@ -53,12 +56,13 @@ class Subdomain:
 
     totals: DeviceArray
 
-    def __init__(self, partition: Partition, field: FieldOnDevice, halo: HaloExchange) -> None:
+    def __init__(self, partition: Partition, field: FieldOnDevice | PrimalDualField, halo: HaloExchange) -> None:
         self.partition, self.field, self.halo = partition, field, halo
         self.made_for: list[WeightedRegularizer] | None = None
         self.level: LevelOnDevice | None = None
         self._penalties: PenaltiesOnGpu | None = None
         self._forward_result: ForwardResult | None = None
+        self._primal_dual: PrimalDualOnDevice | None = None
 
     @property
     def device(self) -> Device:
@@ -87,15 +91,16 @@ class Subdomain:
         return self._forward_result.partial
 
     def begin(
-        self, plan: EpochPlan, hyper: NDArray[np.float32], begun: NDArray[np.float64], draws_in_steps: bool
+        self, plan: EpochPlan, hyper: NDArray[np.float32] | None, begun: NDArray[np.float64], draws_in_steps: bool
     ) -> None:
         """Send views, step sizes and totals of an epoch's steps.
 
         Parameters
         ----------
         plan : EpochPlan
-        hyper : ndarray of float32, shape (n_steps, 7)
-            The optimizer's numbers for each step (:func:`tomokit.methods.octree.cuda.field.hyper_rows`).
+        hyper : ndarray of float32, shape (n_steps, 7), or None
+            The optimizer's numbers for each step (:func:`tomokit.methods.octree.cuda.field.hyper_rows`); None for the
+            primal-dual solver.
         begun : ndarray of float64, shape (n_totals,)
             The totals so far: those of the steps before a pause.
         draws_in_steps : bool
@@ -106,7 +111,36 @@ class Subdomain:
         # Where each step's views begin among those of the epoch, which are sent as one array.
         self._first_views = [0, *np.cumsum([views.size for views in plan.views]).tolist()]
         with self.device:
-            self._view_order, self._hyper, self.totals = send(view_order), send(hyper), send(begun)
+            self._view_order = send(view_order)
+            self._hyper = None if hyper is None else send(hyper)
+            self.totals = send(begun)
+
+    def solve_primal_dual(self, n_groups: int, is_new: bool) -> None:
+        """Prepare the steps of the primal-dual solver, unless they are those of the epoch before.
+
+        Parameters
+        ----------
+        n_groups : int
+            Groups of views, one for each step of an epoch.
+        is_new : bool
+            Whether no step was taken on these leaves yet.
+        """
+        if self._primal_dual is None:
+            assert isinstance(self.field, PrimalDualField)
+            assert self.level is not None
+            self._primal_dual = PrimalDualOnDevice(self.field, self.level, n_groups, is_new)
+
+    def fetch(self, leaves: LeafField) -> None:
+        """Copy the subdomain's field into the host's, and the solver's duals to the host's level.
+
+        Parameters
+        ----------
+        leaves : LeafField
+            On the forest of all leaves, written.
+        """
+        self.field.fetch(leaves)
+        if self._primal_dual is not None:
+            self._primal_dual.fetch_duals()
 
     def forward(self, step: int) -> None:
         """Compute the residual of a step's views, and collect what other subdomains need, before any leaf changes.
@@ -144,7 +178,12 @@ class Subdomain:
             assert self._forward_result is not None
             step_on_gpu = self._step_on_gpu(step)
             gradients = self.penalties.evaluate(step_on_gpu, FIRST_PENALTY)
-            self.level.update(self.field, self._forward_result, partial, gradients, self._hyper[step], self.totals)
+            if self._primal_dual is not None:
+                self._primal_dual.step(self._forward_result, partial, gradients, self.totals)
+            else:
+                assert isinstance(self.field, FieldOnDevice)
+                assert self._hyper is not None
+                self.level.update(self.field, self._forward_result, partial, gradients, self._hyper[step], self.totals)
             # The residual's memory is free for that of the next step.
             self._forward_result = None
             self.penalties.finish(step_on_gpu, FIRST_PENALTY)

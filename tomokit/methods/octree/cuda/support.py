@@ -31,9 +31,7 @@ def unsupported_reason(options: OctreeOptions) -> str | None:
         If an optimizer, a regularizer or an option of one is unknown.
     """
     optimizer = setup.make_optimizer(options)
-    if isinstance(optimizer, PrimalDual):
-        return "solver primal-dual has no CUDA kernel yet"
-    if not is_block_optimizer(optimizer):
+    if not isinstance(optimizer, PrimalDual) and not is_block_optimizer(optimizer):
         return f"optimizer {optimizer.name} has no CUDA kernel"
     possible = make_regularizers(options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})
     return next((reason for reason in map(_reason_of_regularizer, possible) if reason is not None), None)
@@ -52,10 +50,11 @@ def _reason_of_regularizer(weighted: WeightedRegularizer) -> str | None:
 
 
 def needs_all_leaves(plan: FitPlan) -> str | None:
-    """The regularizer that has to see all leaves at once, so that the fit cannot be cut into partitions.
+    """What has to see all leaves at once, so that the fit cannot be cut into partitions.
 
-    One without terms on subdomains is given the field as the host has it, with all leaves: which leaves of other
-    partitions it depends on is not known.
+    The primal-dual solver ties leaves across any cut, and knows no exchange of what is tied. A regularizer without
+    terms on subdomains is given the field as the host has it, with all leaves: which leaves of other partitions it
+    depends on is not known.
 
     Parameters
     ----------
@@ -64,10 +63,14 @@ def needs_all_leaves(plan: FitPlan) -> str | None:
     Returns
     -------
     str or None
-        Its name; None if there is none.
+        Which solver or regularizer it is, for a message; None if there is none.
     """
+    if isinstance(plan.optimizer, PrimalDual):
+        return f"solver={plan.optimizer.name}"
     without_terms = (
-        weighted.name for weighted in plan.possible_regularizers if fusable_on_gpu(weighted.regularizer) is None
+        f"regularizer {weighted.name}"
+        for weighted in plan.possible_regularizers
+        if fusable_on_gpu(weighted.regularizer) is None
     )
     return next(without_terms, None)
 

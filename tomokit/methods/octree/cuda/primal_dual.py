@@ -1,0 +1,163 @@
+"""Steps of the primal-dual solver on a device: duals of the views, lengths of the steps (``data_duals.cu``).
+
+The same as :mod:`tomokit.methods.octree.primal_dual`, where the formulas are. In a step nothing passes through the
+host.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tomokit.gpu.arrays import DeviceArray
+from tomokit.gpu.device import sent
+from tomokit.gpu.reductions import add_total, load_reductions
+from tomokit.methods.octree.cuda.primal_dual_field import PrimalDualField, StepLengths
+from tomokit.methods.octree.cuda.pyramid_level import ForwardResult, LevelOnDevice
+from tomokit.methods.octree.cuda.ties import TiesOnDevice
+from tomokit.methods.octree.solver import NORM_ITERATIONS, density_steps, view_groups, views_of_norm
+from tomokit.projector.cuda.leaf_adjoint import back_project
+from tomokit.regularizers.cuda.interface import GradientsOnGpu
+
+_SOURCE = Path(__file__).with_name("data_duals.cu")
+_THREADS = 256  # as in data_duals.cu
+_STRIDE = 1 << 16  # values that one block sums up
+
+
+class PrimalDualOnDevice:
+    """The steps of the solver on one forest, whose leaves are all on one device.
+
+    Parameters
+    ----------
+    field : PrimalDualField
+        Changed by every step.
+    level : LevelOnDevice
+        The level that is fitted, with all its rows.
+    n_groups : int
+        Groups of views, one for each step of an epoch.
+    is_new : bool
+        Whether no step was taken on these leaves yet: then the data's duals are taken over from other ones.
+    """
+
+    def __init__(self, field: PrimalDualField, level: LevelOnDevice, n_groups: int, is_new: bool) -> None:
+        device, host, sigma = field.device, level.level, field.solver.balance
+        problem = host.problem
+        self._field, self._level, self._projector = field, level, level.projector(field.forest)
+        self._groups = view_groups(problem.geometry.n_views, n_groups)
+        self._mass = field.forest.spacing_px.astype(np.float64) ** 3
+        self._sigma, self._kappa = float(np.float32(sigma)), float(np.float32(host.kappa))
+        self._dual = sent(device, host.dual)
+        with device:
+            put = device.xp.asarray
+            self._kernels = device.load(_SOURCE)
+            self._ties = TiesOnDevice(device, field.forest)
+            self._share_sums = put(_share_sums(problem.mask, host.mask_sums, problem.projections[0].size, sigma))
+            steps = density_steps(self._mass, self._norm(), len(self._groups), sigma)
+            half_weight = 0.5 * max(float(host.mask_sums.sum()), 1.0)
+            self._lengths = StepLengths(put(steps.astype(np.float32)), self._ties.tied, len(self._groups), half_weight)
+            if is_new:
+                self._begin()
+
+    def _begin(self) -> None:
+        """Take over the duals of the data from other leaves: what they pull at is the same."""
+        projector, pull = self._projector, self._field.state("data_pull")
+        ones = self._field.device.xp.full(self._mass.size, 1.0, np.float32)
+        for views in self._groups:
+            # The host's are those that were fetched with the leaves before.
+            if self._level.level.dual[views].any():
+                chosen = projector.chosen(views)
+                contracted = projector.contract(self._dual[chosen], chosen, self._kappa)
+                back_project(projector, contracted, chosen, ones, pull, adds=True)
+
+    def _norm(self) -> float:
+        """Largest squared norm of a group's ``k A`` in the metric of masses, from the two that differ most."""
+        xp, largest = self._field.device.xp, 0.0
+        inverse_mass = xp.asarray((1 / self._mass).astype(np.float32))
+        values = xp.empty(self._field.forest.values_shape, np.float32)
+        for views in views_of_norm(self._groups):
+            values.fill(1.0)
+            size, growth = math.sqrt(values.size), 0.0
+            for _ in range(NORM_ITERATIONS):
+                # Divided by what the field's norm was, so that the answer's norm is the growth.
+                self._project_and_back(values, views, inverse_mass * (self._kappa**2 / size))
+                size = math.sqrt(self._squares(values))
+                if size == 0:
+                    break
+                growth = size
+            largest = max(largest, growth)
+        return largest or 1.0
+
+    def _project_and_back(self, values: DeviceArray, views: NDArray[np.int64], factor: DeviceArray) -> None:
+        """Replace a field by ``factor A^T A`` of it, tied, in the metric of a step."""
+        projector, chosen = self._projector, self._projector.chosen(views)
+        images, _ = projector.residual(projector.project(values, chosen), chosen, 1.0)
+        contracted = projector.contract(images, chosen)
+        back_project(projector, contracted, chosen, factor, values, adds=False)
+        # As many times longer as vertices are shared.
+        self._ties.multiply(values)
+        self._ties.apply(values, False)
+
+    def _squares(self, values: DeviceArray) -> float:
+        """Sum of the squares of a field, read by the host."""
+        device = self._field.device
+        kernels, blocks = load_reductions(device), -(-values.size // _STRIDE)
+        partial, total = device.xp.empty(blocks, np.float32), device.xp.zeros(1, np.float64)
+        kernels["sum_squares"]((blocks, 1, 1), (_THREADS, 1, 1), (values, partial, values.size, _STRIDE))
+        add_total(kernels["add_total"], partial, total, 0)
+        return float(device.to_host(total)[0])
+
+    def step(
+        self, forward_result: ForwardResult, partial: DeviceArray, gradients: GradientsOnGpu, totals: DeviceArray
+    ) -> None:
+        """Take one step on the views of a forward result; its residual is overwritten.
+
+        Parameters
+        ----------
+        forward_result : ForwardResult
+            From :meth:`tomokit.methods.octree.cuda.pyramid_level.LevelOnDevice.forward`.
+        partial : array of float32, shape (n_chosen, n_blocks, 2)
+            Its sums over blocks.
+        gradients : GradientsOnGpu
+            What the penalties add.
+        totals : array of float64
+            The epoch's sums; the first two are added to: sum of ``m (P - p)^2``, and of m.
+        """
+        chosen, projector = forward_result.chosen, self._projector
+        offset = self._level.solve_offsets(self._field, forward_result, partial, totals)
+        self._step_duals(forward_result, offset)
+        contracted = projector.contract(forward_result.residual, chosen, self._kappa)
+        self._field.step(projector, contracted, chosen, gradients, self._lengths)
+        self._ties.apply(self._field.density, self._field.solver.nonnegative)
+
+    def _step_duals(self, forward_result: ForwardResult, offset: DeviceArray) -> None:
+        """Change the duals of the views, and put what they change by in the place of the residual."""
+        residual, chosen, mask = forward_result.residual, forward_result.chosen, forward_result.mask
+        n_chosen, pixels = residual.shape[0], residual.shape[1] * residual.shape[2]
+        blocks, xp, kernels = -(-pixels // _THREADS), self._field.device.xp, self._kernels
+        grid, block, sigma = (blocks, n_chosen, 1), (_THREADS, 1, 1), self._sigma
+        shift = None
+        if self._level.level.problem.fit_offsets:
+            # The offset is what makes the dual's sum vanish.
+            sums, shift = xp.empty((n_chosen, blocks), np.float32), xp.empty(n_chosen, np.float32)
+            kernels["data_dual_sums"](grid, block, (residual, mask, self._dual, offset, chosen, sums, sigma, pixels))
+            kernels["data_dual_shift"]((n_chosen, 1, 1), block, (sums, chosen, self._share_sums, shift, blocks))
+        kernels["data_dual_step"](grid, block, (residual, mask, self._dual, offset, shift, chosen, sigma, pixels))
+
+    def fetch_duals(self) -> None:
+        """Bring the duals of all views to the host's level."""
+        device = self._field.device
+        with device:
+            self._level.level.dual[...] = device.to_host(self._dual)
+
+
+def _share_sums(
+    mask: NDArray[np.floating] | None, mask_sums: NDArray[np.float64], pixels: int, sigma: float
+) -> NDArray[np.float64]:
+    """Sum of ``m / (m + sigma)`` over the pixels of each view, shape (n_views,); 0 of one that is masked whole."""
+    if mask is None:
+        return np.full(mask_sums.size, pixels / (1 + sigma))
+    sums = [(view / (view + np.float32(sigma))).sum(dtype=np.float64) for view in mask]
+    return np.where(mask_sums > 0, sums, 0.0)
