@@ -91,6 +91,7 @@ def write_stack(
     pixel_size_angstrom: float | None = None,
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    aligned: bool = True,
 ) -> None:
     """Write a stack of images ``[tilt, y, x]`` as MRC: mode 2, ``ispg`` 0, one section per "volume" (``mz`` 1).
 
@@ -107,6 +108,8 @@ def write_stack(
         Goes in short form into the labels; default: the series'.
     overwrite : bool
         Whether an existing file may be replaced.
+    aligned : bool
+        Whether the tilt axis is y, which the labels say.
 
     Raises
     ------
@@ -125,7 +128,7 @@ def write_stack(
         images = stack
     if pixel_size_angstrom is not None:
         size = pixel_size_angstrom
-    labels = make_labels("tilt stack [tilt, y, x], axis y", provenance or {})
+    labels = make_labels(f"tilt stack [tilt, y, x], {'axis y' if aligned else 'not aligned'}", provenance or {})
     if not (np.isfinite(size) and size > 0):
         raise InputError(f"pixel size {size} is not positive", file=path)
     check_stack_name(path)

@@ -79,9 +79,9 @@ def virion(semi_axes_px: NDArray[np.float64], brightness: float, rng: np.random.
     n_holes = int(np.clip(4 * np.pi * (0.62 * mean_radius / 4) ** 2, 6, 60))
     spikes = _spikes(_fibonacci_sphere(n_spikes), inner=0.87, outer=1.0, half_width=0.032, density=0.9)
     # A hole takes the capsid away and leaves the density of the gaps beside it.
-    holes = _balls(0.62 * _fibonacci_sphere(n_holes), np.full(n_holes, 0.055), gap - capsid)
+    holes = balls(0.62 * _fibonacci_sphere(n_holes), np.full(n_holes, 0.055), gap - capsid)
     radii = np.array([0.13 * 0.8**k for k in range(8)])
-    beads = _balls(_scattered_balls(radii, 0.48, rng), radii, 0.5)
+    beads = balls(scattered_balls(radii, 0.48, rng), radii, 0.5)
     unit = Ellipsoids.concatenate([layers, spikes, holes, beads])
     return _stretched_particle(unit, semi_axes_px, brightness)
 
@@ -168,7 +168,7 @@ def star(radius_px: float, n_rays: int = 12) -> Particle:
     # An ellipsoid's waist is its middle: a quarter of the pitch there leaves room for its neighbours everywhere.
     half_width = np.pi * (0.58 * radius_px) / n_rays / 2
     rays = _spikes(directions, inner=0.2 * radius_px, outer=0.96 * radius_px, half_width=half_width, density=1.0)
-    hub = _balls(np.zeros((1, 3)), np.array([0.14 * radius_px]), 1.0)
+    hub = balls(np.zeros((1, 3)), np.array([0.14 * radius_px]), 1.0)
     return _particle_around(Ellipsoids.concatenate([hub, rays]))
 
 
@@ -211,12 +211,25 @@ def _concentric_balls(radii: Sequence[float], densities: Sequence[float]) -> Ell
     """Concentric balls such that between one radius and the next smaller the density is the given one."""
     # Densities of nested ellipsoids add up, so each ball carries the difference from the one around it.
     steps = np.diff(np.asarray(densities, dtype=np.float64), prepend=0.0)
-    return _balls(np.zeros((len(radii), 3)), np.asarray(radii, dtype=np.float64), steps)
+    return balls(np.zeros((len(radii), 3)), np.asarray(radii, dtype=np.float64), steps)
 
 
-def _balls(
-    centres: NDArray[np.float64], radii: NDArray[np.float64], density: float | NDArray[np.float64]
-) -> Ellipsoids:
+def balls(centres: NDArray[np.float64], radii: NDArray[np.float64], density: float | NDArray[np.float64]) -> Ellipsoids:
+    """Make balls, each of one density.
+
+    Parameters
+    ----------
+    centres : ndarray of float64, shape (n, 3)
+        As ``(x, y, z)``.
+    radii : ndarray of float64, shape (n,)
+        In the units of the centres.
+    density : float or ndarray of float64, shape (n,)
+        What each adds to the density.
+
+    Returns
+    -------
+    Ellipsoids
+    """
     n = len(radii)
     return Ellipsoids(centres, np.tile(radii[:, None], 3), np.tile(np.eye(3), (n, 1, 1)), np.broadcast_to(density, n))
 
@@ -238,8 +251,22 @@ def _fibonacci_sphere(n: int) -> NDArray[np.float64]:
     return np.stack([across * np.cos(_GOLDEN_ANGLE * k), across * np.sin(_GOLDEN_ANGLE * k), height], axis=1)
 
 
-def _scattered_balls(radii: NDArray[np.float64], room: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Centres (n, 3) of balls of the given radii within a ball of radius `room`, no two of them touching."""
+def scattered_balls(radii: NDArray[np.float64], room: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Scatter balls within another one, no two of them touching.
+
+    Parameters
+    ----------
+    radii : ndarray of float64, shape (n,)
+        Of the balls; the search for room goes on until all have some, so they have to leave most of it.
+    room : float
+        Radius of the ball about the origin that holds all of them.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 3)
+        Their centres.
+    """
     # Balls are placed one by one; where one finds no room in 200 tries, all begin anew.
     while True:
         centres: list[NDArray[np.float64]] = []

@@ -62,11 +62,13 @@ def voxelize(ellipsoids: Ellipsoids, shape_zyx: tuple[int, int, int], supersampl
         plane[np.abs(plane) < 1e-12] = 0.0
         volume[z] = plane
 
-    _run_in_threads(fill, n_z)
+    run_in_threads(fill, n_z)
     return volume
 
 
-def project_analytic(ellipsoids: Ellipsoids, geometry: TiltGeometry, supersample: int = 3) -> NDArray[np.float32]:
+def project_analytic(
+    ellipsoids: Ellipsoids, geometry: TiltGeometry, supersample: int = 3, *, turned_deg: float = 0.0
+) -> NDArray[np.float32]:
     """Project a phantom: its line integrals, averaged over each detector pixel.
 
     For an ellipsoid ``x^T S^-1 x <= 1`` about its centre, the detector's axes ``e_u = (cos, 0, -sin)`` and
@@ -85,6 +87,9 @@ def project_analytic(ellipsoids: Ellipsoids, geometry: TiltGeometry, supersample
         Angles, shifts and detector.
     supersample : int
         Samples per pixel across the tilt axis, more for small ellipsoids; along it the average is exact.
+    turned_deg : float
+        Angle by which the views are turned about the detector's centre, after their shifts: the tilt axis then lies so
+        far from y, counter-clockwise, and exact is the average along y.
 
     Returns
     -------
@@ -102,22 +107,48 @@ def project_analytic(ellipsoids: Ellipsoids, geometry: TiltGeometry, supersample
     # 2 density sqrt(det S): the determinant's root is the product of the semi-axes.
     chord = 2 * ellipsoids.density * ellipsoids.semi_axes_px.prod(axis=1)
     u, v = geometry.locate(ellipsoids.centre_xyz_px.reshape(-1, 3))
+    turn = turn_matrix(turned_deg)
+    if turned_deg:
+        u, v = np.einsum("ij,jtn->itn", turn, np.stack([u, v]))
+    # A ball around each ellipsoid, which tells of most that they are off the detector.
+    outer = ellipsoids.semi_axes_px.max(axis=1, initial=0.0) + 1
     images = np.empty((geometry.n_views, geometry.n_v, geometry.n_u), dtype=np.float32)
 
     def project(view: int) -> None:
         angle = geometry.tilt_rad[view]
         detector_axes = np.array([[np.cos(angle), 0.0, -np.sin(angle)], [0.0, 1.0, 0.0]])
-        s2 = detector_axes @ matrices @ detector_axes.T
+        if turned_deg:
+            detector_axes = turn @ detector_axes
+        seen = np.flatnonzero(
+            (np.abs(u[view]) < geometry.n_u / 2 + outer) & (np.abs(v[view]) < geometry.n_v / 2 + outer)
+        )
+        s2 = detector_axes @ matrices[seen] @ detector_axes.T
         shadow = np.stack([s2[:, 0, 0], s2[:, 0, 1], s2[:, 1, 1]], axis=1)
-        strength = chord / np.sqrt(np.linalg.det(s2))
+        strength = chord[seen] / np.sqrt(np.linalg.det(s2))
         samples = _samples_per_pixel(np.sqrt(shadow[:, 0]), supersample, _SAMPLES_PER_SEMI_AXIS_PROJECTED)
-        centre_index_uv = np.stack([u[view] + centre(geometry.n_u), v[view] + centre(geometry.n_v)], axis=1)
+        centre_index_uv = np.stack([u[view, seen] + centre(geometry.n_u), v[view, seen] + centre(geometry.n_v)], axis=1)
         image = np.zeros((geometry.n_v, geometry.n_u))
         project_view(image, centre_index_uv, shadow, strength, samples)
         images[view] = image
 
-    _run_in_threads(project, geometry.n_views)
+    run_in_threads(project, geometry.n_views)
     return images
+
+
+def turn_matrix(angle_deg: float) -> NDArray[np.float64]:
+    """Make the matrix that turns points ``(u, v)`` counter-clockwise about the origin.
+
+    Parameters
+    ----------
+    angle_deg : float
+        In degrees.
+
+    Returns
+    -------
+    ndarray of float64, shape (2, 2)
+    """
+    cos, sin = np.cos(np.deg2rad(angle_deg)), np.sin(np.deg2rad(angle_deg))
+    return np.array([[cos, -sin], [sin, cos]])
 
 
 def _samples_per_pixel(semi_axis_px: NDArray[np.float64], supersample: int, per_semi_axis: int) -> NDArray[np.int64]:
@@ -128,8 +159,16 @@ def _samples_per_pixel(semi_axis_px: NDArray[np.float64], supersample: int, per_
     return np.clip(wanted, supersample, max(supersample, _MOST_SAMPLES)).astype(np.int64)
 
 
-def _run_in_threads(work: Callable[[int], None], n: int) -> None:
-    """Call `work` for 0 to n - 1, on as many threads as this process may use."""
+def run_in_threads(work: Callable[[int], None], n: int) -> None:
+    """Call a function for 0 to n - 1, on as many threads as this process may use.
+
+    Parameters
+    ----------
+    work : callable
+        Takes the number; what it raises is raised here.
+    n : int
+        How often it is called.
+    """
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
         # The list makes an exception of a worker surface here.
