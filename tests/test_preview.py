@@ -71,7 +71,7 @@ def test_panels_are_to_scale_and_in_place(tmp_path):
     assert at(31 * zoom + half, above + 20 * zoom + half) < 0.1
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 50, 20), (5, 300, 7), (3, 2, 700), (30, 900, 1400)])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 50, 20), (5, 300, 7), (3, 2, 700), (4, 900, 1400)])
 def test_any_shape_makes_a_picture(tmp_path, shape):
     values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     write_preview(tmp_path / "p.png", values, voxel_size_angstrom=0.01, title="a $name_ {x} " * 40)

@@ -26,7 +26,7 @@ def forward(
     return device.to_host(LeavesOnDevice(device, forest, views)(device.xp.asarray(rho), some, kappa))
 
 
-@pytest.mark.parametrize("n", [4, 5, 9])
+@pytest.mark.parametrize("n", [4, 5, pytest.param(9, marks=pytest.mark.long)])
 def test_forward_agrees_with_the_reference(n: int) -> None:
     forest, views = two_level_forest(n), geometry()
     rho = np.random.default_rng(0).random(forest.values_shape, dtype=np.float32)

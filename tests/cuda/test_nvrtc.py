@@ -23,7 +23,12 @@ OF_LEAVES = {"KNOTS": 64}
 
 @pytest.mark.parametrize(
     ("size", "architecture"),
-    [*(("published", architecture) for architecture in ARCHITECTURES), ("least", "sm_90"), ("largest", "sm_90")],
+    [
+        ("published", "sm_90"),
+        ("largest", "sm_90"),
+        pytest.param("least", "sm_90", marks=pytest.mark.long),
+        *(pytest.param("published", other, marks=pytest.mark.long) for other in ARCHITECTURES if other != "sm_90"),
+    ],
 )
 @pytest.mark.parametrize("path", kernel_files(), ids=lambda path: path.stem)
 def test_it_compiles_within_its_registers_and_spills_nothing(path: Path, size: str, architecture: str) -> None:

@@ -56,8 +56,7 @@ def test_every_leaf_is_in_one_partition_and_ghosts_are_its_neighbours(count: int
         np.testing.assert_array_equal(partition.ghosts, touching)
 
 
-@pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("pixel", [1, 2])
+@pytest.mark.parametrize(("pixel", "masked"), [(1, True), (2, False)])
 def test_every_row_is_in_one_partition_with_its_own_leaves(pixel: int, masked: bool) -> None:
     forest = long_forest()
     views = geometry(23, 45)

@@ -65,6 +65,23 @@ def mask(specimen) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
+def small(specimen: Specimen) -> Specimen:
+    """Every third view and row of it, for what holds for any data."""
+    problem, rows = specimen.problem, slice(16, 32)
+    geometry = TiltGeometry(problem.geometry.tilt_deg[::3], 48, 16)
+    projections = np.ascontiguousarray(problem.projections[::3, :, rows])
+    return Specimen(specimen.truth[:, :, rows], Problem(projections, None, geometry, problem.thickness_px))
+
+
+@pytest.fixture(scope="session")
+def small_mask(mask: np.ndarray) -> np.ndarray:
+    """The same of the mask, and one view without any."""
+    mask = np.ascontiguousarray(mask[::3, :, :16])
+    mask[2] = 0
+    return mask
+
+
+@pytest.fixture(scope="session")
 def start() -> Callable[..., Any]:
     """``start(name, problem, **options)``: a run of a registered method; options that it does not have are left out."""
 

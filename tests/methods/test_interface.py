@@ -70,12 +70,12 @@ def test_volume_and_prediction_agree(name, specimen, start, finish):
 
 
 @every_method
-def test_same_again_and_at_any_number_of_threads(name, specimen, start, finish):
+def test_same_again_and_at_any_number_of_threads(name, small, start, finish):
     before, results = numba.get_num_threads(), set()
     try:
         for threads in (1, 1, min(2, numba.config.NUMBA_NUM_THREADS)):
             numba.set_num_threads(threads)
-            run = start(name, specimen.varied(seed=7, fit_offsets=True), epochs=3)
+            run = start(name, small.varied(seed=7, fit_offsets=True), epochs=3)
             finish(run)
             results.add((run.volume().tobytes(), run.offsets().tobytes()))
     finally:
@@ -84,11 +84,11 @@ def test_same_again_and_at_any_number_of_threads(name, specimen, start, finish):
 
 
 @every_method
-def test_nothing_under_the_mask_matters(name, specimen, mask, start, finish):
+def test_nothing_under_the_mask_matters(name, small, small_mask, start, finish):
     volumes = []
     for garbage in (0.0, 1e3):
-        projections = np.where(mask > 0, specimen.problem.projections, np.float32(garbage))
-        run = start(name, specimen.varied(projections=projections, mask=mask, fit_offsets=True), epochs=3)
+        projections = np.where(small_mask > 0, small.problem.projections, np.float32(garbage))
+        run = start(name, small.varied(projections=projections, mask=small_mask, fit_offsets=True), epochs=3)
         history = finish(run)
         volumes.append((run.volume(), run.offsets(), [terms["loss"] for terms in history]))
     for clean, dirty in zip(*volumes, strict=True):
@@ -97,10 +97,9 @@ def test_nothing_under_the_mask_matters(name, specimen, mask, start, finish):
 
 
 @every_method
-def test_unmasked_is_a_mask_of_ones(name, specimen, start, finish):
+def test_unmasked_is_a_mask_of_ones(name, small, start, finish):
     runs = [
-        start(name, specimen.varied(mask=given), epochs=3)
-        for given in (None, np.ones_like(specimen.problem.projections))
+        start(name, small.varied(mask=given), epochs=3) for given in (None, np.ones_like(small.problem.projections))
     ]
     for run in runs:
         finish(run)
@@ -110,32 +109,34 @@ def test_unmasked_is_a_mask_of_ones(name, specimen, start, finish):
 
 @every_method
 @pytest.mark.parametrize("masked", [False, True])
-def test_exposures_take_up_constants(name, masked, specimen, mask, start, finish):
-    added = (np.random.default_rng(3).uniform(-1, 1, 31) * specimen.problem.projections.max()).astype(np.float32)
-    changed = specimen.problem.projections + added[:, None, None]
+def test_exposures_take_up_constants(name, masked, small, small_mask, start, finish):
+    added = (
+        np.random.default_rng(3).uniform(-1, 1, small.problem.geometry.n_views) * small.problem.projections.max()
+    ).astype(np.float32)
+    changed = small.problem.projections + added[:, None, None]
     runs = [
-        start(name, specimen.varied(projections=p, fit_offsets=True, mask=mask if masked else None), epochs=15)
-        for p in (specimen.problem.projections, changed)
+        start(name, small.varied(projections=p, fit_offsets=True, mask=small_mask if masked else None), epochs=15)
+        for p in (small.problem.projections, changed)
     ]
     for run in runs:
         finish(run)
     plain, shifted = (run.volume() for run in runs)
     assert np.linalg.norm(shifted - plain) < MOVED.get(name, 1e-3) * np.linalg.norm(plain)
-    seen = np.ones(31, bool) if not masked else mask.any(axis=(1, 2))
+    seen = np.ones(added.size, bool) if not masked else small_mask.any(axis=(1, 2))
     difference = (runs[1].offsets() - runs[0].offsets())[seen]
     np.testing.assert_allclose(difference, added[seen], atol=0.1 * MOVED.get(name, 1e-3) * np.abs(added).max())
 
 
 @every_method
-def test_no_exposure_unless_asked(name, specimen, start, finish):
-    run = start(name, specimen.problem, epochs=2)
+def test_no_exposure_unless_asked(name, small, start, finish):
+    run = start(name, small.problem, epochs=2)
     finish(run)
     assert not run.offsets().any()
 
 
 @every_method
-def test_continues_bit_for_bit(name, specimen, mask, start):
-    problem = specimen.varied(mask=mask, fit_offsets=True, seed=3)
+def test_continues_bit_for_bit(name, small, small_mask, start):
+    problem = small.varied(mask=small_mask, fit_offsets=True, seed=3)
     whole = start(name, problem)
     k, m = (1, 0) if whole.epochs == 1 else (3, 2)
     for _ in range(k):
@@ -153,15 +154,15 @@ def test_continues_bit_for_bit(name, specimen, mask, start):
 
 
 @every_method
-def test_a_foreign_state_is_refused_by_name(name, specimen, start):
+def test_a_foreign_state_is_refused_by_name(name, small, start):
     # With changes of structure, so that every array the octree has holds something.
     changes = {"structure_epochs": (2,), "structure_stall": 0.0, "finer": 1, "views_per_step": 31}
-    run = start(name, specimen.problem, **changes)
+    run = start(name, small.problem, **changes)
     done = min(2, run.epochs)
     for _ in range(done):
         run.advance()
     saved = {key: value.copy() for key, value in run.arrays().items()}
-    fresh = start(name, specimen.problem, **changes)
+    fresh = start(name, small.problem, **changes)
     for key, value in saved.items():
         with pytest.raises(InputError, match=key):
             fresh.restore(done, {other: saved[other] for other in saved if other != key})
@@ -174,11 +175,11 @@ def test_a_foreign_state_is_refused_by_name(name, specimen, start):
 
 @every_method
 @pytest.mark.parametrize("margin", [0.0, 0.25, None])
-def test_a_margin_is_not_seen_from_outside(name, margin, specimen, start):
-    run = start(name, specimen.varied(fit_offsets=True), margin=margin)
+def test_a_margin_is_not_seen_from_outside(name, margin, small, start):
+    run = start(name, small.varied(fit_offsets=True), margin=margin)
     run.advance()
-    assert run.volume().shape == specimen.truth.shape
-    assert run.predict(specimen.problem.geometry).shape == specimen.problem.projections.shape
+    assert run.volume().shape == small.truth.shape
+    assert run.predict(small.problem.geometry).shape == small.problem.projections.shape
 
 
 @every_method
@@ -195,29 +196,29 @@ def test_odd_sizes_shifts_and_a_single_view(name, start):
 
 
 @every_method
-def test_nothing_but_zeros_gives_zeros(name, specimen, start, finish):
-    run = start(name, specimen.varied(projections=np.zeros_like(specimen.problem.projections)), epochs=2)
+def test_nothing_but_zeros_gives_zeros(name, small, start, finish):
+    run = start(name, small.varied(projections=np.zeros_like(small.problem.projections)), epochs=2)
     finish(run)
     assert np.abs(run.volume()).max() <= ZERO.get(name, 0.0)
 
 
 @every_method
-def test_everything_masked_gives_zeros(name, specimen, start, finish):
-    nothing = np.zeros_like(specimen.problem.projections)
-    run = start(name, specimen.varied(mask=nothing, fit_offsets=True), epochs=2)
+def test_everything_masked_gives_zeros(name, small, start, finish):
+    nothing = np.zeros_like(small.problem.projections)
+    run = start(name, small.varied(mask=nothing, fit_offsets=True), epochs=2)
     finish(run)
     assert np.abs(run.volume()).max() <= ZERO.get(name, 0.0)
     assert not run.offsets().any()
 
 
-def test_a_problem_of_wrong_shapes_is_refused(specimen):
-    problem = specimen.problem
+def test_a_problem_of_wrong_shapes_is_refused(small):
+    problem = small.problem
     with pytest.raises(InputError, match="geometry"):
-        specimen.varied(projections=problem.projections[:-1])
+        small.varied(projections=problem.projections[:-1])
     with pytest.raises(InputError, match="mask"):
-        specimen.varied(mask=problem.projections[:, :-1])
+        small.varied(mask=problem.projections[:, :-1])
     with pytest.raises(InputError, match="--thickness"):
-        specimen.varied(thickness_px=0)
+        small.varied(thickness_px=0)
     shape = ProblemShape.of(problem)
     assert shape.stack_bytes == problem.projections.nbytes
-    assert shape.volume_bytes == specimen.truth.nbytes
+    assert shape.volume_bytes == small.truth.nbytes

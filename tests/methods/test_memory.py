@@ -37,9 +37,9 @@ def peak(method, given: Problem, options) -> int:
 
 
 SIZES = {
-    "usual": (31, 96, 128, 48),
-    "masked and shifted": (31, 80, 112, 40, True, True),
-    "thin": (61, 96, 128, 8),
+    "usual": (15, 64, 96, 32),
+    "masked and shifted": (15, 56, 80, 28, True, True),
+    "thin": (41, 64, 96, 8),
     "short": (31, 96, 16, 48),
     "one view": (1, 64, 64, 64),
 }

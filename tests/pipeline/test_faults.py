@@ -19,7 +19,7 @@ from tomokit.commands.app import run
 from tomokit.io import write_stack
 
 EVERY = os.environ.get("TOMOKIT_FAULTS") == "all"
-SAMPLE = 7
+SAMPLE = 5
 OUTPUTS = ("o.mrc", "o.png", "o.provenance.json")
 
 

@@ -43,14 +43,14 @@ def row_of(n: int, *leaves: np.ndarray) -> Field:
 
 @pytest.fixture
 def two_leaves():
-    """Two leaves of 14^3 of different spread, which ask each other (with the seed SWAPS)."""
+    """Two leaves of different spread, which ask each other (with the seed SWAPS)."""
 
-    def make(spread: float, mean: float, dtype: type) -> Field:
+    def make(spread: float, mean: float, dtype: type, n: int = 14) -> Field:
         rng = np.random.default_rng(5)
-        shape = (14, 14, 14)
+        shape = (n, n, n)
         first = mean + spread * rng.standard_normal(shape)
         second = mean + spread * (0.6 * rng.standard_normal(shape) + 1.5 * (rng.random(shape) < 0.2))
-        return row_of(14, first.astype(dtype), second.astype(dtype))
+        return row_of(n, first.astype(dtype), second.astype(dtype))
 
     return make
 
@@ -93,7 +93,7 @@ def test_the_gradient_is_that_of_central_differences_of_the_definition(
 def test_linear_time_gives_what_the_quadratic_form_gives(
     kernel, width, spread, mean, dtype, two_leaves, assert_same_vector
 ) -> None:
-    field = two_leaves(spread, mean, dtype)
+    field = two_leaves(spread, mean, dtype, 10)
     options = CrossNodeOptions(kernel=kernel, temperature=width, bandwidth=width)
     leaves, partner = pairs(field, seed=SWAPS)
     assert (leaves != partner).all()
@@ -107,7 +107,7 @@ def test_linear_time_gives_what_the_quadratic_form_gives(
 @pytest.mark.parametrize("kernel", list(KERNELS))
 def test_the_pull_on_the_partner_is_right_by_itself(kernel, two_leaves) -> None:
     # Each leaf asks the other: what it is due as the one that asks is taken off.
-    field = two_leaves(1.0, 0.2, np.float64)
+    field = two_leaves(1.0, 0.2, np.float64, 10)
     options = CrossNodeOptions(kernel=kernel, bandwidth=0.3)
     a, b = (field.values[i].ravel() for i in (0, 1))
     _, gradient = evaluate(CrossNode(options), field, seed=SWAPS)
@@ -121,7 +121,7 @@ def test_the_pull_on_the_partner_is_right_by_itself(kernel, two_leaves) -> None:
 
 @pytest.mark.parametrize("kernel", list(KERNELS))
 def test_a_leaf_may_ask_itself(kernel, two_leaves, assert_same_vector) -> None:
-    field = two_leaves(0.6, 0.0, np.float64)
+    field = two_leaves(0.6, 0.0, np.float64, 10)
     field.inside[1] = False
     options = CrossNodeOptions(kernel=kernel)
     value, gradient = evaluate(CrossNode(options), field)
@@ -172,10 +172,9 @@ def test_a_gap_wider_than_the_kernel_is_answered_from_its_nearer_side() -> None:
 def test_more_bins_come_closer(two_leaves) -> None:
     field = two_leaves(3.0, 0.0, np.float64)
     errors = []
+    _, slope = defined(CrossNodeOptions(), field, seed=SWAPS)
     for bins in (32, 128, 512):
-        options = CrossNodeOptions(bins=bins)
-        _, gradient = evaluate(CrossNode(options), field, seed=SWAPS)
-        _, slope = defined(options, field, seed=SWAPS)
+        _, gradient = evaluate(CrossNode(CrossNodeOptions(bins=bins)), field, seed=SWAPS)
         errors.append(np.linalg.norm(gradient - slope) / np.linalg.norm(slope))
     assert errors[0] > 3 * errors[1] > 9 * errors[2]
 

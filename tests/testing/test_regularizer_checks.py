@@ -14,7 +14,8 @@ from tomokit.regularizers.boundary import Boundary
 from tomokit.testing import CheckError, check_regularizer
 from tomokit.testing.trees import COARSE, FINE, PLACES, places, two_level_forest
 
-SEEDS = range(50)
+SEEDS, MORE_SEEDS = range(15), range(15, 50)
+in_two_parts = pytest.mark.parametrize("seeds", [SEEDS, pytest.param(MORE_SEEDS, marks=pytest.mark.long)])
 GRADIENT = "its gradient is the derivative of its value"
 
 
@@ -31,16 +32,18 @@ def test_the_forest_has_every_place() -> None:
     assert set(shared_faces(forest).scale) == {1.0, 0.5}
 
 
+@in_two_parts
 @pytest.mark.parametrize("inner", [False, True], ids=["boundary", "differences"])
-def test_a_right_gradient_never_fails(right, make_wrong, differences, inner) -> None:
+def test_a_right_gradient_never_fails(right, make_wrong, differences, inner, seeds) -> None:
     cls = make_wrong(build=staticmethod(differences)) if inner else right
-    for seed in SEEDS:
+    for seed in seeds:
         assert GRADIENT in check_regularizer(cls, seed=seed)
 
 
+@in_two_parts
 @pytest.mark.parametrize("name", ["tv", "boundary", "cnlc"])
-def test_the_built_in_ones_pass(name) -> None:
-    for seed in SEEDS[:5] if name == "cnlc" else SEEDS:
+def test_the_built_in_ones_pass(name, seeds) -> None:
+    for seed in seeds[:3] if name == "cnlc" else seeds:
         assert GRADIENT in check_regularizer(get_registry().get("regularizer", name), seed=seed)
 
 

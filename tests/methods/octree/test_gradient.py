@@ -156,6 +156,8 @@ def test_gradient_is_the_derivative_of_the_loss(setting: Setting, terms: tuple[s
             rng.integers(0, flat.size, 100),
         ]
     )
+    # Of the sum of all a part: each of them is held to it at every one of these.
+    chosen = chosen[:: 1 if len(terms) == 1 else 5]
     expected = np.empty(chosen.size)
     step = 1e-6
     for i, at in enumerate(chosen):
