@@ -10,8 +10,9 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 
-from tomokit.io import read_stack, write_stack
+from tomokit.io import read_stack, read_volume, write_stack
 
 Cli = Callable[..., tuple[int, str, str]]
 WBP = ("--method", "wbp", "--thickness", 16, "--no-preview")
@@ -227,3 +228,33 @@ def test_cases(cli: Cli, shared_data: Path, tmp_path: Path) -> None:
     raw = cases / "raw_with_mdoc" / "ts.mrc"
     warned = cli("reconstruct", raw, "-o", tmp_path / "r.mrc", *WBP, "--aligned")[2]
     assert "pixel sizes disagree: 10 angstrom in the header of ts.mrc, 1.724 in ts.mrc.mdoc" in warned
+
+
+def test_edges_that_were_filled_in_are_masked(cli: Cli, data: Path) -> None:
+    views = np.array(read_stack(data / "tilts.mrc").pixels)
+    rng = np.random.default_rng(0)
+    views += rng.normal(0, 0.1 * views.std(), views.shape).astype(np.float32)
+    # A corner, as of a raw image that was turned.
+    corner = np.add.outer(np.arange(views.shape[1]), 2 * np.arange(views.shape[2])) < 24
+    views[3][corner] = views[3].mean()
+    mask = np.ones(views.shape, np.float32)
+    mask[3][binary_dilation(corner, np.ones((3, 3)))] = 0
+    write_stack(data / "tilts.mrc", views, pixel_size_angstrom=10, overwrite=True)
+    write_stack(data / "mask.mrc", mask)
+    fit = ("reconstruct", data / "tilts.mrc", *WBP)
+    status, _, err = cli(*fit, "-o", data / "a.mrc")
+    assert status == 0, err
+    assert "view 3 is filled with a constant at the edges" in err
+    assert "; masked" in err
+    status, _, err = cli(*fit, "-o", data / "b.mrc", "--mask", data / "mask.mrc")
+    assert (status, "filled with a constant" in err) == (0, False)
+    status, _, err = cli(*fit, "-o", data / "c.mrc", "--padding", "keep")
+    assert "kept as if it were an image" in err
+    masked, given, kept = (np.asarray(read_volume(data / f"{name}.mrc").density) for name in "abc")
+    np.testing.assert_array_equal(masked, given)
+    assert not np.array_equal(masked, kept)
+    # What `mask` writes is the same.
+    assert cli("mask", data / "tilts.mrc", "-o", data / "made.mrc")[0] == 0
+    np.testing.assert_array_equal(read_stack(data / "made.mrc").pixels, mask)
+    status, _, err = cli("mask", data / "tilts.mrc", "-o", data / "none.mrc", "--padding", "keep")
+    assert (status, "nothing is to be masked" in err) == (2, True)

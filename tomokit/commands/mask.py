@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tomokit.commands import completion
 from tomokit.commands.folder_table import tell_found
 from tomokit.commands.output import AsJson, Overwrite, complain, show
 
@@ -50,6 +51,14 @@ def mask(
     aligned: Annotated[
         bool, typer.Option("--aligned", help="Take the stack as aligned, whatever its header and neighbours say.")
     ] = False,
+    padding: Annotated[
+        str,
+        typer.Option(
+            metavar="mask|keep",
+            help="Edges of an aligned stack that are filled with a constant: masked, or kept.",
+            autocompletion=completion.one_of("mask", "keep"),
+        ),
+    ] = "mask",
     overwrite: Overwrite = False,
     json: AsJson = False,
 ) -> None:
@@ -79,6 +88,7 @@ def mask(
         raw_size=_size(raw_size),
         merge=merge,
         aligned=aligned,
+        padding=padding,
         overwrite=overwrite,
     )
     n_views, n_y, n_x = result["shape"]

@@ -85,6 +85,7 @@ def reconstruct(
     exclude_from_1: Annotated[str | None, _option("exclude_from_1", "1,4,8-10")] = None,
     hold_out: Annotated[str | None, _option("hold_out", "N|N:K")] = None,
     keep_views: Annotated[bool, typer.Option("--keep-views", help=_HELP["keep_views"])] = False,
+    padding: Annotated[str | None, _option("padding", "mask|keep")] = None,
     x_rays: Annotated[str | None, _option("x_rays", "replace|keep")] = None,
     dose: Annotated[str | None, _option("dose", "FILE_OR_E")] = None,
     dose_weighting: Annotated[str | None, _option("dose_weighting", "off|on")] = None,
@@ -162,7 +163,8 @@ def reconstruct(
         "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads, "y": y, "slabs": slabs,
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
         "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "aligned": aligned or None,
-        "keep_views": keep_views or None, "x_rays": x_rays, "overwrite": overwrite,
+        "keep_views": keep_views or None, "padding": padding, "x_rays": x_rays,
+        "overwrite": overwrite,
         "dose": dose, "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage, "cs": cs,
         "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient, "view_weights": view_weights,
     }  # fmt: skip

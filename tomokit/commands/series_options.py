@@ -13,7 +13,8 @@ from tomokit.commands.reconstruct import reconstruct
 SHARED = (
     "method", "thickness", "angles", "allow_unsorted", "mask", "xf", "alignment", "mask_beads", "aligned",
     "tilt_offset", "x_tilt", "x_tilt_error", "pixel_size", "linearization", "percentiles", "offsets", "bin", "y",
-    "center", "size", "exclude", "exclude_from_1", "hold_out", "keep_views", "x_rays", "dose", "dose_weighting", "ctf",
+    "center", "size", "exclude", "exclude_from_1", "hold_out", "keep_views", "padding", "x_rays", "dose",
+    "dose_weighting", "ctf",
     "voltage", "cs", "amplitude_contrast", "defocus_gradient", "view_weights", "seed", "backend", "threads", "set_",
     "preset", "config",
 )  # fmt: skip

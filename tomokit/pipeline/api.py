@@ -100,6 +100,7 @@ def reconstruct(
     half: str | None = None,
     hold_out: int | str | None = None,
     keep_views: bool = False,
+    padding: str | None = None,
     x_rays: str | None = None,
     dose: float | PathLike | None = None,
     dose_weighting: str | None = None,
@@ -204,6 +205,8 @@ def reconstruct(
         are predicted is in the summary.
     keep_views : bool
         Whether views that are black, constant or far darker than their neighbours are used, and not left out.
+    padding : {"mask", "keep"}, optional
+        What is done to edges of an aligned stack that are filled with a constant, where there is no image.
     x_rays : {"replace", "keep"}, optional
         What is done to isolated extreme pixels, as of x-rays and hot or dead pixels.
     dose : float or path-like, optional
@@ -265,7 +268,7 @@ def reconstruct(
         "invert_contrast": invert_contrast, "output_bin": output_bin, "naming": naming,
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
         "bin": bin, "halves": halves, "half": half, "hold_out": hold_out, "keep_views": keep_views,
-        "x_rays": x_rays, "seed": seed,
+        "padding": padding, "x_rays": x_rays, "seed": seed,
         "dose": None if dose is None else str(dose), "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage,
         "cs": cs, "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient,
         "view_weights": view_weights,

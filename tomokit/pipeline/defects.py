@@ -1,7 +1,8 @@
-"""Defects of a series that was read: bad views left out, spoilt pixels mended, and both told."""
+"""Defects of a series that was read: edges without an image masked, bad views left out, spoilt pixels mended; told."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,8 +11,10 @@ import numpy as np
 from tomokit.data import TiltSeries
 from tomokit.data.defect_report import tell_spots, tell_views
 from tomokit.data.defects import find_defects
+from tomokit.data.padding import find_padding, tell_padding
 from tomokit.data.views import ViewSelection
 from tomokit.errors import InputError
+from tomokit.pipeline.memory import check_memory
 from tomokit.pipeline.request import ReconstructionRequest
 
 FEW_USED = 0.2
@@ -75,6 +78,48 @@ def mend_series(series: TiltSeries, views: ViewSelection, request: Reconstructio
         series = series.select(np.array([place for place, view in enumerate(index) if view not in lost], int))
         series = replace(series, provenance={**series.provenance, "left_out_views": sorted(lost)})
     return Mended(series, views, warnings)
+
+
+def mask_padding(series: TiltSeries, views: Sequence[int], padding: str) -> tuple[TiltSeries, list[str]]:
+    """Mask the edges of an aligned stack that are filled with a constant, where there is no image.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        The views of a stack that was aligned by another program, as they are in the file.
+    views : sequence of int
+        Their index in the stack.
+    padding : {"mask", "keep"}
+        Whether it is masked or only told.
+
+    Returns
+    -------
+    series : TiltSeries
+        With the padding in its mask, and the fraction of the pixels as ``"padding"`` in its provenance.
+    warnings : list of str
+        What was found, and what was done.
+
+    Raises
+    ------
+    ResourceError
+        If there is no room for a mask.
+    """
+    found = [
+        find_padding(series.images[place], None if series.mask is None else series.mask[place] > 0)
+        for place in range(series.n_views)
+    ]
+    shares = [0.0 if edges is None else float(edges.mean()) for edges in found]
+    told = tell_padding(shares, views, padding == "mask")
+    if padding == "keep" or not told:
+        return series, told
+    if series.mask is None:
+        check_memory(4 * series.images.size, f"a mask of {series.n_views} views", "give --padding keep")
+    mask = np.ones(series.images.shape, np.float32) if series.mask is None else np.array(series.mask, np.float32)
+    for place, edges in enumerate(found):
+        if edges is not None:
+            mask[place][edges] = 0
+    provenance = {**series.provenance, "padding": float(np.mean(shares))}
+    return replace(series, mask=mask, provenance=provenance), told
 
 
 def doubt_mask(series: TiltSeries, request: ReconstructionRequest) -> list[str]:

@@ -48,6 +48,7 @@ def read_to_mask(
     raw_size: tuple[int, int] | None,
     merge: PathLike | None,
     aligned: bool,
+    padding: str = "mask",
 ) -> ToMask:
     """Read the views of a stack, and align them where they are raw.
 
@@ -61,6 +62,8 @@ def read_to_mask(
         As of :func:`tomokit.pipeline.masking.make_mask`.
     aligned : bool
         Whether the stack is taken as aligned without a look at what says otherwise.
+    padding : {"mask", "keep"}
+        Whether constant edges of a stack that is aligned already are masked.
 
     Returns
     -------
@@ -77,6 +80,7 @@ def read_to_mask(
     from tomokit.io.alignment import judge_alignment
     from tomokit.io.mrc_read import open_mrc
     from tomokit.io.transforms import read_xf
+    from tomokit.pipeline.defects import mask_padding
     from tomokit.pipeline.known_geometry import read_request_alignment
 
     told: list[str] = []
@@ -101,6 +105,8 @@ def read_to_mask(
         if xf is not None and raw_size is not None:
             inside = _inside_of_raw(xf, raw_size, series.images.shape)
             series = replace(series, mask=inside if series.mask is None else inside * series.mask)
+        series, of_edges = mask_padding(series, views, padding)
+        told += of_edges
     told += [str(text) for text in series.provenance.get("warnings", ())]
     return ToMask(series, views, transforms, told)
 

@@ -32,6 +32,7 @@ def make_mask(
     raw_size: tuple[int, int] | None = None,
     merge: PathLike | None = None,
     aligned: bool = False,
+    padding: str = "mask",
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Make a mask of a tilt series, 1 where a pixel is used and 0 on beads and padding, and write it.
@@ -63,6 +64,8 @@ def make_mask(
         A mask whose zeros are zeros of the new one too.
     aligned : bool
         Whether the stack counts as aligned, whatever lies beside it.
+    padding : {"mask", "keep"}
+        Whether edges of an aligned stack that are filled with a constant are masked.
     overwrite : bool
         Whether `output` may be replaced.
 
@@ -87,7 +90,7 @@ def make_mask(
     from tomokit.pipeline.beads import beads_of, cover_beads, describe_beads
     from tomokit.pipeline.mask_inputs import read_to_mask
 
-    _check_options(fiducials, find, radius_px, margin_px, alignment or xf, raw_size, merge)
+    _check_options(fiducials, find, radius_px, margin_px, alignment or xf, raw_size, padding)
     inputs = [path for path in (tilts, fiducials, angles, xf, alignment, merge) if path is not None]
     check_stack_name(output)
     check_output(output, overwrite=overwrite, inputs=inputs)
@@ -105,8 +108,12 @@ def make_mask(
         raw_size=raw_size,
         merge=merge,
         aligned=aligned or not needs_geometry,
+        padding=padding,
     )
     series, views, warnings = looked_at.series, looked_at.views, looked_at.warnings
+    if series.mask is None and not needs_geometry:
+        remedy = "give --find, --fiducials F, --xf F, --alignment F or --merge MASK"
+        raise OptionError("nothing is to be masked: no edge is filled in", field="--find", remedy=remedy)
     facts = None
     if needs_geometry:
         beads = beads_of(
@@ -148,13 +155,12 @@ def _check_options(
     margin: float,
     transforms: PathLike | None,
     raw_size: tuple[int, int] | None,
-    merge: PathLike | None,
+    padding: str,
 ) -> None:
+    if padding not in ("mask", "keep"):
+        raise OptionError(f"{padding!r} is neither mask nor keep", field="--padding", remedy="give one of them")
     if find and fiducials is not None:
         raise OptionError("a model says where the beads are", field="--find", remedy="leave it or --fiducials out")
-    if not find and fiducials is None and transforms is None and merge is None:
-        remedy = "give --find, --fiducials F, --xf F, --alignment F or --merge MASK"
-        raise OptionError("nothing is to be masked", field="--find", remedy=remedy)
     if radius is not None and not (np.isfinite(radius) and radius > 0):
         raise OptionError(f"{radius:g} is not a positive number", field="--radius", remedy="give pixels")
     if not (np.isfinite(margin) and margin >= 0):

@@ -18,7 +18,7 @@ from tomokit.data.problem import Problem
 from tomokit.data.view_weights import view_weights, weigh_mask
 from tomokit.errors import InputError, OptionError
 from tomokit.geometry import Alignment
-from tomokit.pipeline.defects import doubt_mask, mend_series
+from tomokit.pipeline.defects import doubt_mask, mask_padding, mend_series
 from tomokit.pipeline.filter_requests import read_filters
 from tomokit.pipeline.filters import apply_filters, doubt_flipping
 from tomokit.pipeline.held_out import HeldOut
@@ -158,10 +158,13 @@ def prepare(
         raise InputError(f"{series.n_views} views were read where {len(used)} are used", file=request.stack)
     _check_order(series, request)
     progress.stage(f"looking for bad views and pixels in {series.n_views} views")
+    of_edges: list[str] = []
+    if request.xf is None and alignment is None:
+        series, of_edges = mask_padding(series, used, request.padding)
     # Before the binning, which would spread a spoilt pixel, and before anything looks at the pixels' range.
     doubts = doubt_mask(series, request)
     series, views, told = mend_series(series, plan.views, request)
-    told = [*filters.warnings, *told, *doubts]
+    told = [*filters.warnings, *of_edges, *told, *doubts]
     if request.mask_beads is not None:
         from tomokit.io.transforms import read_xf
         from tomokit.pipeline.beads import mask_beads

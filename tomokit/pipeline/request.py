@@ -63,6 +63,8 @@ class ReconstructionRequest:
         Which views are kept, left out (counted from 0, or from 1), and scored without being fitted.
     keep_views : bool
         Whether views that hold no image are used all the same.
+    padding : str
+        Whether constant edges of an aligned stack are masked or kept.
     x_rays : str
         Whether isolated extreme pixels are replaced or kept.
     dose, dose_weighting : Path or None, str
@@ -191,6 +193,11 @@ class ReconstructionRequest:
     )
     keep_views: bool = option(
         False, "Use views that are black, constant or far darker than their neighbours, in place of leaving them out."
+    )
+    padding: str = option(
+        "mask",
+        "Edges of an aligned stack that are filled with a constant, where there is no image: masked, or kept.",
+        choices=("mask", "keep"),
     )
     x_rays: str = option(
         "replace",

@@ -145,6 +145,8 @@ def request_of_state(state: State, path: Path) -> ReconstructionRequest:
         if is_given_directly(role, configuration.get(role)):
             continue
         configuration[role] = _find_input(job["files"].get(role), role, path)
+    # A run that was begun before edges were looked at goes on with them.
+    configuration.setdefault("padding", "keep")
     # What is written, and over what, is for the user to say: a state may come from anybody.
     for name in ("output", "overwrite", "state"):
         configuration.pop(name, None)
