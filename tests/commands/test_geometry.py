@@ -8,10 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bead_series import BEADS, TILT_DEG, bead_series
 
 from tests.support.tilted_series import images_of, specimen
+from tomokit.diagnosis.geometry import Geometry
+from tomokit.fiducials.tracks import fit_tracks
 from tomokit.geometry import TiltGeometry
 from tomokit.io import write_stack
+from tomokit.io.mrc_read import open_mrc
+from tomokit.pipeline.doctor import _tracks
 
 Cli = Callable[..., tuple[int, str, str]]
 TILT = np.arange(-60.0, 61.0, 6.0)
@@ -90,3 +95,20 @@ def test_files_are_not_replaced(cli: Cli, series: Path, tmp_path: Path) -> None:
     status, _, err = cli(*words, "--write-fix", tmp_path / "negated")
     assert status != 0
     assert "exists already" in err
+
+
+def test_beads_that_are_found_are_tracks_of_the_aligned_views(tmp_path: Path) -> None:
+    images = bead_series(depth=7)
+    write_stack(tmp_path / "ts.mrc", images)
+    stack, views = open_mrc(tmp_path / "ts.mrc"), np.arange(len(TILT_DEG))
+    told: list[str] = []
+    tracks = _tracks(Path("auto"), Geometry.aligned(TILT_DEG), stack, views, None, told.append)
+    assert told == []
+    places = np.array([fit.xyz_px for fit in fit_tracks(tracks, TILT_DEG)])
+    assert len(places) == len(BEADS)
+    for bead in BEADS:
+        assert np.abs(places - bead).max(axis=1).min() < 1
+    write_stack(tmp_path / "none.mrc", bead_series(beads=np.zeros((0, 3))))
+    stack = open_mrc(tmp_path / "none.mrc")
+    assert _tracks(Path("auto"), Geometry.aligned(TILT_DEG), stack, views, None, told.append) == []
+    assert "no beads found" in told[0]

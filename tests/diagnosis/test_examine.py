@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests.support.tilted_series import images_of, specimen, tilted
 from tomokit.diagnosis.axis import judge_axis
-from tomokit.diagnosis.bead_tracks import judge_tracks
+from tomokit.diagnosis.bead_plane import bead_plane
+from tomokit.diagnosis.bead_tracks import as_aligned, judge_tracks
 from tomokit.diagnosis.defocus_gradient import gradient, judge_hand
 from tomokit.diagnosis.examine import examine
 from tomokit.diagnosis.geometry import Geometry
@@ -50,7 +53,7 @@ def test_nothing_is_told_where_nothing_is_wrong(images: NDArray[np.float32]) -> 
     assert diagnosis.findings == []
     assert not diagnosis.is_mended
     decided = {one.name for one in diagnosis.judgements if one.decided}
-    assert {"order", "tilt axis", "views", "plane"} <= decided
+    assert {"order", "tilt axis", "views"} <= decided
     assert "hand" not in decided
 
 
@@ -240,3 +243,37 @@ def test_faults_together(images: NDArray[np.float32]) -> None:
     assert [one.name for one in diagnosis.judgements if one.findings] == ["order", "tilt axis"]
     assert np.array_equal(diagnosis.mended.tilt_deg, TILT)
     assert diagnosis.to_json()["findings"][0]["certainty"] in ("certain", "likely")
+
+
+def test_beads_tell_how_a_thick_specimen_lies() -> None:
+    geometry = Geometry.aligned(TILT)
+    rng = np.random.default_rng(2)
+    xy = rng.uniform(-60, 60, (20, 2))
+    slopes = np.tan(np.deg2rad([10.0, -4.0]))
+    z = xy @ slopes + rng.choice([-40.0, 40.0], 20) + rng.normal(0, 1, 20)
+    seen = [predict(place, TILT) for place in np.column_stack([xy, z])]
+    tracks = [Track(np.arange(TILT.size), u, v) for u, v in seen]
+    found = bead_plane(tracks, TILT)
+    assert found is not None
+    assert found.tilt_deg == pytest.approx(10, abs=1)
+    assert found.x_tilt_deg == pytest.approx(-4, abs=1)
+    assert found.distance_px == pytest.approx(80, abs=2)
+    assert max(found.errors_deg) < 1
+    small = SmallViews(np.zeros((TILT.size, 64, 64), np.float32), np.ones((TILT.size, 64, 64), np.float32), 1, 2)
+    (finding,) = judge_plane(small, geometry, tracks=tracks).findings
+    assert finding.options == (f"--tilt-offset {found.tilt_deg:.1f}",)
+    # Seven beads are too few, and beads in a row say nothing across it.
+    assert bead_plane(tracks[:7], TILT) is None
+    row = [replace(track, v_px=np.zeros_like(track.v_px)) for track in tracks]
+    assert bead_plane(row, TILT) is None
+
+
+def test_tracks_follow_the_views_that_are_aligned_otherwise() -> None:
+    before = Geometry.aligned(TILT)
+    before.transform[:, 4:] = np.random.default_rng(0).normal(0, 3, (TILT.size, 2))
+    (track,) = tracks_of(TILT)[:1]
+    turned = as_aligned([track], before, before.turned(90))[0]
+    np.testing.assert_allclose(turned.u_px, -track.v_px, atol=1e-9)
+    np.testing.assert_allclose(turned.v_px, track.u_px, atol=1e-9)
+    halved = as_aligned([track], before, before.with_shifts_scaled(0.5))[0]
+    np.testing.assert_allclose(halved.u_px, track.u_px - before.shifts_px[track.views, 0] / 2)

@@ -60,7 +60,11 @@ def inspect(
     ] = None,
     fiducials: Annotated[
         Path | None,
-        typer.Option(metavar="F", help="With --geometry: a model of beads in aligned views.", show_default=False),
+        typer.Option(
+            metavar="auto|F",
+            help="With --geometry: a model of beads in aligned views, or auto to find them.",
+            show_default=False,
+        ),
     ] = None,
     write_fix: Annotated[
         Path | None,

@@ -77,3 +77,27 @@ def _squares(tracks: Sequence[Track], geometry: Geometry) -> Floats:
     fits = fit_tracks(tracks, geometry.tilt_deg)
     each = np.concatenate([fit.residual_u_px**2 + fit.residual_v_px**2 for fit in fits])
     return np.asarray(np.minimum(each, 100.0))
+
+
+def as_aligned(tracks: Sequence[Track], before: Geometry, after: Geometry) -> list[Track]:
+    """Move tracks from views that are aligned by one geometry to the same views aligned by another.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        Positions in views that are aligned by `before`, in raw pixels.
+    before, after : Geometry
+        Of the same views.
+
+    Returns
+    -------
+    list of Track
+    """
+    moved = []
+    for track in tracks:
+        at = np.stack([track.u_px, track.v_px], axis=1) - before.shifts_px[track.views]
+        linear = [each.transform[track.views, :4].reshape(-1, 2, 2) for each in (before, after)]
+        raw = np.linalg.solve(linear[0], at[:, :, None])
+        u, v = ((linear[1] @ raw)[:, :, 0] + after.shifts_px[track.views]).T
+        moved.append(replace(track, u_px=u, v_px=v))
+    return moved

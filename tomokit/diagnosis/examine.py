@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tomokit.diagnosis.axis import judge_axis
-from tomokit.diagnosis.bead_tracks import judge_tracks
+from tomokit.diagnosis.bead_tracks import as_aligned, judge_tracks
 from tomokit.diagnosis.defocus_gradient import judge_hand
 from tomokit.diagnosis.finding import Diagnosis, Judgement
 from tomokit.diagnosis.geometry import Geometry
@@ -75,9 +75,12 @@ def examine(
         yield "tilt axis", lambda: judge_axis(small, mended)
         yield "views", lambda: judge_views(small, mended)
         if tracks:
-            yield "tracks", lambda: judge_tracks(tracks, mended)
+            yield "tracks", lambda: judge_tracks(as_aligned(tracks, geometry, mended), mended)
         yield "hand", lambda: judge_hand(images, mask, mended)
-        yield "plane", lambda: judge_plane(small, mended, x_tilt_deg, tilt_offset_deg)
+        yield (
+            "plane",
+            lambda: judge_plane(small, mended, x_tilt_deg, tilt_offset_deg, as_aligned(tracks, geometry, mended)),
+        )
 
     for name, work in judge():
         tell(name)

@@ -17,6 +17,7 @@ from tomokit.diagnosis.geometry import Geometry
 from tomokit.errors import InputError, OptionError
 from tomokit.fiducials.tracks import Track
 from tomokit.geometry import Alignment, TiltGeometry
+from tomokit.io.given_inputs import AUTO
 from tomokit.io.mrc_read import MrcImages
 from tomokit.pipeline.folder_files import word_of_shell
 from tomokit.pipeline.request import ReconstructionRequest
@@ -164,7 +165,7 @@ def examine_series(
     given : mapping
         Fields of a request that the user gives: ``angles``, ``xf``, ``alignment``, ``mask``, ``exclude``.
     fiducials : Path, optional
-        A model of beads in aligned views, as IMOD or ``model2point`` writes it.
+        A model of beads in aligned views, as IMOD or ``model2point`` writes it; ``auto`` finds them without one.
     tell, warn : callable
         Are given what is being judged, and doubts.
 
@@ -213,7 +214,7 @@ def examine_series(
         used,
         x_tilt_deg=x_tilt,
         tilt_offset_deg=offset,
-        tracks=[] if fiducials is None else _tracks(fiducials, used, images, views, alignment),
+        tracks=[] if fiducials is None else _tracks(fiducials, used, images, views, alignment, warn),
         angle_records={name: each[views] for name, each in angles.items() if each.size == n_views},
         axis_records=axes if request.xf is not None or alignment is not None else {},
         tell=tell,
@@ -251,12 +252,26 @@ def _mask(request: ReconstructionRequest, images: MrcImages, views: NDArray[np.i
 
 
 def _tracks(
-    fiducials: Path, used: Geometry, images: MrcImages, views: NDArray[np.intp], alignment: Alignment | None
+    fiducials: Path,
+    used: Geometry,
+    images: MrcImages,
+    views: NDArray[np.intp],
+    alignment: Alignment | None,
+    warn: Callable[[str], None],
 ) -> list[Track]:
     from tomokit.fiducials.model import model_tracks, read_fiducials
 
     n_y, n_x = images.pixels.shape[1:] if alignment is None else alignment.aligned_shape or images.pixels.shape[1:]
     geometry = TiltGeometry(used.tilt_deg, n_u=n_x, n_v=n_y)
+    if str(fiducials) == AUTO:
+        from tomokit.fiducials.find import find_beads
+        from tomokit.io.transforms import align_images
+
+        aligned, inside = align_images(images.pixels[views], used.transform, out_shape=(n_y, n_x), order=3)
+        found = find_beads(aligned, geometry, inside)
+        if found is None:
+            warn("no beads found: nothing is judged by them")
+        return [] if found is None else [bead.fit.track for bead in found.beads]
     return model_tracks(read_fiducials(fiducials), geometry, images.pixels.shape[0], views.tolist())
 
 
