@@ -104,6 +104,12 @@ def quality(session: nox.Session) -> None:
 
 
 @nox.session
+def crowded(session: nox.Session) -> None:
+    """Reconstructions of a crowded slab with offsets and noise against its truth; takes an hour."""
+    session.run(sys.executable, "tests/benchmarks/crowded.py", *session.posargs)
+
+
+@nox.session
 def contrast(session: nox.Session) -> None:
     """What series of known contrast are taken for; -- --seed N for other ones, --write docs/results/contrast.md."""
     session.run(sys.executable, "tests/benchmarks/contrast.py", *session.posargs)
