@@ -77,6 +77,14 @@ def test_an_order_of_acquisition_is_told_and_mended(small: SmallViews) -> None:
     assert np.array_equal(finding.geometry.tilt_deg, TILT)
 
 
+def test_the_order_of_noise_is_not_told() -> None:
+    noise = np.random.default_rng(0).normal(size=(31, 32, 32)).astype(np.float32)
+    common = noise + np.random.default_rng(1).normal(size=(32, 32)).astype(np.float32)
+    for views in (noise, common):
+        judgement = judge_order(views, Geometry.aligned(TILT))
+        assert (judgement.decided, judgement.findings) == (False, ())
+
+
 @pytest.mark.parametrize("factor", [2.0, 0.5, 4.0])
 def test_shifts_in_other_pixels_are_told(shaken: tuple[SmallViews, Geometry], factor: float) -> None:
     small, right = shaken

@@ -20,7 +20,11 @@ Floats = NDArray[np.float64]
 LEAST_VIEWS = 7
 _LEAST_GAIN = 0.03
 _LEAST_SIGMAS = 5.0
-_LEAST_LIKENESS = 0.2
+_LEAST_CONTRAST = 0.1
+"""Where neighbours along the best path are no more alike than any two views by so much, noise makes the path."""
+_RIGHT_SHARE, _WRONG_SHARE = 0.05, 0.1
+"""What the best path gains, as a share of that: at most 0.02 of a right order, at least 0.2 of the wrong ones that were
+tried (docs/doctor.md)."""
 
 
 def judge_order(views: Stack, geometry: Geometry) -> Judgement:
@@ -47,13 +51,18 @@ def judge_order(views: Stack, geometry: Geometry) -> Judgement:
     as_given, as_best = _along(likeness, given), _along(likeness, best)
     figures = {"neighbours_correlation": float(as_given.mean()), "best_path_correlation": float(as_best.mean())}
     gain = float(as_best.mean() - as_given.mean())
+    contrast = float(as_best.mean() - np.median(likeness[np.triu_indices(tilt.size, 1)]))
+    figures["contrast"] = contrast
     summary = f"neighbours in angle correlate by {as_given.mean():.2f}, along the best path by {as_best.mean():.2f}"
-    if as_best.mean() < _LEAST_LIKENESS:
-        return Judgement("order", False, f"{summary}: the views are too unlike to tell", (), figures)
-    spread = np.hypot(as_best.std(ddof=1), as_given.std(ddof=1)) / np.sqrt(as_given.size)
-    sigmas = gain / max(float(spread), 1e-12)
-    if gain < _LEAST_GAIN or sigmas < _LEAST_SIGMAS:
+    if contrast < _LEAST_CONTRAST:
+        return Judgement("order", False, f"{summary}: neighbours are too little alike to tell", (), figures)
+    # View by view, since those at high tilt are less alike in any order.
+    each = _of_views(likeness, best) - _of_views(likeness, given)
+    sigmas = float(each.mean() / max(each.std(ddof=1) / np.sqrt(each.size), 1e-12))
+    if gain < _RIGHT_SHARE * contrast:
         return Judgement("order", True, f"{summary}: the angles are in the order of the views", (), figures)
+    if gain < max(_LEAST_GAIN, _WRONG_SHARE * contrast) or sigmas < _LEAST_SIGMAS:
+        return Judgement("order", False, f"{summary}: too little to tell", (), figures)
     angles = np.empty_like(tilt)
     # Of the two directions the one in which more views rise as they are stored.
     path = best if np.corrcoef(best, np.arange(best.size))[0, 1] >= 0 else best[::-1]
@@ -102,6 +111,16 @@ def best_path(likeness: Floats, start: NDArray[np.intp]) -> NDArray[np.intp]:
     """
     paths = [_improve(likeness, list(path)) for path in (start, _greedy(likeness))]
     return np.array(max(paths, key=lambda path: float(_along(likeness, np.array(path)).sum())), dtype=np.intp)
+
+
+def _of_views(likeness: Floats, path: NDArray[np.intp]) -> Floats:
+    """How alike each view is to its neighbours on a path."""
+    along = _along(likeness, path)
+    sums, counts = np.zeros(path.size), np.zeros(path.size)
+    for ends in (path[:-1], path[1:]):
+        sums[ends] += along
+        counts[ends] += 1
+    return np.asarray(sums / counts)
 
 
 def _along(likeness: Floats, path: NDArray[np.intp]) -> Floats:
