@@ -12,15 +12,13 @@ from tomokit.errors import OptionError
 from tomokit.phantom.copies import copies, random_rotations
 from tomokit.phantom.ellipsoids import Ellipsoids
 from tomokit.phantom.layer import Layer, Surface
-from tomokit.phantom.molecules import GOLD, PROTEIN, Molecule, barrel, globule, ribosome
+from tomokit.phantom.molecules import GOLD, ICE, PROTEIN, Molecule, barrel, globule, ribosome
 from tomokit.phantom.organelles import organelles, strands
 from tomokit.phantom.particles import balls
 from tomokit.phantom.room import Room
 from tomokit.phantom.shells import SMALLEST_EDGE
 from tomokit.phantom.specimen import Specimen, divide_by_layer
 
-ICE = 0.6
-"""Density of vitreous ice, where that of packed protein is about 1."""
 STEEPEST_TILT_DEG = 80.0
 BEYOND_PX = 64.0
 """The specimen goes on for so much more than what the views see at their nominal angles and unmoved."""

@@ -17,13 +17,13 @@ from tomokit.data.phase_flipping import ViewOptics, reach_px, strip_bounds
 from tomokit.geometry import TiltGeometry
 from tomokit.phantom.faults import GRADIENTS, Faults, counts_per_pixel
 from tomokit.phantom.layer import Layer
+from tomokit.phantom.molecules import ICE
 from tomokit.phantom.sampling import run_in_threads, turn_matrix
 from tomokit.phantom.specimen import Specimen
 
 _STREAMS = ("offsets", "gain", "shift", "tilt", "hot")
 _TRUNCATED_AT = 3.0
 _MOST_MARGIN_PX = 64
-_ICE = 0.6
 _HOT = (20.0, 100.0)
 
 _Streams = dict[str, np.random.Generator]
@@ -300,7 +300,7 @@ def _count(
     """Turn line integrals into counts of electrons; the root of their mean, about the deviation of their noise."""
     assert faults.dose_e_per_a2 is not None
     beam = counts_per_pixel(faults.dose_e_per_a2, pixel_size_angstrom)
-    ice = _ICE if layer is None else layer.density
+    ice = ICE if layer is None else layer.density
     absorption = pixel_size_angstrom / (faults.mean_free_path_angstrom * ice)
 
     def blur(k_x: _FloatArray, k_y: _FloatArray) -> _FloatArray:

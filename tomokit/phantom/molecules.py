@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tomokit.phantom.ellipsoids import Ellipsoids
 from tomokit.phantom.particles import balls, scattered_balls
 
+ICE = 0.6
+"""Density of vitreous ice."""
 PROTEIN = 0.4
 NUCLEIC_ACID = 0.5
 LIPID_HEADS = 0.33
