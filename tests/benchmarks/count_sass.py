@@ -15,7 +15,10 @@ The tables in ``docs/results/cuda-counts.md`` are from
     python tests/benchmarks/count_sass.py leaf_update --fix n_chosen=1 pair_of=nullptr extra=nullptr
         extra_raw=nullptr pair_raw=0 activation=0 tv_variant=0 optimizer=1
 
-the last one also with ``tv_variant=3 optimizer=2``.
+the last one also with ``tv_variant=3 optimizer=2``; and
+
+    python tests/benchmarks/count_sass.py leaf_primal_dual --set N=41 COLUMNS=6 PASSES=7 PAD=4 --fix n_chosen=3
+        pair_of=nullptr extra=nullptr extra_raw=nullptr
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from typing import Any
 import mrcfile
 import numpy as np
 from gpu_dense import dense_methods, dense_times, tv_times
-from gpu_fits import fits, several
+from gpu_fits import PRIMAL_DUAL, fits, several
 from gpu_table import FLOAT, FULL, SMALL, Row, Sizes, distance, judged, seconds, show
 
 from tomokit.data.problem import Problem
@@ -112,24 +112,25 @@ def projections(device: Device, sizes: Sizes) -> Iterator[Row]:
     yield Row("octree forward, distance from the CPU", f"{away:.1e}", "1e-5", away <= 1e-5)
 
 
-def octree_time(device: Device, sizes: Sizes, bandwidth: float, rate: float) -> Row:
-    """An epoch's time over its steps, of one view each."""
+def octree_time(
+    device: Device, sizes: Sizes, bandwidth: float, rate: float, name: str, settings: dict[str, Any], arrays: int
+) -> Row:
+    """An epoch's time over its steps, of one view each, which read and write so many arrays of the field's size."""
     n, edge, leaves = sizes.leaves
     n_u, n_v, thickness = (edge * count for count in (leaves[0], leaves[2], leaves[1]))
     geometry = TiltGeometry(np.linspace(-60, 60, sizes.views), n_u, n_v)
     data = np.random.default_rng(1).random((sizes.views, n_u, n_v), np.float32)
     most = int(np.prod(leaves))
-    options = OctreeOptions(
-        epochs=99, coarse_epochs=0, views_per_step=1, n=n, leaf_px=edge, coarser=0, margin=0.0, max_leaves=most
-    )
+    layout = {"n": n, "leaf_px": edge, "coarser": 0, "margin": 0.0, "max_leaves": most}
+    options = OctreeOptions(**({"epochs": 99, "coarse_epochs": 0, "views_per_step": 1} | layout | settings))
     run = start_fit(Problem(data, None, geometry, thickness, backend="cuda"), options, [device])
     vertices = run.leaves.values.size
     took = seconds(device, run.advance, sizes.repeats) / sizes.views
     cos, sin = np.abs(np.cos(geometry.tilt_rad)), np.abs(np.sin(geometry.tilt_rad))
     taps = float(np.mean(2 * edge / (n - 1) * (cos + sin) + 1))
-    # Read: values, density twice, mean square; written: values, density, mean square. Two operations each way a tap.
-    floor = max(FLOAT * 7 * vertices / bandwidth, 4.0 * vertices * taps / rate)
-    return judged(f"octree step of one view, {vertices / 1e6:.1f} M values", took, floor, sizes)
+    # Two operations each way a tap.
+    floor = max(FLOAT * arrays * vertices / bandwidth, 4.0 * vertices * taps / rate)
+    return judged(f"{name} of one view, {vertices / 1e6:.1f} M values", took, floor, sizes)
 
 
 def times(device: Device, sizes: Sizes) -> Iterator[Row]:
@@ -139,7 +140,10 @@ def times(device: Device, sizes: Sizes) -> Iterator[Row]:
     yield Row("rate of multiply-adds", f"{rate / 1e12:.1f} Tflop/s")
     yield from dense_times(device, sizes, bandwidth, rate)
     yield from tv_times(device, sizes, bandwidth, rate)
-    yield octree_time(device, sizes, bandwidth, rate)
+    # Read: values, density twice, mean square; written: values, density, mean square.
+    yield octree_time(device, sizes, bandwidth, rate, "octree step", {}, 7)
+    # Read: density twice, pulls of data and variation, three duals; written: each of these once.
+    yield octree_time(device, sizes, bandwidth, rate, "octree primal-dual step", PRIMAL_DUAL, 13)
 
 
 def whole_series(folder: Path, device: Device, sizes: Sizes) -> Row:

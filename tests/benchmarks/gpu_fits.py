@@ -26,6 +26,12 @@ _ALL = {
     "regularizers": {"cnlc": {"weight": 1e-5, "bins": 64}, "tv": {"weight": 3e-4}, "boundary": {"weight": 3e-4}},
 }  # fmt: skip
 
+PRIMAL_DUAL: dict[str, Any] = {
+    "solver": "primal-dual", "activation": "clipped", "start": 0.0, "coarse_epochs": 0,
+    "regularizers": {"tv": {"variant": "isotropic"}},
+}  # fmt: skip
+"""Options of the octree's other solver."""
+
 
 def fits(device: Device, sizes: Sizes) -> Iterator[Row]:
     """Against the CPU, against each other, and in parts that take turns."""
@@ -47,7 +53,12 @@ def fits(device: Device, sizes: Sizes) -> Iterator[Row]:
 
     plain = OctreeOptions(**sizes.fit)
     every = OctreeOptions(**(sizes.fit | _ALL))
-    for name, options in (("whole fit", plain), ("fit with cnlc, structure update and Adam", every)):
+    tied = OctreeOptions(**(sizes.fit | PRIMAL_DUAL))
+    for name, options in (
+        ("whole fit", plain),
+        ("fit with cnlc, structure update and Adam", every),
+        ("fit by the primal-dual solver", tied),
+    ):
         cpu, here = start_fit(problem("cpu"), options), on_device(options)
         for run in (cpu, here):
             _advance(run)

@@ -84,6 +84,15 @@ def on_device() -> Whole:
     return finish(start(CpuDevice(3)))
 
 
+@pytest.fixture(scope="module")
+def begun() -> tuple[OctreeRun, CpuDevice, int]:
+    """A run of one epoch, its device, and the most memory that it took by then."""
+    device = CpuDevice()
+    run = start(device)
+    run.advance()
+    return run, device, device.xp.peak_bytes
+
+
 def assert_same_fit(found: Whole, expected: Whole) -> None:
     """To rounding, in all that a run gives."""
     for mine, theirs in zip(found.terms, expected.terms, strict=True):
@@ -264,10 +273,10 @@ def test_a_state_goes_on_elsewhere(on_cpu: Whole, on_device: Whole, begins_on_de
     assert_close(other.arrays()["values"], begun.states[2]["values"], 1e-5)
 
 
-def test_nothing_passes_through_the_host_within_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    device = CpuDevice()
-    run = start(device)
-    run.advance()
+def test_nothing_passes_through_the_host_within_an_epoch(
+    begun: tuple[OctreeRun, CpuDevice, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, device, _ = begun
     passed: list[tuple[int, ...]] = []
     to_host, send = device.to_host, device.xp.asarray
     monkeypatch.setattr(device, "to_host", lambda array: passed.append(array.shape) or to_host(array))
@@ -280,11 +289,10 @@ def test_nothing_passes_through_the_host_within_an_epoch(monkeypatch: pytest.Mon
     assert device.moved_bytes == moved
 
 
-def test_the_estimate_covers_the_peak_and_not_much_more() -> None:
-    device = CpuDevice()
-    start(device).advance()
+def test_the_estimate_covers_the_peak_and_not_much_more(begun: tuple[OctreeRun, CpuDevice, int]) -> None:
+    _, _, peak = begun
     estimate = device_bytes(FitPlan(OPTIONS, ProblemShape.of(small_problem()), is_masked=True))
-    assert device.xp.peak_bytes <= estimate <= 1.6 * device.xp.peak_bytes
+    assert peak <= estimate <= 1.6 * peak
 
 
 def test_it_stays_whole_on_the_first_gpu_and_is_refused_with_the_reason_where_it_does_not_fit() -> None:
