@@ -16,7 +16,7 @@ from tomokit.data import TiltSeries, Volume
 from tomokit.errors import InputError, OutputError
 from tomokit.geometry import TiltGeometry
 from tomokit.io import read_stack, read_volume, write_stack, write_volume
-from tomokit.io.mrc_write import make_labels
+from tomokit.io.mrc_labels import make_labels
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
-"""Writing of MRC files: volumes and stacks as float32, section by section, plain or compressed."""
+"""Writing of MRC files: volumes and stacks as float32, masks as bytes, section by section, plain or compressed."""
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 from collections.abc import Mapping
@@ -15,16 +14,15 @@ from numpy.typing import NDArray
 from tomokit.data import TiltSeries, Volume
 from tomokit.errors import InputError
 from tomokit.io.mrc_bytes import IMOD_STAMP, SIGNED_BYTES
+from tomokit.io.mrc_labels import LABEL_CHARACTERS, make_labels
 from tomokit.io.output import new_file
 from tomokit.io.output_form import FormedSections, OutputForm
 from tomokit.io.output_names import MODES, check_stack_name
 from tomokit.io.pixels import PixelStatistics, RunningStatistics
 from tomokit.io.volume_file import VolumeFile
-from tomokit.version import __version__
 
 PLAIN_FORM = OutputForm()
 _Sections = NDArray[np.number] | FormedSections
-_LABEL_CHARACTERS = 80
 _STAMP_IN_EXTRA2 = 40  # byte 152 of the header
 
 
@@ -138,41 +136,40 @@ def write_stack(
         _write_sections(temporary, header, images, compress=os.fspath(path).lower().endswith(".gz"))
 
 
-def make_labels(what: str, provenance: Mapping[str, Any]) -> list[str]:
-    """Make the labels of an MRC header: who wrote the file, then ``key: value`` of its provenance.
-
-    Whole entries are packed onto lines; what does not fit is cut, with an ellipsis where it was.
+def write_mask(
+    path: str | os.PathLike[str],
+    mask: NDArray[np.number],
+    *,
+    pixel_size_angstrom: float | None,
+    provenance: Mapping[str, Any],
+    overwrite: bool = False,
+) -> None:
+    """Write a mask of a tilt series ``[tilt, y, x]`` as MRC of bytes (mode 0, ``ispg`` 0), complete or absent.
 
     Parameters
     ----------
-    what : str
-        What the file holds, in words.
+    path : path-like
+        The MRC file to be made; compressed if its name ends with ``.gz``.
+    mask : ndarray, shape (n_views, n_y, n_x)
+        1 where a pixel is used, 0 elsewhere.
+    pixel_size_angstrom : float or None
+        Edge of a pixel in ångström; None if no one knows it.
     provenance : mapping
-        How it was made; empty entries are left out.
+        Goes in short form into the labels.
+    overwrite : bool
+        Whether an existing file may be replaced.
 
-    Returns
-    -------
-    list of str
-        At most ten lines of at most 80 ASCII characters.
+    Raises
+    ------
+    OutputError
+        As :func:`write_stack`.
     """
-    lines = [f"tomokit {__version__}: {what}"]
-    entries = [f"{key}: {_label_text(value)}" for key, value in provenance.items() if value not in (None, [], {}, ())]
-    for entry in entries:
-        text = entry.encode("ascii", "replace").decode()
-        text = "".join(c if c.isprintable() else " " for c in text)
-        if len(text) > _LABEL_CHARACTERS:
-            text = text[: _LABEL_CHARACTERS - 3] + "..."
-        if len(lines) > 1 and len(lines[-1]) + 2 + len(text) <= _LABEL_CHARACTERS:
-            lines[-1] += f"; {text}"
-        elif len(lines) < 10:
-            lines.append(text)
-    return lines
-
-
-def _label_text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, separators=(",", ":"), default=str)
+    labels = make_labels("mask [tilt, y, x], 1 = use, 0 = bead or padding", provenance)
+    check_stack_name(path)
+    header = _make_header(path, mask, pixel_size_angstrom or 0.0, (0.0, 0.0, 0.0), ispg=0, mz=1, labels=labels)
+    header["mode"] = 0
+    with new_file(path, overwrite) as temporary:
+        _write_sections(temporary, header, mask, os.fspath(path).lower().endswith(".gz"), dtype="i1")
 
 
 def _set_mode(header: NDArray[np.void], form: OutputForm) -> None:
@@ -184,12 +181,14 @@ def _set_mode(header: NDArray[np.void], form: OutputForm) -> None:
         header["extra2"] = np.frombuffer(bytes(beside), header["extra2"].dtype)[0]
 
 
-def _as_written(section: NDArray[np.number], sections: _Sections) -> NDArray[np.number]:
-    """A section in the type of the file: that of formed ones, else float32."""
-    return section if isinstance(sections, FormedSections) else np.ascontiguousarray(section, dtype="<f4")
+def _as_written(section: NDArray[np.number], sections: _Sections, dtype: str) -> NDArray[np.number]:
+    """A section in the type of the file: that of formed ones, else the one that is asked for."""
+    return section if isinstance(sections, FormedSections) else np.ascontiguousarray(section, dtype=dtype)
 
 
-def _write_sections(path: Path, header: NDArray[np.void], sections: _Sections, compress: bool) -> None:
+def _write_sections(
+    path: Path, header: NDArray[np.void], sections: _Sections, compress: bool, dtype: str = "<f4"
+) -> None:
     statistics = RunningStatistics()
     with open(path, "r+b") as stream:
         if compress:
@@ -197,11 +196,11 @@ def _write_sections(path: Path, header: NDArray[np.void], sections: _Sections, c
             for section in sections:
                 statistics.add(np.ascontiguousarray(section, dtype="<f4"))
             _set_statistics(header, statistics.result())
-            _write_compressed(stream, header, sections)
+            _write_compressed(stream, header, sections, dtype)
             return
         stream.write(header.tobytes())
         for section in sections:
-            block = _as_written(section, sections)
+            block = _as_written(section, sections, dtype)
             statistics.add(np.ascontiguousarray(block, dtype="<f4"))
             stream.write(block.tobytes() if block.dtype.itemsize < 4 else block.data)
         # The extremes are known only now; the sizes in the header do not change.
@@ -210,7 +209,7 @@ def _write_sections(path: Path, header: NDArray[np.void], sections: _Sections, c
         stream.write(header.tobytes())
 
 
-def _write_compressed(stream: BinaryIO, header: NDArray[np.void], sections: _Sections) -> None:
+def _write_compressed(stream: BinaryIO, header: NDArray[np.void], sections: _Sections, dtype: str) -> None:
     """By gzip, with neither name nor time in it, so that the same volume gives the same bytes."""
     import gzip
 
@@ -218,7 +217,7 @@ def _write_compressed(stream: BinaryIO, header: NDArray[np.void], sections: _Sec
     with gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=stream, mtime=0) as compressed:
         compressed.write(header.tobytes())
         for section in sections:
-            compressed.write(_as_written(section, sections).tobytes())
+            compressed.write(_as_written(section, sections, dtype).tobytes())
 
 
 def _of_header(
@@ -262,7 +261,7 @@ def _make_header(
     header["machst"] = 0x44, 0x44, 0, 0
     header["nlabl"] = len(labels)
     for index, label in enumerate(labels):
-        header["label"][index] = label.ljust(_LABEL_CHARACTERS).encode("ascii")
+        header["label"][index] = label.ljust(LABEL_CHARACTERS).encode("ascii")
     return header
 
 

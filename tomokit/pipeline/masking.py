@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tomokit.data import TiltSeries
 from tomokit.errors import InputError, OptionError
 from tomokit.pipeline.memory import check_disk, check_memory
 
@@ -85,6 +84,7 @@ def make_mask(
         If the output exists, is an input, or cannot be written.
     """
     from tomokit.io.mrc_read import read_header
+    from tomokit.io.mrc_write import write_mask
     from tomokit.io.output import check_output
     from tomokit.io.output_names import check_stack_name
     from tomokit.pipeline.beads import beads_of, cover_beads, describe_beads
@@ -137,7 +137,9 @@ def make_mask(
     if len(views) < shape[0]:
         used, mask = mask, np.zeros((shape[0], *mask.shape[1:]), np.float32)
         mask[views] = used
-    _write(output, mask, series, facts, overwrite)
+    record = {name: series.provenance.get(name) for name in ("stack", "xf", "alignment", "mask")}
+    size = None if series.provenance.get("pixel_size_source") == "none" else series.pixel_size_angstrom
+    write_mask(output, mask, pixel_size_angstrom=size, provenance={**record, **(facts or {})}, overwrite=overwrite)
     return {
         "output": str(output),
         "shape": list(mask.shape),
@@ -180,29 +182,3 @@ def _require_pixels(mask: NDArray[np.float32], views: list[int], tilts: PathLike
             field="mask",
             remedy="check --xf, --raw-size and --merge",
         )
-
-
-def _write(
-    output: PathLike, mask: NDArray[np.float32], series: TiltSeries, facts: dict[str, Any] | None, overwrite: bool
-) -> None:
-    """Bytes of 0 and 1, complete or absent."""
-    import gzip
-
-    import mrcfile
-
-    from tomokit.io.mrc_write import make_labels
-    from tomokit.io.output import new_file
-
-    record = {name: series.provenance.get(name) for name in ("stack", "xf", "alignment", "mask")}
-    labels = make_labels("mask [tilt, y, x], 1 = use, 0 = bead or padding", {**record, **(facts or {})})
-    with new_file(output, overwrite) as temporary:
-        with mrcfile.new(temporary, overwrite=True) as mrc:
-            mrc.set_data(mask.astype(np.int8))
-            mrc.set_image_stack()
-            if series.provenance.get("pixel_size_source") != "none":
-                mrc.voxel_size = series.pixel_size_angstrom
-            for index, label in enumerate(labels):
-                mrc.header.label[index] = label
-            mrc.header.nlabl = len(labels)
-        if os.fspath(output).lower().endswith(".gz"):
-            temporary.write_bytes(gzip.compress(temporary.read_bytes(), mtime=0))
