@@ -119,7 +119,7 @@ def test_ties_are_the_cpus(forest: Callable[[int], Forest]) -> None:
         assert ties.jumps.n_faces
         for nonnegative in (False, True):
             expected, bits = begun.copy(), []
-            ties.apply(expected, nonnegative)
+            ties.apply(expected, 0.0 if nonnegative else 1.0)
             for seed in (1, 2):
                 device = CpuDevice(seed)
                 values = device.xp.asarray(begun)
@@ -173,7 +173,6 @@ def test_a_step_of_the_leaves_is_the_cpus(is_penalized: bool) -> None:
     change = rng.standard_normal((3, geometry.n_u, geometry.n_v)).astype(np.float32)
     step = (1e-3 * rng.random(n_leaves)).astype(np.float32)
     tv_step = (6.0 * rng.random(n_leaves)).astype(np.float32)
-    least = 0.0 if solver.nonnegative else -np.inf
     fields = [LeafField(forest, rng.random(shape, np.float32), "identity", solver)]
     for name in STATE_ARRAYS:
         fields[0].state[name][...] = rng.standard_normal(shape)
@@ -202,7 +201,9 @@ def test_a_step_of_the_leaves_is_the_cpus(is_penalized: bool) -> None:
         PrimalDualArrays(cpu.density, *(cpu.state[name] for name in STATE_ARRAYS)),
         residual_arrays(projector, projector.contract(change, views), views),
         penalty_arrays(penalties),
-        PrimalDualLengths(step, weight, rate, ties.tied, float(groups), half_weight, least),
+        PrimalDualLengths(
+            step, weight, rate, ties.tied, float(groups), half_weight, 0.0 if solver.nonnegative else 1.0, host.limits
+        ),
         variation,
     )
 

@@ -37,6 +37,8 @@ class EpochPlan:
         The epoch's random numbers, from where the view order or a pause has left them.
     begun : EpochProgress
         Sums over the steps before a pause; zeros at an epoch's beginning.
+    renews_limits : bool
+        Whether the field's limits are measured anew before the first of these steps.
     """
 
     level: PyramidLevel
@@ -48,6 +50,7 @@ class EpochPlan:
     rate: float
     rng: np.random.Generator
     begun: EpochProgress
+    renews_limits: bool = False
 
     def is_due(self, regularizer: WeightedRegularizer, step: int) -> bool:
         """Whether a step evaluates a regularizer.

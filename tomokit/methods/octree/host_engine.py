@@ -17,6 +17,7 @@ from tomokit.methods.octree.primal_dual import PrimalDualSteps
 from tomokit.methods.octree.pyramid_level import PyramidLevel
 from tomokit.methods.octree.solver import PrimalDual
 from tomokit.methods.octree.step_arrays import StepRules, leaf_arrays, penalty_arrays, residual_arrays
+from tomokit.methods.octree.texture import mean_gradients, smoothing_limits
 from tomokit.methods.pausing import EpochProgress
 from tomokit.octree.error_indicators import ErrorIndicators, measure_indicators
 from tomokit.optimizers.block import is_block_optimizer
@@ -57,6 +58,11 @@ class HostEngine:
         if isinstance(self.leaves.optimizer, PrimalDual) and self._primal_dual is None:
             projector = self._projector_of(plan.level)
             self._primal_dual = PrimalDualSteps(self.leaves, projector, plan.level, plan.n_steps)
+
+        leaves = self.leaves
+        if plan.renews_limits and isinstance(leaves.optimizer, PrimalDual) and leaves.optimizer.texture is not None:
+            means = mean_gradients(leaves.density, leaves.forest)
+            leaves.limits[...] = smoothing_limits(leaves.forest, means, leaves.optimizer.texture)
 
     def step(self, number: int) -> None:
         """Take one optimizer step (see :class:`tomokit.methods.octree.engine.Engine`)."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tomokit.activation.functions import DEFAULT_PARAMETER, KINDS
 from tomokit.methods.octree.solver import PrimalDual
+from tomokit.methods.octree.texture import whole_limits
 from tomokit.octree import Forest
 from tomokit.optimizers.interface import Optimizer
 
@@ -43,6 +44,8 @@ class LeafField:
         Optimizer steps since the state was made.
     sides : ndarray of float32, shape (n_leaves, 6, n, n), or with no leaves before :meth:`keep_sides`
         Densities on the leaves' sides, ``2 * axis + upper``.
+    limits : ndarray of float32, shape (n_leaves, m, m, m), or with no leaves
+        Factors of total variation's weight by texture (:mod:`tomokit.methods.octree.texture`).
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class LeafField:
             self.values = self.density
         # A new forest has other vertices, so what the optimizer knew of the old ones is of no use to these.
         self.state = optimizer.state_arrays(self.values.shape, np.float32)
+        textured = isinstance(optimizer, PrimalDual) and optimizer.texture is not None
+        self.limits = whole_limits(forest) if textured else np.ones((0, 2, 2, 2), np.float32)
         self.count = 0
         self.sides = np.empty((0, 6, forest.n, forest.n), np.float32)
 

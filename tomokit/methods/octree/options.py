@@ -181,6 +181,43 @@ class OctreeOptions:
         minimum=1e-4,
         maximum=1e4,
     )
+    negative_penalty: float | None = option(
+        None,
+        "Lets solver=primal-dual make densities negative at this price, relative to the smoothing, where "
+        "activation=clipped would set them to zero: the dark fringes that defocus puts around a specimen are "
+        "below the level of the ice. Raise it if empty regions come out grey, lower it if fringes are lost.",
+        minimum=0.0,
+        maximum=1e12,
+    )
+    texture_strength: float = option(
+        1.0,
+        "Least share of the smoothing that is left where the specimen has texture, with solver=primal-dual; 1 "
+        "smooths everywhere alike. Lower it if fine detail of the specimen is lost while its surroundings are "
+        "still noisy, raise it if the specimen is speckled.",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    texture_gradient: float = option(
+        0.03,
+        "Mean slope of the density, in the fit's unit per pixel, at which texture_strength halves the "
+        "smoothing. Lower it to spare fainter texture, raise it if noise is taken for texture.",
+        minimum=1e-9,
+        maximum=1e9,
+    )
+    texture_px: float = option(
+        3.0,
+        "Over how many pixels that slope is averaged (standard deviation of a Gaussian). Raise it if the "
+        "smoothing is patchy, lower it if noise is left around small particles.",
+        minimum=0.5,
+        maximum=100.0,
+    )
+    texture_begin: float = option(
+        0.35,
+        "Share of the epochs after which texture_strength begins to act: before, the density has no texture "
+        "that could be told from noise. Leave it.",
+        minimum=0.0,
+        maximum=1.0,
+    )
     optimizer: str = option(
         "rmsprop",
         "Rule by which the density follows its gradients: adam, rmsprop (the publication's), sgd, or that of "
@@ -275,6 +312,9 @@ class OctreeOptions:
     def _check_solver(self) -> None:
         """Refuse a solver and an activation, or a schedule, that do not go together."""
         if self.solver == "gradient":
+            if self.negative_penalty is not None or self.texture_strength < 1:
+                name = "texture_strength" if self.negative_penalty is None else "negative_penalty"
+                raise _contradiction(name, "solver=gradient has none", "leave it out, or give solver=primal-dual")
             if self.activation == "clipped":
                 raise _contradiction(
                     "activation",
@@ -287,6 +327,10 @@ class OctreeOptions:
                 "activation",
                 f"solver=primal-dual changes densities themselves, which {self.activation} hides from it",
                 "give clipped, or identity for signed densities, or --preset primal-dual",
+            )
+        if self.negative_penalty is not None and self.activation == "identity":
+            raise _contradiction(
+                "negative_penalty", "activation=identity lets densities be negative at no price", "give clipped"
             )
         if self.coarse_epochs:
             raise _contradiction(

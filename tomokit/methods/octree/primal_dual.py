@@ -1,10 +1,11 @@
 """The primal-dual solver of an octree fit: stochastic in the views, exact in what it converges to.
 
-Minimizes ``1/2 sum m (k A d + b - p)^2 + w sum |grad d|`` over densities d, bounded below where asked for, and over the
-offsets b; k is kappa. The saddle point's duals are one image y for each view, which at the end is its weighted
-residual, and three numbers q for each vertex. A step takes a group of views, changes their duals, and goes on from
-all of them (stochastic primal-dual hybrid gradient: Chambolle, Ehrhardt, Richtarik and Schoenlieb, SIAM J. Optim. 28,
-2783, 2018, with the data sampled and total variation in every step):
+Minimizes ``1/2 sum m (k A d + b - p)^2 + w sum c |grad d|`` over densities d, with a bound or a price of negative ones
+where asked for, and over the offsets b; k is kappa, c the factors that follow the texture. The saddle point's duals are
+one image y for each view, which at the end is its weighted residual, and three numbers q for each vertex. A step takes
+a group of views, changes their duals, and goes on from all of them (stochastic primal-dual hybrid gradient: Chambolle,
+Ehrhardt, Richtarik and Schoenlieb, SIAM J. Optim. 28, 2783, 2018, with the data sampled and total variation in every
+step):
 
     y' = m (y + sigma (k A d + b - p)) / (m + sigma),    b such that sum y' = 0 in each view (or b = 0)
     d' = d - t (k A^T y + s k A^T (y' - y) + ...)        (:mod:`tomokit.methods.octree.primal_dual_step`)
@@ -31,6 +32,7 @@ from tomokit.methods.octree.solver import (
     VARIATION_NORM,
     PrimalDual,
     density_steps,
+    kept_negative,
     view_groups,
     views_of_norm,
 )
@@ -88,7 +90,7 @@ class PrimalDualSteps:
                 answer = self._projector.T(self._projector(field, views), views)
                 answer *= self._kappa**2 * copies[0][:, :, None, None] * copies[1][:, None, :, None]
                 answer *= copies[2][:, None, None, :] / self._mass[:, None, None, None].astype(np.float32)
-                ties.apply(answer, False)
+                ties.apply(answer)
                 size = float(np.sqrt(np.vdot(answer, answer)))
                 if size == 0:
                     break
@@ -120,6 +122,7 @@ class PrimalDualSteps:
         by_difference = 0.5 * total_weight * by_leaf
         rate = SAFETY / (VARIATION_NORM * self._step * np.maximum(by_difference, np.finfo(np.float32).tiny))
         solver = self._solver
+        kept = kept_negative(solver, self._step, by_difference, leaves.forest.spacing_px)
         lengths = PrimalDualLengths(
             self._step.astype(np.float32),
             by_difference.astype(np.float32),
@@ -127,7 +130,8 @@ class PrimalDualSteps:
             self._ties.tied,
             float(len(self._groups)),
             0.5 * total_weight,
-            0.0 if solver.nonnegative else -np.inf,
+            kept,
+            leaves.limits,
         )
         state, variation = leaves.state, np.zeros(leaves.forest.n_leaves)
         change *= self._kappa
@@ -138,7 +142,7 @@ class PrimalDualSteps:
             lengths,
             variation,
         )
-        self._ties.apply(leaves.density, solver.nonnegative)
+        self._ties.apply(leaves.density, kept)
         return squares, weight, float(np.vdot(variation, by_leaf))
 
     def _step_duals(self, views: NDArray[np.int64]) -> tuple[NDArray[np.float32], float, float]:

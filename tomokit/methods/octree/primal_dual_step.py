@@ -4,9 +4,11 @@ The lattice is that of all leaves together: a vertex that two leaves share count
 of its cells' first vertices alone, and those at its upper sides only where no equal leaf goes on. With w the weight of
 total variation by differences, t the step length and s the number of steps in an epoch:
 
-    q' = project(q + rate grad d) onto |q| <= 1 at every vertex
+    q' = project(q + rate grad d) onto |q| <= limit at every vertex
     z' = z + g,   g the back-projected change of the data's duals
-    d' = d - t (z' + s g + w div*(2 q' - q) + other gradients)
+    d' = d - t (z' + s g + w div*(2 q' - q) + other gradients),    what is negative of it times a factor
+
+The limits, at most 1, are what total variation's weight is multiplied by (:mod:`tomokit.methods.octree.texture`).
 
 ``div*`` is the gradient's transpose. At a side that is tied a leaf sees half of its vertices' data and differences, at
 edges and corners a quarter and an eighth; there t is as many times longer, so that the mean of all copies
@@ -69,8 +71,11 @@ class PrimalDualLengths(NamedTuple):
         Steps of an epoch, s.
     smooth : float
         Factor of the other penalties' gradients.
-    least : float
-        Lower bound of densities; minus infinity for none.
+    kept_negative : float
+        Factor on densities below zero: 0 where zero is their bound, 1 where there is none.
+    limits : ndarray of float32, shape (n_leaves, m, m, m) or with no leaves
+        Most that a dual may be long, at nodes a whole number of which divide a leaf evenly, ``[leaf, x, z, y]``;
+        linear between. With no leaves 1 everywhere.
     """
 
     step: NDArray[np.float32]
@@ -79,7 +84,8 @@ class PrimalDualLengths(NamedTuple):
     tied: NDArray[np.bool_]
     steps: float
     smooth: float
-    least: float
+    kept_negative: float
+    limits: NDArray[np.float32]
 
 
 @shared_out(fastmath=_FLAGS)
@@ -113,8 +119,9 @@ def step_leaves(
         _variation_weight, _variant, _delta, _stencil, _sides, table_row, grid, table, table_scale, _is_raw,
         by_density, by_value,
     ) = penalties  # fmt: skip
-    step, weight, rate, tied, steps, smooth, least = lengths
+    step, weight, rate, tied, steps, smooth, kept_negative, limits = lengths
     n = density.shape[1]
+    everywhere = np.ones((2, 2, 2), np.float32)
     for leaf in items_of(share, density.shape[0]):
         change = np.zeros((n, n, n), np.float32)
         gather_leaf(
@@ -135,7 +142,8 @@ def step_leaves(
                     flat[i] += given[i]
         variation[leaf] = _step_leaf(
             density[leaf], data_pull[leaf], variation_pull[leaf], dual_x[leaf], dual_z[leaf], dual_y[leaf],
-            change, other, step[leaf], weight[leaf], rate[leaf], tied[leaf], steps, smooth, least,
+            change, other, step[leaf], weight[leaf], rate[leaf], tied[leaf], steps, smooth, kept_negative,
+            limits[leaf] if limits.shape[0] > 0 else everywhere,
         )  # fmt: skip
 
 
@@ -143,14 +151,16 @@ def step_leaves(
 def _step_leaf(
     density: NDArray[Any], data_pull: NDArray[Any], variation_pull: NDArray[Any], dual_x: NDArray[Any],
     dual_z: NDArray[Any], dual_y: NDArray[Any], change: NDArray[Any], other: NDArray[Any], step: np.floating,
-    weight: np.floating, rate: np.floating, tied: NDArray[np.bool_], steps: float, smooth: float, least: float,
+    weight: np.floating, rate: np.floating, tied: NDArray[np.bool_], steps: float, smooth: float,
+    kept_negative: float, limits: NDArray[Any],
 ) -> float:  # fmt: skip
     """Step on one leaf, whole planes of constant x at a time; vertex (z, y) of a plane is number ``z n + y``."""
     n = density.shape[0]
     plane = n * n
     real = density.dtype.type
-    zero, one, two, extrapolated, factor, floor = real(0), real(1), real(2), real(1 + steps), real(smooth), real(least)
-    counted, next_z, next_y, length, bound = _vertex_tables(n, tied, step, floor)
+    zero, one, two, extrapolated, factor = real(0), real(1), real(2), real(1 + steps), real(smooth)
+    counted, next_z, next_y, length, kept = _vertex_tables(n, tied, step, real(kept_negative))
+    limit = np.empty(plane, real)
     d, z, v = density.reshape(-1), data_pull.reshape(-1), variation_pull.reshape(-1)
     q_x, q_z, q_y = dual_x.reshape(-1), dual_z.reshape(-1), dual_y.reshape(-1)
     g, o = change.reshape(-1), other.reshape(-1)
@@ -172,14 +182,16 @@ def _step_leaf(
             q_x[begin : begin + plane], q_z[begin : begin + plane], q_y[begin : begin + plane],
         )  # fmt: skip
         plane_sum = zero
+        _interpolate_limits(limits, x, limit)
         for i in range(plane):
             dx = ahead[i] - here[i]
             dz = (here[i + n] - here[i]) * next_z[i]
             dy = (here[i + 1] - here[i]) * next_y[i]
-            kept = counts * counted[i]
-            plane_sum += kept * np.sqrt(dx * dx + dz * dz + dy * dy)
+            most = limit[i]
+            own = counts * counted[i] * most
+            plane_sum += own * np.sqrt(dx * dx + dz * dz + dy * dy)
             a, b, c = before_x[i] + rate * dx, before_z[i] + rate * dz, before_y[i] + rate * dy
-            shrink = kept / np.sqrt(max(one, a * a + b * b + c * c))
+            shrink = own / np.sqrt(max(most * most, a * a + b * b + c * c))
             new_x[i], new_z[i], new_y[i] = a * shrink, b * shrink, c * shrink
         total += plane_sum
         for i in range(plane):
@@ -187,7 +199,7 @@ def _step_leaf(
             far_z[i + n], far_y[i + 1] = new_z[i], new_y[i]
         # Tied sides across x: the whole plane has twice the step, and no bound before it is tied.
         is_tied = (x == 0 and tied[0]) or (x == n - 1 and tied[1])
-        longer, lower = (two, real(-np.inf)) if is_tied else (one, floor)
+        longer, freed = (two, one) if is_tied else (one, zero)
         z_plane, v_plane = z[begin : begin + plane], v[begin : begin + plane]
         g_plane, o_plane, d_plane = g[begin : begin + plane], o[begin : begin + plane], d[begin : begin + plane]
         for i in range(plane):
@@ -195,20 +207,21 @@ def _step_leaf(
             downhill = z_plane[i] + extrapolated * g_plane[i] + weight * (two * pull - v_plane[i]) + factor * o_plane[i]
             z_plane[i] += g_plane[i]
             v_plane[i] = pull
-            d_plane[i] = max(here[i] - longer * length[i] * downhill, min(lower, bound[i]))
+            moved = here[i] - longer * length[i] * downhill
+            d_plane[i] = max(moved, zero) + max(kept[i], freed) * min(moved, zero)
         far_x[:] = new_x
     return total
 
 
 @compiled(inlined=True, fastmath=_FLAGS)
 def _vertex_tables(
-    n: int, tied: NDArray[np.bool_], step: np.floating, floor: np.floating
+    n: int, tied: NDArray[np.bool_], step: np.floating, kept_negative: np.floating
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """What is the same in all planes of a leaf: which vertices have differences of their own, which a next vertex along
-    z and y; step lengths, and bounds of the density."""
+    z and y; step lengths, and the factors of what is negative."""
     plane = n * n
     counted, next_z, next_y = np.ones(plane, np.float32), np.ones(plane, np.float32), np.ones(plane, np.float32)
-    length, bound = np.full(plane, step), np.full(plane, floor)
+    length, kept = np.full(plane, step), np.full(plane, kept_negative)
     for j in range(n):
         for k in range(n):
             i = j * n + k
@@ -220,8 +233,31 @@ def _vertex_tables(
                 counted[i] = 0
             if (j == 0 and tied[2]) or (j == n - 1 and tied[3]):
                 length[i] *= 2
-                bound[i] = -np.inf
+                kept[i] = 1
             if (k == 0 and tied[4]) or (k == n - 1 and tied[5]):
                 length[i] *= 2
-                bound[i] = -np.inf
-    return counted, next_z, next_y, length, bound
+                kept[i] = 1
+    return counted, next_z, next_y, length, kept
+
+
+@compiled(inlined=True, fastmath=_FLAGS)
+def _interpolate_limits(limits: NDArray[Any], x: int, limit: NDArray[Any]) -> None:
+    """Write a plane's limits, linear between a leaf's nodes."""
+    m, n = limits.shape[0], int(np.sqrt(limit.size))
+    real, cells = limit.dtype.type, m - 1
+    at = real(x * cells) / real(n - 1)
+    p = min(int(at), m - 2)
+    s = at - real(p)
+    for j in range(n):
+        at = real(j * cells) / real(n - 1)
+        q = min(int(at), m - 2)
+        t = at - real(q)
+        for k in range(n):
+            at = real(k * cells) / real(n - 1)
+            r = min(int(at), m - 2)
+            u = at - real(r)
+            near = (limits[p, q, r] + u * (limits[p, q, r + 1] - limits[p, q, r])) * (1 - s) * (1 - t)
+            above = (limits[p, q + 1, r] + u * (limits[p, q + 1, r + 1] - limits[p, q + 1, r])) * (1 - s) * t
+            beside = (limits[p + 1, q, r] + u * (limits[p + 1, q, r + 1] - limits[p + 1, q, r])) * s * (1 - t)
+            far = (limits[p + 1, q + 1, r] + u * (limits[p + 1, q + 1, r + 1] - limits[p + 1, q + 1, r])) * s * t
+            limit[j * n + k] = (near + above) + (beside + far)

@@ -192,6 +192,8 @@ class OctreeRun:
             arrays["offsets_coarse"] = self.coarse.offsets
         if isinstance(self.plan.optimizer, PrimalDual):
             arrays["data_dual"] = self.fine.dual
+        if len(leaves.limits):
+            arrays["smoothing_limits"] = leaves.limits
         arrays["losses"] = np.array(self._losses)
         arrays["epoch_progress"] = self._progress.to_array()
         arrays["counters"] = np.array([self._step, leaves.count], np.int64)
@@ -216,6 +218,8 @@ class OctreeRun:
             targets["offsets_coarse"] = self.coarse.offsets
         if isinstance(self.plan.optimizer, PrimalDual):
             targets["data_dual"] = self.fine.dual
+        if len(leaves.limits):
+            targets["smoothing_limits"] = leaves.limits
         # Everything is checked before the first array is copied, so that a refused state leaves the run as it was.
         for name, target in targets.items():
             check_shape(arrays, name, target.shape)
@@ -252,6 +256,7 @@ class OctreeRun:
             # The solver's groups are always the same; their order is drawn.
             groups = view_groups(order.size, self._steps_of_epoch)
             views = [groups[group] for group in order[order < len(groups)]]
+        texture = plan.optimizer.texture if isinstance(plan.optimizer, PrimalDual) else None
         is_coarse = self.coarse is not None and self.epoch < plan.options.coarse_epochs
         return EpochPlan(
             level=self.coarse if is_coarse and self.coarse is not None else self.fine,
@@ -262,6 +267,8 @@ class OctreeRun:
             first_step=self._step,
             rate=plan.rate(self.epoch),
             rng=rng,
+            # Not in the middle of an epoch, so that one that was paused goes on as it would have.
+            renews_limits=texture is not None and not self._progress.step and self.epoch >= texture.begin * self.epochs,
             begun=self._progress,
         )
 

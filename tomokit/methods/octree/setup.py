@@ -10,7 +10,7 @@ from tomokit.data.contrast import contrast
 from tomokit.data.margin import margin_px
 from tomokit.data.problem import Problem, ProblemShape
 from tomokit.methods.octree.options import OctreeOptions
-from tomokit.methods.octree.solver import PrimalDual
+from tomokit.methods.octree.solver import PrimalDual, Texture
 from tomokit.methods.octree.weights import spacing_px
 from tomokit.octree import Forest
 from tomokit.octree.cover import Region, cover
@@ -99,7 +99,12 @@ def make_optimizer(options: OctreeOptions) -> Optimizer | PrimalDual:
         where = f"optimizers.{name}"
         build_options(registry.get("optimizer", name).Options, options_table(settings, where), where)
     if options.solver == PrimalDual.name:
-        return PrimalDual(options.balance, options.activation == "clipped")
+        texture = None
+        if options.texture_strength < 1:
+            texture = Texture(
+                options.texture_strength, options.texture_gradient, options.texture_px, options.texture_begin
+            )
+        return PrimalDual(options.balance, options.activation == "clipped", options.negative_penalty, texture)
     settings = dict(settings_by_name.get(cls.name, {}))
     if issubclass(cls, BlockOptimizer) and any(option.name == "eps" for option in dataclasses.fields(cls.Options)):
         # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.

@@ -22,6 +22,28 @@ VARIATION_NORM = 24
 
 
 @dataclass(frozen=True)
+class Texture:
+    """How the weight of total variation follows the density's texture (:mod:`tomokit.methods.octree.texture`).
+
+    Attributes
+    ----------
+    least : float
+        Least factor of the weight, above 0 and below 1.
+    gradient : float
+        Mean length of the density's gradient, in the fit's unit per pixel, at which the factor is one half.
+    width_px : float
+        Standard deviation of the Gaussian over which that mean is taken, in pixels.
+    begin : float
+        Share of the epochs after which the weight begins to follow.
+    """
+
+    least: float
+    gradient: float
+    width_px: float
+    begin: float
+
+
+@dataclass(frozen=True)
 class PrimalDual:
     """The solver's settings, in the place that an optimizer has for a field.
 
@@ -31,12 +53,18 @@ class PrimalDual:
         Step of the data's duals, sigma.
     nonnegative : bool
         Whether densities are kept from becoming negative.
+    negative_penalty : float or None
+        Where they are: instead of by a bound, by a quadratic penalty, relative to the weight of total variation.
+    texture : Texture or None
+        How the weight of total variation follows the density's texture; None for one weight everywhere.
     """
 
     name: ClassVar[str] = "primal-dual"
 
     balance: float
     nonnegative: bool
+    negative_penalty: float | None = None
+    texture: Texture | None = None
 
     def state_arrays(self, shape: tuple[int, ...], dtype: DTypeLike) -> State:
         """The arrays that it remembers, as they are before the first step (see
@@ -96,3 +124,30 @@ def density_steps(mass: NDArray[np.float64], norm: float, n_groups: int, balance
     ndarray of float64, shape (n_leaves,)
     """
     return SAFETY / (2 * n_groups * balance * norm * mass)
+
+
+def kept_negative(
+    solver: PrimalDual, step: NDArray[np.float64], weight: NDArray[np.float64], spacing_px: NDArray[np.float64]
+) -> float:
+    """The factor that a step puts on what is negative: 0 at a bound, 1 without one.
+
+    The proximal map of the penalty ``a d^2 / 2`` of negative densities divides them by ``1 + t a``. A vertex's penalty
+    goes with its mass, ``a = penalty w h`` where ``w`` goes with ``h^2``, and so the factor is the same in all leaves.
+
+    Parameters
+    ----------
+    solver : PrimalDual
+    step, weight, spacing_px : ndarray of float64, shape (n_leaves,)
+        Step of the densities t, weight of a difference w, and spacing of the vertices h of each leaf.
+
+    Returns
+    -------
+    float
+        Without total variation the penalty has no measure: then the bound holds.
+    """
+    if not solver.nonnegative:
+        return 1.0
+    if solver.negative_penalty is None or not weight.any():
+        return 0.0
+    finest = int(np.argmin(spacing_px))
+    return float(1 / (1 + step[finest] * solver.negative_penalty * weight[finest] * spacing_px[finest]))

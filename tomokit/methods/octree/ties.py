@@ -61,23 +61,24 @@ class Ties:
             equals.append((below, above))
         return cls(tuple(equals), faces.select(~is_equal), tied)
 
-    def apply(self, values: NDArray[np.float32], nonnegative: bool) -> None:
+    def apply(self, values: NDArray[np.float32], kept_negative: float = 1.0) -> None:
         """Tie the shared vertices of a field that a step has changed.
 
         Parameters
         ----------
         values : ndarray of float32, shape (n_leaves, n, n, n)
             ``[leaf, x, z, y]``, changed.
-        nonnegative : bool
-            Whether negative values on the leaves' sides are then set to zero.
+        kept_negative : float
+            Factor that is then put on what is negative on the leaves' sides: 0 for a bound, 1 for none. Between, where
+            a step has not done so: on sides that are shared with an equal leaf.
         """
         for axis, (below, above) in enumerate(self.equals):
             average_equals(values, axis, below, above)
         jumps = self.jumps
         if jumps.n_faces:
             tie_jumps(values, jumps.axis, jumps.fine, jumps.coarse, jumps.fine_is_below, jumps.offset, jumps.scale)
-        if nonnegative:
-            clip_sides(values)
+        if kept_negative < 1:
+            soften_sides(values, self.tied, kept_negative)
 
 
 @compiled(inlined=True)
@@ -170,8 +171,8 @@ def tie_jumps(
 
 
 @shared_out()
-def clip_sides(share: Share, values: NDArray[np.floating]) -> None:
-    """Set negative values on the six sides of every leaf to zero.
+def soften_sides(share: Share, values: NDArray[np.floating], tied: NDArray[np.bool_], kept: float) -> None:
+    """Put a factor on negative values on the sides of every leaf, or set them to zero.
 
     Parameters
     ----------
@@ -179,14 +180,24 @@ def clip_sides(share: Share, values: NDArray[np.floating]) -> None:
         Which leaves are this thread's.
     values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
         ``[leaf, x, z, y]``, changed.
+    tied : ndarray of bool, shape (n_leaves, 6)
+        Sides ``2 * axis + upper`` that are shared with an equal leaf.
+    kept : float
+        The factor. 0 is for all sides, any other for vertices on a tied side alone.
     """
     n = values.shape[1]
-    zero = values.dtype.type(0)
+    zero, factor = values.dtype.type(0), values.dtype.type(kept)
     for leaf in items_of(share, values.shape[0]):
-        block = values[leaf]
+        block, own = values[leaf], tied[leaf]
         for i in range(n):
+            across_x = (i == 0 and own[0]) or (i == n - 1 and own[1])
             for j in range(n):
-                for at in (0, n - 1):
-                    block[at, i, j] = max(block[at, i, j], zero)
-                    block[i, at, j] = max(block[i, at, j], zero)
-                    block[i, j, at] = max(block[i, j, at], zero)
+                across_z = across_x or (j == 0 and own[2]) or (j == n - 1 and own[3])
+                # Each vertex of a side once: all along y on the sides across x and z, both ends elsewhere.
+                stride = 1 if i in (0, n - 1) or j in (0, n - 1) else n - 1
+                for k in range(0, n, stride):
+                    if block[i, j, k] < zero:
+                        if kept == 0:
+                            block[i, j, k] = zero
+                        elif across_z or (k == 0 and own[4]) or (k == n - 1 and own[5]):
+                            block[i, j, k] *= factor
