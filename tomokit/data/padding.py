@@ -23,7 +23,8 @@ LEAST_ON_EDGE = 8
 """Pixels of one value in a row along the edges of a view, below which nothing is filled in."""
 LEAST_SHARE = 5e-4
 """A smaller part of a view does no harm."""
-_MOST_SHARE = 0.95
+_MOST_SHARE = 0.5
+"""What is empty for the larger part is rather a small specimen before a constant background."""
 _MOST_CORNERS = 8
 _OUTLINE_SHARE = 0.5
 """Area by which the image may differ from such an outline, as a share of what is filled in beyond that: an edge that
