@@ -53,6 +53,9 @@ def test_methods_suggest_what_has_a_say() -> None:
     assert relaxation.high == 1.999  # as far as the option goes
     octree = default_options("octree")
     assert [one.name for one in found([], "octree", **octree)] == ["strength", "start"]
+    # Where the specimen fills the field the solver is one that begins at zero.
+    assert [one.name for one in found([], "octree", True, **octree)] == ["field_filling_strength"]
+    octree["field_filling"] = {}
     assert [one.name for one in found([], "octree", True, **octree)] == ["field_filling_strength", "start"]
     weights = {"tv": {"weight": "2e-4"}, "boundary": {"weight": 3e-4}}
     names = [one.name for one in found([], "octree", start=1e-3, regularizers=weights)]

@@ -28,7 +28,7 @@ from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.near import did_you_mean
 from tomokit.plugin.options import build_options
-from tomokit.plugin.settings import TypedKey, as_typed, by_plugin_name, merge, parse_settings, read_toml
+from tomokit.plugin.settings import TypedKey, as_typed, by_plugin_name, give_way, merge, parse_settings, read_toml
 
 PRESETS = Path(__file__).resolve().parent.parent / "presets"
 _MOST_VIEWS = 10**9
@@ -202,6 +202,11 @@ def build_request(
     # Last, and after any change of method: these are for the method that is used.
     last = parse_settings(settings)
     merged = merge(merged, {"options": last})
+    by_themselves = last
+    for _, layer in reversed([*explicit, (caller, given)]):
+        by_themselves = merge(layer.get("options") or {}, by_themselves)
+    if "options" in merged:
+        merged["options"] = give_way(merged["options"], by_themselves)
     if found is not None:
         merged = found.leave_out_too(merged)
     request = build_options(ReconstructionRequest, merged, caller)

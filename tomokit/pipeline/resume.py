@@ -15,6 +15,7 @@ from tomokit.pipeline.resumption import Resumed, read_resumed
 from tomokit.pipeline.signals import Stop
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.options import build_options
+from tomokit.plugin.settings import give_way
 from tomokit.state.record import State
 
 
@@ -212,4 +213,5 @@ def _with_epochs(request: ReconstructionRequest, state: State, epochs: int) -> R
             field="--epochs",
             remedy=f"give the epochs of the whole run, at least {under_way}",
         )
-    return dataclasses.replace(request, options={**request.options, "epochs": epochs})
+    given = {"epochs": epochs}
+    return dataclasses.replace(request, options=give_way({**request.options, **given}, given))

@@ -15,6 +15,7 @@ from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.provenance import Provenance, check_inputs, check_plugins
 from tomokit.pipeline.request import FILES, ReconstructionRequest
 from tomokit.plugin.manager import get_registry
+from tomokit.plugin.settings import give_way
 from tomokit.state.read import newest_state
 from tomokit.state.record import State
 from tomokit.version import __version__
@@ -192,5 +193,6 @@ def check_same_half(provenance: Provenance, resumed: Resumed) -> None:
 def _without_epochs(provenance: Provenance) -> Provenance:
     configuration = provenance["configuration"]
     options = {key: value for key, value in configuration["options"].items() if key != "epochs"}
+    options = give_way(options, {"epochs": None})
     same = ("method", "backend", "seed", "inputs", "views", "linearization", "half")
     return {**{key: provenance.get(key) for key in same}, "configuration": {**configuration, "options": options}}

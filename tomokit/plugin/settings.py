@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ from tomokit.errors import InputError, OptionError
 
 MOST_LEVELS = 20
 """Tables in tables; no options go deeper than three."""
+
+FIELD_FILLING = "field_filling"
+"""A method's option whose table replaces other options for specimens that fill the field of view."""
 
 MOST_BYTES = 1 << 20
 """A file of settings has a few hundred bytes; what is larger is another file, and is not read."""
@@ -114,6 +117,51 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def give_way(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a table of options for one kind of specimen give way to options that are given by themselves.
+
+    Parameters
+    ----------
+    options : mapping
+        Options of a method. Its table ``field_filling``, if there is one, has options that replace the others for
+        specimens that fill the field of view; its entry ``unless`` lists options, with dots, that take its place whole.
+    given : mapping
+        Those that were given by themselves.
+
+    Returns
+    -------
+    dict
+        Without those of the table that were given, and without the table if one of ``unless`` was.
+    """
+    table = options.get(FIELD_FILLING)
+    if not isinstance(table, Mapping):
+        return dict(options)
+    given = {name: value for name, value in given.items() if name != FIELD_FILLING}
+    if any(_is_given(given, str(name).split(".")) for name in table.get("unless", ())):
+        return {**options, FIELD_FILLING: {}}
+    return {**options, FIELD_FILLING: _without(table, given)}
+
+
+def _is_given(settings: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    """Whether settings have a value below these keys."""
+    below = settings.get(keys[0])
+    if len(keys) == 1:
+        return keys[0] in settings
+    return isinstance(below, Mapping) and _is_given(below, keys[1:])
+
+
+def _without(table: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A table without the values that were given, at any depth."""
+    kept = {}
+    for key, value in table.items():
+        other = given.get(key)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            kept[key] = _without(value, other)
+        elif key not in given:
+            kept[key] = value
+    return kept
 
 
 def read_toml(path: Path) -> dict[str, Any]:

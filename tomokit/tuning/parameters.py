@@ -17,7 +17,7 @@ from tomokit.pipeline.config import options_below
 from tomokit.plugin.manager import get_registry
 from tomokit.plugin.near import did_you_mean
 from tomokit.plugin.options import range_text
-from tomokit.plugin.settings import merge
+from tomokit.plugin.settings import give_way, merge
 
 Values = dict[str, float]
 """A setting: values by the names of options, those of regularizers and optimizers with dots, as ``--set`` has them."""
@@ -145,7 +145,8 @@ def lay_over(options: Mapping[str, Any], values: Mapping[str, float]) -> dict[st
     """
     result = dict(options)
     for name, value in values.items():
-        result = merge(result, _nested(result, name.split("."), value))
+        given = _nested(result, name.split("."), value)
+        result = give_way(merge(result, given), given)
     return result
 
 

@@ -11,7 +11,7 @@ from tomokit.io.given_inputs import is_given_directly
 from tomokit.pipeline.config import PATHS, default_options, method_options
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.plugin.manager import get_registry
-from tomokit.plugin.settings import by_plugin_name
+from tomokit.plugin.settings import FIELD_FILLING, by_plugin_name
 
 OF_THE_SEARCH = ("stack", "output", "overwrite", "options", "preview", "y", "hold_out", "threads", "state", "slabs")
 """Settings of a job that are not the tomogram's, or only the search's."""
@@ -66,21 +66,30 @@ def explicit_options(method_name: str, options: Mapping[str, Any]) -> Table:
     """
     method = get_registry().get("method", method_name)()
     preset = default_options(method_name)
-    built = method_options(method, options)
+    built, by_preset = method_options(method, options), method_options(method, preset)
     found: Table = {}
+    table = options.get(FIELD_FILLING) or {}
     for item in dataclasses.fields(built):
         value = getattr(built, item.name)
+        if item.name == FIELD_FILLING:
+            continue
         if isinstance(value, dict):
-            below = _explicit_below(item.name.removesuffix("s"), value, preset.get(item.name, {}))
+            below = _explicit_below(item.name.removesuffix("s"), value, preset.get(item.name, {}), bool(table))
             if below:
                 found[item.name] = below
+        elif table and item.name in preset and value == getattr(by_preset, item.name):
+            # What stands in the file is given by itself, but the preset's own values are to give way to its table.
+            continue
         elif item.name in options or item.name in preset:
             found[item.name] = _plain(value)
+    if table != preset.get(FIELD_FILLING, {}):
+        found |= {FIELD_FILLING: table} if table else {"solver": built.solver}
     return found
 
 
-def _explicit_below(kind: str, given: Mapping[str, Any], preset: Mapping[str, Any]) -> Table:
-    """The tables of regularizers or optimizers: what is given, and the class's own where only the preset gives it."""
+def _explicit_below(kind: str, given: Mapping[str, Any], preset: Mapping[str, Any], gives_way: bool) -> Table:
+    """The tables of regularizers or optimizers: what is given, and the class's own where only the preset gives it; but
+    for what is as the preset has it, if that is to give way."""
     from tomokit.plugin.options import build_options
 
     by_name, by_preset = by_plugin_name(given), by_plugin_name(preset)
@@ -89,7 +98,16 @@ def _explicit_below(kind: str, given: Mapping[str, Any], preset: Mapping[str, An
         cls = get_registry().get(kind, name).Options
         typed = build_options(cls, by_name.get(name, {}), f"{kind}s.{name}")
         keys = {**by_preset.get(name, {}), **by_name.get(name, {})}
-        found[name.replace("-", "_")] = {key: _plain(getattr(typed, key)) for key in keys}
+        own = {key: _plain(getattr(typed, key)) for key in keys}
+        if gives_way:
+            kept = build_options(cls, by_preset.get(name, {}), f"{kind}s.{name}")
+            own = {
+                key: one
+                for key, one in own.items()
+                if key not in by_preset.get(name, {}) or one != _plain(getattr(kept, key))
+            }
+        if own:
+            found[name.replace("-", "_")] = own
     return found
 
 

@@ -63,7 +63,7 @@ class FitPlan:
         -------
         FitPlan
         """
-        return cls(options, shape)
+        return cls(options.for_specimen(shape.fit_offsets), shape)
 
     @classmethod
     def of_problem(cls, problem: Problem, options: OctreeOptions) -> FitPlan:
@@ -83,6 +83,7 @@ class FitPlan:
         OptionError, PluginError
             If an optimizer, a regularizer or an option of one is unknown.
         """
+        options = options.for_specimen(problem.fit_offsets)
         scales = Scales.of(problem, options.unit)
         shape = replace(ProblemShape.of(problem), relative_noise=scales.relative_noise)
         plan = cls(options, shape, problem.mask is not None, problem, scales)

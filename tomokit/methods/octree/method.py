@@ -32,7 +32,7 @@ class Octree:
 
     def __init__(self) -> None:
         # The plan that memory was estimated by, for the run that is started next.
-        self._estimated: FitPlan | None = None
+        self._estimated: tuple[OctreeOptions, FitPlan] | None = None
 
     def start(self, problem: Problem, options: OctreeOptions) -> Run:
         """Set up a run, and choose where it computes (see :class:`tomokit.methods.interface.Method`)."""
@@ -48,12 +48,15 @@ class Octree:
 
     def _take_plan(self, problem: Problem, options: OctreeOptions) -> FitPlan | None:
         """The plan of the estimate, if that was of this problem and these options; it is kept no longer."""
-        plan, self._estimated = self._estimated, None
-        return plan if plan is not None and plan.problem is problem and plan.options is options else None
+        estimated, self._estimated = self._estimated, None
+        if estimated is None or estimated[0] is not options or estimated[1].problem is not problem:
+            return None
+        return estimated[1]
 
     def worth_tuning(self, problem: Problem, options: OctreeOptions) -> dict[str, tuple[float, float]]:
         """The strength that has a say, or the weights that are given, and the start (see
         :class:`tomokit.methods.capabilities.SuggestsTuning`)."""
+        options = options.for_specimen(problem.fit_offsets)
         given = by_plugin_name(options.regularizers)
         weights = {name: float(given[name]["weight"]) for name in FOLLOW_NOISE if "weight" in given.get(name, {})}
         ranges = {f"regularizers.{name}.weight": around(weight) for name, weight in weights.items() if weight > 0}
@@ -71,7 +74,8 @@ class Octree:
         """Why optimizer or regularizers have no path on a GPU (see :class:`tomokit.methods.capabilities.RunsOnGpu`)."""
         from tomokit.methods.octree.cuda.support import unsupported_reason
 
-        return unsupported_reason(options)
+        # Whether the specimen fills the field is not known yet.
+        return unsupported_reason(options) or unsupported_reason(options.for_specimen(True))
 
     def estimate_bytes(self, problem_shape: ProblemShape, options: OctreeOptions) -> int:
         """Bytes of the forest, the optimizer and the regularizers (see :class:`tomokit.methods.interface.Method`)."""
@@ -87,7 +91,7 @@ class Octree:
         from tomokit.methods.octree.memory import estimate_bytes
 
         plan, waiting = FitPlan.of_problem(problem, options), 0
-        self._estimated = plan
+        self._estimated = options, plan
         if problem.backend == "cuda":
             from tomokit.gpu.discovery import devices
             from tomokit.methods.octree.cuda.memory import check_fit

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tomokit.data.margin import margin_option
 from tomokit.errors import OptionError
-from tomokit.plugin.options import option, range_text
+from tomokit.plugin.options import build_options, option, range_text
+from tomokit.plugin.settings import merge
 
 _LEAST_SPACING_PX = 0.1
 # Below, the slope of an activation that keeps densities positive is so small that no step changes anything.
@@ -257,11 +258,20 @@ class OctreeOptions:
             "with its regularizer; one that is off is switched on by giving an option of it."
         },
     )
+    field_filling: dict[str, Any] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Options that replace the others if the specimen fills the field of view (its offsets are "
+            "fitted), as field_filling.NAME=...; they give way to those that are given by themselves, and all of "
+            "them to what field_filling.unless names. Leave it, or give solver=gradient to do without."
+        },
+    )
     margin: float | None = margin_option()
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other, before anything is read."""
         self._check_solver()
+        self.for_specimen(True)
         if self.activation not in ("identity", "clipped") and self.start < LEAST_START:
             raise _contradiction(
                 "start",
@@ -309,10 +319,37 @@ class OctreeOptions:
                 "give fewer, or larger leaves",
             )
 
+    def for_specimen(self, fills_field: bool) -> OctreeOptions:
+        """The options that hold for a specimen.
+
+        Parameters
+        ----------
+        fills_field : bool
+            Whether the specimen fills the field of view, so that offsets are fitted.
+
+        Returns
+        -------
+        OctreeOptions
+            Without ``field_filling``: it has had its say.
+
+        Raises
+        ------
+        OptionError
+            If ``field_filling`` has an unknown name, a bad value, or contradicts the other options.
+        """
+        if not self.field_filling:
+            return self
+        own = {item.name: getattr(self, item.name) for item in fields(self)} | {"field_filling": {}}
+        if fills_field:
+            own = merge(own, {name: value for name, value in self.field_filling.items() if name != "unless"})
+        made: OctreeOptions = build_options(OctreeOptions, own, "method octree: field_filling")
+        return made
+
     def _check_solver(self) -> None:
         """Refuse a solver and an activation, or a schedule, that do not go together."""
         if self.solver == "gradient":
-            if self.negative_penalty is not None or self.texture_strength < 1:
+            is_replaced = self.field_filling.get("solver", "gradient") != "gradient"
+            if not is_replaced and (self.negative_penalty is not None or self.texture_strength < 1):
                 name = "texture_strength" if self.negative_penalty is None else "negative_penalty"
                 raise _contradiction(name, "solver=gradient has none", "leave it out, or give solver=primal-dual")
             if self.activation == "clipped":
