@@ -16,6 +16,7 @@ from tomokit.errors import ResourceError
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.methods.octree.cuda.memory import device_bytes
 from tomokit.methods.octree.cuda.primal_dual_field import PrimalDualField, StepLengths
+from tomokit.methods.octree.cuda.texture import mean_gradients
 from tomokit.methods.octree.cuda.ties import TiesOnDevice, launches_of
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.leaf_field import LeafField
@@ -25,8 +26,9 @@ from tomokit.methods.octree.penalties import PenaltyGradients
 from tomokit.methods.octree.primal_dual import PrimalDualSteps
 from tomokit.methods.octree.primal_dual_step import PrimalDualArrays, PrimalDualLengths, step_leaves
 from tomokit.methods.octree.run import OctreeRun
-from tomokit.methods.octree.solver import SAFETY, STATE_ARRAYS, VARIATION_NORM, PrimalDual
+from tomokit.methods.octree.solver import SAFETY, STATE_ARRAYS, VARIATION_NORM, PrimalDual, Texture
 from tomokit.methods.octree.step_arrays import penalty_arrays, residual_arrays
+from tomokit.methods.octree.texture import mean_gradients as mean_gradients_on_cpu
 from tomokit.methods.octree.ties import Ties
 from tomokit.methods.pausing import EpochPaused
 from tomokit.octree import Forest
@@ -41,7 +43,8 @@ pytestmark = needs_compiler
 
 OPTIONS = OctreeOptions(
     solver="primal-dual", activation="clipped", start=0.0, epochs=3, n=6, leaf_px=10.0, coarser=1, views_per_step=2,
-    margin=0.3, max_leaves=40, regularizers={"tv": {"variant": "isotropic"}},
+    margin=0.3, max_leaves=40, regularizers={"tv": {"variant": "isotropic"}}, negative_penalty=1.0,
+    texture_strength=0.3, texture_begin=0.3,
 )  # fmt: skip
 
 
@@ -101,8 +104,15 @@ def assert_same_fit(found: Whole, expected: Whole) -> None:
             assert mine[name] == pytest.approx(value, rel=1e-5), name
     for mine_arrays, their_arrays in zip(found.states, expected.states, strict=True):
         assert mine_arrays.keys() == their_arrays.keys()
-        for name in ("values", "data_dual", "offsets_fine", *(f"optimizer_{name}" for name in STATE_ARRAYS)):
-            assert_close(mine_arrays[name], their_arrays[name], 1e-5)
+        for name in (
+            "values",
+            "data_dual",
+            "offsets_fine",
+            "smoothing_limits",
+            *(f"optimizer_{name}" for name in STATE_ARRAYS),
+        ):
+            if name in their_arrays:
+                assert_close(mine_arrays[name], their_arrays[name], 1e-5)
     assert_close(found.run.volume(), expected.run.volume(), 1e-5)
 
 
@@ -117,13 +127,13 @@ def test_ties_are_the_cpus(forest: Callable[[int], Forest]) -> None:
         made = forest(n)
         ties, begun = Ties.of(made), np.random.default_rng(n).standard_normal(made.values_shape).astype(np.float32)
         assert ties.jumps.n_faces
-        for nonnegative in (False, True):
+        for kept_negative in (1.0, 0.0, 0.25):
             expected, bits = begun.copy(), []
-            ties.apply(expected, 0.0 if nonnegative else 1.0)
+            ties.apply(expected, kept_negative)
             for seed in (1, 2):
                 device = CpuDevice(seed)
                 values = device.xp.asarray(begun)
-                TiesOnDevice(device, made).apply(values, nonnegative)
+                TiesOnDevice(device, made).apply(values, kept_negative)
                 bits.append(device.to_host(values))
             assert_close(bits[0], expected, 3e-7)
             np.testing.assert_array_equal(*bits)
@@ -133,7 +143,7 @@ def test_ties_are_the_cpus(forest: Callable[[int], Forest]) -> None:
 def test_what_is_not_a_number_is_not_clipped() -> None:
     device, forest = CpuDevice(), two_level_forest(4)
     values = device.xp.full(forest.values_shape, np.nan, np.float32)
-    TiesOnDevice(device, forest).apply(values, True)
+    TiesOnDevice(device, forest).apply(values, 0.0)
     assert np.isnan(device.to_host(values)).all()
 
 
@@ -165,11 +175,24 @@ def test_faces_of_a_launch_have_no_leaf_in_common_and_each_leaf_sees_them_in_ord
         assert (np.diff(mine) > 0).all()
 
 
+@pytest.mark.parametrize(("n", "px"), [(6, 10.0), (5, 40.0)])  # ragged cells, and one for each vertex
+def test_mean_gradients_are_the_cpus(n: int, px: float) -> None:
+    small = two_level_forest(n)
+    forest = replace(small, root_px=px * 2 ** int(small.level.max()))
+    density = np.random.default_rng(n).standard_normal(forest.values_shape).astype(np.float32)
+    device = CpuDevice(2)
+    found = mean_gradients(device, device.xp.asarray(density), forest)
+    assert found.shape[1] == {6: 2, 5: 4}[n]
+    np.testing.assert_allclose(found, mean_gradients_on_cpu(density, forest), rtol=2e-6)
+
+
 @pytest.mark.parametrize("is_penalized", [False, True])
 def test_a_step_of_the_leaves_is_the_cpus(is_penalized: bool) -> None:
     rng, forest, geometry = np.random.default_rng(1), two_level_forest(6), small_problem().geometry
     n_leaves, shape, views, ties = forest.n_leaves, forest.values_shape, np.array([3, 0, 4]), Ties.of(forest)
-    solver, half_weight, groups = PrimalDual(0.1, nonnegative=not is_penalized), 0.5, 7
+    # A bound and one weight of total variation, or a price of what is negative and limits that differ.
+    texture, kept_negative = (Texture(0.3, 0.03, 3.0, 0.3), 0.4) if is_penalized else (None, 0.0)
+    solver, half_weight, groups = PrimalDual(0.1, nonnegative=True, texture=texture), 0.5, 7
     change = rng.standard_normal((3, geometry.n_u, geometry.n_v)).astype(np.float32)
     step = (1e-3 * rng.random(n_leaves)).astype(np.float32)
     tv_step = (6.0 * rng.random(n_leaves)).astype(np.float32)
@@ -181,6 +204,7 @@ def test_a_step_of_the_leaves_is_the_cpus(is_penalized: bool) -> None:
     fields.append(LeafField(forest, fields[0].density.copy(), "identity", solver))
     fields[1].state = {name: array.copy() for name, array in fields[0].state.items()}
     cpu, host = fields
+    host.limits[...] = rng.uniform(0.3, 1.0, host.limits.shape)
 
     penalties, gradients, device = PenaltyGradients(forest), GradientsOnGpu(), CpuDevice(5)
     put = device.xp.asarray
@@ -201,9 +225,7 @@ def test_a_step_of_the_leaves_is_the_cpus(is_penalized: bool) -> None:
         PrimalDualArrays(cpu.density, *(cpu.state[name] for name in STATE_ARRAYS)),
         residual_arrays(projector, projector.contract(change, views), views),
         penalty_arrays(penalties),
-        PrimalDualLengths(
-            step, weight, rate, ties.tied, float(groups), half_weight, 0.0 if solver.nonnegative else 1.0, host.limits
-        ),
+        PrimalDualLengths(step, weight, rate, ties.tied, float(groups), half_weight, kept_negative, host.limits),
         variation,
     )
 
@@ -213,7 +235,7 @@ def test_a_step_of_the_leaves_is_the_cpus(is_penalized: bool) -> None:
     gradients.variation_step, gradients.variation = put(tv_step), field.working("variation", field.blocks)
     lengths = StepLengths(put(step), TiesOnDevice(device, forest).tied, groups, half_weight)
     chosen = there.chosen(views)
-    field.step(there, there.contract(put(change), chosen), chosen, gradients, lengths)
+    field.step(there, there.contract(put(change), chosen), chosen, gradients, lengths, kept_negative)
     field.fetch(host)
     assert_close(host.density, cpu.density, 1e-6)
     for name in STATE_ARRAYS:
@@ -226,18 +248,25 @@ def test_a_step_of_the_leaves_is_the_cpus(is_penalized: bool) -> None:
 
 def test_every_epoch_is_the_cpus(on_cpu: Whole, on_device: Whole) -> None:
     assert_same_fit(on_device, on_cpu)
-    assert on_cpu.run.leaves.density.max() > 0
+    assert on_cpu.run.leaves.density.min() < 0 < on_cpu.run.leaves.density.max()
+    limits = on_cpu.states[0]["smoothing_limits"], on_cpu.states[1]["smoothing_limits"]
+    assert limits[0].min() == 1
+    assert 0.3 <= limits[1].min() < 0.8
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "changes"),
     [
-        ({"large_leaves": 0.4, "activation": "identity"}, {"mask": None, "fit_offsets": False}),
+        (
+            {"large_leaves": 0.4, "activation": "identity", "negative_penalty": None, "texture_strength": 1.0},
+            {"mask": None, "fit_offsets": False},
+        ),
         ({"regularizers": {"tv": {"variant": "isotropic", "every": 2}}, "coarser": 0}, {"fit_offsets": False}),
+        ({"negative_penalty": None}, {}),
         ({"structure_epochs": (1,), "structure_stall": 0.0, "leaf_px": 20.0, "finer": 1}, {}),
     ],
-    ids=["large", "held", "structure"],
+    ids=["large", "held", "bounded", "structure"],
 )
 def test_other_options_and_leaves_that_change(settings: dict[str, Any], changes: dict[str, Any]) -> None:
     options = replace(OPTIONS, **settings)
@@ -285,9 +314,11 @@ def test_nothing_passes_through_the_host_within_an_epoch(
     run.pause = lambda: passed.append(()) or False
     moved = device.moved_bytes
     run.advance()
-    # Before the three steps offsets, views and totals go there; after them the totals and offsets come.
-    assert passed == [(5,), (5,), (4,), (), (), (4,), (5,)]
-    assert device.moved_bytes == moved
+    # Before the three steps offsets go there, mean gradients come, limits by them, views and totals go; after the steps
+    # the totals and offsets come.
+    limits = run.leaves.limits
+    assert passed == [(5,), (len(limits), 2, 2, 2), (5,), (4,), (), (), (4,), (5,)]
+    assert device.moved_bytes == moved + limits.nbytes
 
 
 def test_the_estimate_covers_the_peak_and_not_much_more(begun: tuple[OctreeRun, CpuDevice, int]) -> None:

@@ -38,7 +38,24 @@ def cells_along(forest: Forest) -> int:
     -------
     int
     """
-    return int(np.clip(round(float(forest.size_px.min(initial=forest.root_px)) / _CELL_PX), 1, forest.n - 1))
+    return cells_of(float(forest.size_px.min(initial=forest.root_px)), forest.n)
+
+
+def cells_of(finest_px: float, n: int) -> int:
+    """Number of cells along the edge of a leaf, by the edge of the finest ones.
+
+    Parameters
+    ----------
+    finest_px : float
+        In pixels.
+    n : int
+        Vertices along a leaf's edge.
+
+    Returns
+    -------
+    int
+    """
+    return int(np.clip(round(finest_px / _CELL_PX), 1, n - 1))
 
 
 def whole_limits(forest: Forest) -> NDArray[np.float32]:

@@ -104,6 +104,9 @@ class CudaEngine:
         field = self._on_devices()
         field.set_regularizers(plan.regularizers, plan.inside)
         field.set_level(plan.level)
+        if plan.renews_limits:
+            for subdomain in field.subdomains:
+                subdomain.renew_limits(self.leaves)
         begun = plan.begun
         # Progress has means over the epoch's steps, the totals on a device have sums.
         penalties = [begun.terms.get(weighted.name, 0.0) * plan.n_steps for weighted in plan.regularizers]

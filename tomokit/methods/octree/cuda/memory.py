@@ -16,6 +16,7 @@ from tomokit.methods.octree.cuda.support import needs_all_leaves, whole_field_by
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.layout import Layout, finest_row_taps, footprint_sizes
 from tomokit.methods.octree.solver import PrimalDual
+from tomokit.methods.octree.texture import cells_of
 from tomokit.octree import Forest
 from tomokit.octree.cover import LeafBudgetError
 from tomokit.octree.partition import Partition, split
@@ -95,13 +96,17 @@ def device_bytes(plan: FitPlan, cut: Cut | None = None) -> int:
         cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
     # Buffers hold one subdomain at a time, the largest; counts and tables are those of all leaves.
     field = _FLOAT * cut.most_leaves * layout.n**3
-    is_primal_dual = isinstance(plan.optimizer, PrimalDual)
     # Values, densities old and new; or densities alone, and the field by which the norm is measured. What the optimizer
     # remembers; planes of vertices at the cuts.
-    own = 2 if is_primal_dual else 3
+    own = 2 if isinstance(plan.optimizer, PrimalDual) else 3
     total = float(field * (own + plan.remembered_arrays)) + _FLOAT * cut.halo * layout.n**2
-    if is_primal_dual:
+    if isinstance(plan.optimizer, PrimalDual):
         total += shape.stack_bytes
+        if plan.optimizer.texture is not None:
+            levels, _ = footprint_sizes(options, layout, 1)
+            nodes = cells_of(layout.root_px / 2 ** (levels - 1), layout.n) + 1
+            # The limits, and the mean gradients that they are from.
+            total += 2 * _FLOAT * cut.most_leaves * nodes**3
     spaces: set[str] = set()
     for weighted in plan.possible_regularizers:
         offered = fusable_on_gpu(weighted.regularizer)

@@ -1,7 +1,7 @@
 """Steps of the primal-dual solver on a device: duals of the views, lengths of the steps (``data_duals.cu``).
 
 The same as :mod:`tomokit.methods.octree.primal_dual`, where the formulas are. In a step nothing passes through the
-host.
+host, but once the weights of total variation where negative densities have a price.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tomokit.gpu.reductions import add_total, load_reductions
 from tomokit.methods.octree.cuda.primal_dual_field import PrimalDualField, StepLengths
 from tomokit.methods.octree.cuda.pyramid_level import ForwardResult, LevelOnDevice
 from tomokit.methods.octree.cuda.ties import TiesOnDevice
-from tomokit.methods.octree.solver import NORM_ITERATIONS, density_steps, view_groups, views_of_norm
+from tomokit.methods.octree.solver import NORM_ITERATIONS, density_steps, kept_negative, view_groups, views_of_norm
 from tomokit.projector.cuda.leaf_adjoint import back_project
 from tomokit.regularizers.cuda.interface import GradientsOnGpu
 
@@ -55,9 +55,11 @@ class PrimalDualOnDevice:
             self._kernels = device.load(_SOURCE)
             self._ties = TiesOnDevice(device, field.forest)
             self._share_sums = put(_share_sums(problem.mask, host.mask_sums, problem.projections[0].size, sigma))
-            steps = density_steps(self._mass, self._norm(), len(self._groups), sigma)
-            half_weight = 0.5 * max(float(host.mask_sums.sum()), 1.0)
-            self._lengths = StepLengths(put(steps.astype(np.float32)), self._ties.tied, len(self._groups), half_weight)
+            self._step = density_steps(self._mass, self._norm(), len(self._groups), sigma)
+            half_weight, step = 0.5 * max(float(host.mask_sums.sum()), 1.0), put(self._step.astype(np.float32))
+            self._lengths = StepLengths(step, self._ties.tied, len(self._groups), half_weight)
+            # The factor of what is negative, and the weights of total variation that it is for.
+            self._kept: tuple[float, DeviceArray] | None = None
             if is_new:
                 self._begin()
 
@@ -98,7 +100,7 @@ class PrimalDualOnDevice:
         back_project(projector, contracted, chosen, factor, values, adds=False)
         # As many times longer as vertices are shared.
         self._ties.multiply(values)
-        self._ties.apply(values, False)
+        self._ties.apply(values)
 
     def _squares(self, values: DeviceArray) -> float:
         """Sum of the squares of a field, read by the host."""
@@ -129,8 +131,19 @@ class PrimalDualOnDevice:
         offset = self._level.solve_offsets(self._field, forward_result, partial, totals)
         self._step_duals(forward_result, offset)
         contracted = projector.contract(forward_result.residual, chosen, self._kappa)
-        self._field.step(projector, contracted, chosen, gradients, self._lengths)
-        self._ties.apply(self._field.density, self._field.solver.nonnegative)
+        kept = self._kept_negative(gradients.variation_step)
+        self._field.step(projector, contracted, chosen, gradients, self._lengths, kept)
+        self._ties.apply(self._field.density, kept)
+
+    def _kept_negative(self, variation_step: DeviceArray | None) -> float:
+        """The factor of what is negative in a step; the weights are read by the host once, while they are the same."""
+        field, solver = self._field, self._field.solver
+        if variation_step is None or solver.negative_penalty is None:
+            return kept_negative(solver, self._step, np.zeros_like(self._step), field.forest.spacing_px)
+        if self._kept is None or self._kept[1] is not variation_step:
+            weight = self._lengths.half_weight * field.device.to_host(variation_step).astype(np.float64)
+            self._kept = kept_negative(solver, self._step, weight, field.forest.spacing_px), variation_step
+        return self._kept[0]
 
     def _step_duals(self, forward_result: ForwardResult, offset: DeviceArray) -> None:
         """Change the duals of the views, and put what they change by in the place of the residual."""

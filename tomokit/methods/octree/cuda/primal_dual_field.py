@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tomokit.gpu.arrays import DeviceArray
-from tomokit.gpu.device import Kernel
+from tomokit.gpu.device import Kernel, sent
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.methods.octree.cuda.field_arrays import FieldArrays
+from tomokit.methods.octree.cuda.texture import mean_gradients
 from tomokit.methods.octree.solver import SAFETY, STATE_ARRAYS, VARIATION_NORM, PrimalDual
+from tomokit.methods.octree.texture import smoothing_limits
 from tomokit.octree.partition import Partition
 from tomokit.projector.cuda.leaves import LeavesOnDevice
 from tomokit.projector.vertex_footprint import KNOTS
@@ -70,7 +71,26 @@ class PrimalDualField(FieldArrays):
         super().__init__(buffers, leaves, partition, "density")
         self.solver = solver
         self._kernels: dict[int, Kernel] = {}  # by the padding that they are compiled for
+        self._nodes = leaves.limits.shape[1]
+        # Without leaves where one weight of total variation holds everywhere.
+        self._limits = sent(self.device, leaves.limits) if len(leaves.limits) else None
         self.send()
+
+    def renew_limits(self, leaves: LeafField) -> None:
+        """Let the weight of total variation follow the texture of the present densities, here and on the host.
+
+        Parameters
+        ----------
+        leaves : LeafField
+            The host's field, whose limits are written; its densities are not read.
+        """
+        assert self.solver.texture is not None
+        assert self._limits is not None
+        means = mean_gradients(self.device, self.density, self.forest)
+        leaves.limits[...] = smoothing_limits(self.forest, means, self.solver.texture)
+        with self.device:
+            self.device.send(leaves.limits, self._limits)
+            self.device.wait()
 
     def step(
         self,
@@ -79,6 +99,7 @@ class PrimalDualField(FieldArrays):
         chosen: DeviceArray,
         gradients: GradientsOnGpu,
         lengths: StepLengths,
+        kept_negative: float,
     ) -> None:
         """Take one primal-dual step on all leaves (``leaf_primal_dual.cu``); shared vertices are still to be tied.
 
@@ -94,10 +115,12 @@ class PrimalDualField(FieldArrays):
         gradients : GradientsOnGpu
             Of the penalties; ``sides`` is not used, and total variation is isotropic.
         lengths : StepLengths
+        kept_negative : float
+            Factor on densities below zero: 0 where zero is their bound, 1 where there is none.
         """
         pad = projector.pad
         if pad not in self._kernels:
-            loaded = self.device.load(_SOURCE, KNOTS=KNOTS, PAD=pad, **self.constants)
+            loaded = self.device.load(_SOURCE, KNOTS=KNOTS, PAD=pad, NODES=self._nodes, **self.constants)
             self._kernels[pad] = loaded["leaf_primal_dual"]
         arrays, table = projector.arrays, gradients.table
         self._kernels[pad](
@@ -106,12 +129,12 @@ class PrimalDualField(FieldArrays):
                 self.density, *(self.state(name) for name in STATE_ARRAYS),
                 arrays["slab_of"], arrays["corner"], arrays["level"], arrays["spacing"], arrays["views"],
                 arrays["half_width"], arrays["taps"], arrays["tables"], chosen, contracted,
-                lengths.step, lengths.tied, gradients.variation_step,
+                lengths.step, lengths.tied, self._limits, gradients.variation_step,
                 None if table is None else table.row, None if table is None else table.grid,
                 None if table is None else table.table, gradients.by_density, gradients.by_value, gradients.variation,
                 chosen.size, projector.n_levels, projector.geometry.n_u, 2 if table is None else table.table.shape[1],
                 0.0 if table is None else table.scale, float(lengths.groups), lengths.half_weight,
-                SAFETY / VARIATION_NORM, 0.0 if self.solver.nonnegative else -math.inf, self.blocks,
+                SAFETY / VARIATION_NORM, kept_negative, self.blocks,
             ),
         )  # fmt: skip
         self._changed = True

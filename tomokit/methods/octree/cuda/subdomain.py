@@ -130,6 +130,12 @@ class Subdomain:
             assert self.level is not None
             self._primal_dual = PrimalDualOnDevice(self.field, self.level, n_groups, is_new)
 
+    def renew_limits(self, leaves: LeafField) -> None:
+        """Let smoothing follow the texture (see
+        :meth:`tomokit.methods.octree.cuda.primal_dual_field.PrimalDualField.renew_limits`)."""
+        assert isinstance(self.field, PrimalDualField)
+        self.field.renew_limits(leaves)
+
     def fetch(self, leaves: LeafField) -> None:
         """Copy the subdomain's field into the host's, and the solver's duals to the host's level.
 

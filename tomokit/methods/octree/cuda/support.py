@@ -33,8 +33,6 @@ def unsupported_reason(options: OctreeOptions) -> str | None:
     optimizer = setup.make_optimizer(options)
     if not isinstance(optimizer, PrimalDual) and not is_block_optimizer(optimizer):
         return f"optimizer {optimizer.name} has no CUDA kernel"
-    if isinstance(optimizer, PrimalDual) and (optimizer.texture is not None or optimizer.negative_penalty is not None):
-        return "texture_strength and negative_penalty have no CUDA kernel"
     possible = make_regularizers(options.regularizers, {name: {"weight": 1.0} for name in FOLLOW_NOISE})
     return next((reason for reason in map(_reason_of_regularizer, possible) if reason is not None), None)
 

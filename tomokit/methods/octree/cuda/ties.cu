@@ -3,7 +3,7 @@
 //     tie_equals     both copies of the faces of equal leaves across one axis become their mean; launched for x, z and y
 //                    in turn, so that edges and corners get the mean of all their copies
 //     tie_jumps      faces beside a larger leaf, after that
-//     clip_sides     negative values on the six sides of every leaf become zero, after all ties
+//     soften_sides   negative values on the sides of every leaf times a factor, after all ties
 //     multiply_tied  values times the number of equal leaves that share the vertex
 //
 // At a jump the fine side's vertex (i, j) lies at offset + scale (i, j) among the coarse side's, and has the
@@ -112,18 +112,30 @@ __device__ inline bool is_of_earlier_axis(int axis, int i, int j) {
     return axis == 1 ? first : (axis == 2 && (first || second));
 }
 
-// Grid: the six sides, leaves.
-extern "C" __global__ void __launch_bounds__(THREADS, 4) clip_sides(float* __restrict__ values) {
-    const int axis = blockIdx.x / 2, upper = blockIdx.x % 2;
+// The sides that an entry of one side lies on, by bits 2 axis + upper: on an edge those across the other axes too.
+__device__ inline int sides_at(int axis, int upper, int i, int j) {
+    int bits = 1 << (2 * axis + upper);
+    const int other_i = axis == 0 ? 1 : 0, other_j = axis == 2 ? 1 : 2;
+    if (i == 0 || i == N - 1) bits |= 1 << (2 * other_i + (i == 0 ? 0 : 1));
+    if (j == 0 || j == N - 1) bits |= 1 << (2 * other_j + (j == 0 ? 0 : 1));
+    return bits;
+}
+
+// tied [leaf]: bit 2 axis + upper for each side that is shared with an equal leaf. `kept` is the factor: 0 for all
+// sides, any other for vertices on a tied side alone. Grid: the six sides, leaves.
+extern "C" __global__ void __launch_bounds__(THREADS, 4) soften_sides(
+    float* __restrict__ values, const int* __restrict__ tied, float kept) {
+    const int axis = blockIdx.x / 2, upper = blockIdx.x % 2, softens = kept > 0.0f ? tied[blockIdx.y] : ~0;
     float* block = values + (long long)blockIdx.y * (N * N * N);
     for (int entry = threadIdx.x; entry < N * N; entry += THREADS) {
         const int i = entry / N, j = entry % N, at = on_side(axis, upper, i, j);
-        // What is not a number stays so.
-        if (!is_of_earlier_axis(axis, i, j) && block[at] < 0.0f) block[at] = 0.0f;
+        if (is_of_earlier_axis(axis, i, j) || (sides_at(axis, upper, i, j) & softens) == 0) continue;
+        // What is not a number stays so; a bound leaves no zero with a sign.
+        if (block[at] < 0.0f) block[at] = kept > 0.0f ? kept * block[at] : 0.0f;
     }
 }
 
-// tied [leaf]: bit 2 axis + upper for each side that is shared with an equal leaf. Grid as clip_sides.
+// tied as in soften_sides. Grid as there.
 extern "C" __global__ void __launch_bounds__(THREADS, 4) multiply_tied(
     float* __restrict__ values, const int* __restrict__ tied) {
     const int axis = blockIdx.x / 2, upper = blockIdx.x % 2, mine = tied[blockIdx.y];
@@ -131,11 +143,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) multiply_tied(
     for (int entry = threadIdx.x; entry < N * N; entry += THREADS) {
         const int i = entry / N, j = entry % N;
         if (is_of_earlier_axis(axis, i, j)) continue;
-        // A vertex on an edge counts the sides of the other axes too.
-        int bits = 1 << (2 * axis + upper);
-        const int other_i = axis == 0 ? 1 : 0, other_j = axis == 2 ? 1 : 2;
-        if (i == 0 || i == N - 1) bits |= 1 << (2 * other_i + (i == 0 ? 0 : 1));
-        if (j == 0 || j == N - 1) bits |= 1 << (2 * other_j + (j == 0 ? 0 : 1));
-        block[on_side(axis, upper, i, j)] *= (float)(1 << __popc(bits & mine));
+        block[on_side(axis, upper, i, j)] *= (float)(1 << __popc(sides_at(axis, upper, i, j) & mine));
     }
 }

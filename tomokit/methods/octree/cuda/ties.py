@@ -44,23 +44,24 @@ class TiesOnDevice:
             put(jumps.offset.astype(np.float32)), put(jumps.scale.astype(np.float32)),
         )  # fmt: skip
 
-    def apply(self, values: DeviceArray, nonnegative: bool) -> None:
+    def apply(self, values: DeviceArray, kept_negative: float = 1.0) -> None:
         """Tie the shared vertices of a field that a step has changed.
 
         Parameters
         ----------
         values : array of float32, shape (n_leaves, n, n, n)
             ``[leaf, x, z, y]``, changed.
-        nonnegative : bool
-            Whether negative values on the leaves' sides are then set to zero.
+        kept_negative : float
+            Factor that is then put on what is negative on the leaves' sides: 0 for a bound, 1 for none. Between, where
+            a step has not done so: on sides that are shared with an equal leaf.
         """
         block = (_THREADS, 1, 1)
         for axis, below, above in self._equals:
             self._kernels["tie_equals"]((below.size, 1, 1), block, (values, below, above, axis))
         for faces in self._launches:
             self._kernels["tie_jumps"]((faces.size, 1, 1), block, (values, faces, *self._jumps))
-        if nonnegative:
-            self._kernels["clip_sides"]((6, self.tied.size, 1), block, (values,))
+        if kept_negative < 1:
+            self._kernels["soften_sides"]((6, self.tied.size, 1), block, (values, self.tied, kept_negative))
 
     def multiply(self, values: DeviceArray) -> None:
         """Multiply values by the number of equal leaves that share their vertex.
