@@ -75,7 +75,7 @@ def test_machine_code_is_kept_and_follows_its_sources(package: Path) -> None:
 
 def test_damaged_machine_code_is_compiled_anew(package: Path) -> None:
     run(package)
-    kept = list((package.parent / "kept" / "tomokit").iterdir())
+    kept = list((package.parent / "kept" / "tomokit").glob("sample.*"))
     assert len(kept) == 2
     for path in kept:
         path.write_bytes(path.read_bytes()[:100])

@@ -3,7 +3,7 @@
 In place of Numba's own cache, which knows the text of the function's file alone: an edit of an inlined function in
 another file left the old code in use. Here the name of a file holds the digest of all sources that the code was made
 from, and of the compiler's version, so that what does not fit is not found; and each signature has a file of its own,
-so that processes that compile at once cannot mix theirs.
+so that processes that compile at once cannot mix theirs; what one of them is at, the others wait for.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from numba.core.serialize import dumps
 from tomokit.kernels.folders import folder_to_write, folders_to_read
 from tomokit.kernels.notice import COMPILING, say
 from tomokit.kernels.sources import source_digest
+from tomokit.kernels.turns import end_turn, take_turn, wait_for_turn
 
 _STALE_S = 90 * 86400
 """Machine code of other sources is removed when it has lain for so long, and the function is compiled anew."""
@@ -45,6 +46,7 @@ class MachineCodeCache(_Cache):
         self._function = function
         self._enabled = True
         self._stem: str | None = None
+        self._turns: set[str] = set()
 
     @property
     def cache_path(self) -> str:
@@ -78,18 +80,77 @@ class MachineCodeCache(_Cache):
         Returns
         -------
         object or None
-            What Numba would have compiled; None if it has to, and then the user is told.
+            What Numba would have compiled; None if it has to, and then the user is told. Then other processes that
+            want it wait, until it is saved or :meth:`give_up` is called.
         """
         target_context.refresh()
         stem = self._find_stem() if self._enabled else None
+        found = None
         if stem is not None:
             key = self._key(sig, target_context.codegen())
+            name = _file_name(stem, key)
             for folder in folders_to_read():
-                found = _read(folder / _file_name(stem, key), key)
+                found = found or _read(folder / name, key)
+            if found is None:
+                say(COMPILING)
+                wait_for_turn(folder_to_write(), name)
+                self._turns.add(name)
+                # By now another process may have compiled it.
+                found = _read(folder_to_write() / name, key)
                 if found is not None:
-                    return CompileResult._rebuild(target_context, *found)
-        say(COMPILING)
-        return None
+                    self.give_up()
+        else:
+            say(COMPILING)
+        return None if found is None else CompileResult._rebuild(target_context, *found)
+
+    def is_kept(self, sig: Any, target_context: Any) -> bool:
+        """Tell whether there is machine code for a signature, or none can be kept.
+
+        Parameters
+        ----------
+        sig : tuple of numba types
+            Types of the arguments.
+        target_context : object
+            Numba's, of the processor.
+
+        Returns
+        -------
+        bool
+        """
+        stem = self._find_stem() if self._enabled else None
+        if stem is None:
+            return True
+        name = _file_name(stem, self._key(sig, target_context.codegen()))
+        return any((folder / name).exists() for folder in folders_to_read())
+
+    def begin(self, sig: Any, target_context: Any) -> bool:
+        """Take the turn to compile a signature, if there is no machine code and no other process is making it.
+
+        Parameters
+        ----------
+        sig : tuple of numba types
+            Types of the arguments.
+        target_context : object
+            Numba's, of the processor.
+
+        Returns
+        -------
+        bool
+            If it is True the others wait until this process has compiled it.
+        """
+        stem = self._find_stem() if self._enabled else None
+        if stem is None or self.is_kept(sig, target_context):
+            return False
+        name = _file_name(stem, self._key(sig, target_context.codegen()))
+        if not take_turn(folder_to_write(), name):
+            return False
+        self._turns.add(name)
+        return True
+
+    def give_up(self) -> None:
+        """Let other processes compile what this one was to."""
+        while self._turns:
+            end_turn(folder_to_write(), self._turns.pop())
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the machine code of a signature; where that fails it is compiled again another time.
@@ -107,6 +168,7 @@ class MachineCodeCache(_Cache):
             return
         key = self._key(sig, data.codegen)
         _write(folder_to_write() / _file_name(stem, key), dumps((dumps(key), data._reduce())))
+        self.give_up()
         _remove_stale(folder_to_write(), stem)
 
     def _find_stem(self) -> str | None:

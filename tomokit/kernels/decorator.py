@@ -11,7 +11,12 @@ from tomokit.kernels.cache import MachineCodeCache
 
 
 def compiled(
-    *, parallel: bool = False, inlined: bool = False, nogil: bool = False, fastmath: Set[str] = frozenset()
+    *,
+    parallel: bool = False,
+    inlined: bool = False,
+    nogil: bool = False,
+    fastmath: Set[str] = frozenset(),
+    kept_as: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Let Numba compile a function when it is first called, and keep its machine code.
 
@@ -28,6 +33,8 @@ def compiled(
         Whether other Python threads run meanwhile.
     fastmath : set of str, optional
         Licences of LLVM's, such as ``"contract"`` and ``"nsz"``; none by default.
+    kept_as : callable, optional
+        Function under whose name and sources machine code is kept, by default the function that is compiled.
 
     Returns
     -------
@@ -46,7 +53,21 @@ def compiled(
             # Nothing calls through C pointers, and the wrapper for it would have to be compiled.
             no_cfunc_wrapper=True,
         )(function)
-        dispatcher._cache = MachineCodeCache(function)
+        cache = dispatcher._cache = MachineCodeCache(kept_as or function)
+        if dispatcher is not function:
+            dispatcher.compile = _in_turn(dispatcher.compile, cache)
         return dispatcher
 
     return decorate
+
+
+def _in_turn(compile_it: Callable[..., Any], cache: MachineCodeCache) -> Callable[..., Any]:
+    """A dispatcher's method ``compile``, after which no other process waits, also where it fails."""
+
+    def compile_in_turn(signature: Any) -> Any:
+        try:
+            return compile_it(signature)
+        finally:
+            cache.give_up()
+
+    return compile_in_turn

@@ -44,6 +44,16 @@ def folder_to_write() -> Path:
     return scratch
 
 
+def is_kept_between_runs() -> bool:
+    """Tell whether new machine code outlives this process.
+
+    Returns
+    -------
+    bool
+    """
+    return folder_to_write() in _kept()
+
+
 def folders_to_read() -> list[Path]:
     """List the folders where machine code is looked for, whether they exist or not.
 

@@ -17,7 +17,7 @@ No item may write what another one reads or writes; then the result is the same 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import llvmlite.binding  # type: ignore[import-untyped]
@@ -27,7 +27,6 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tomokit.kernels.cache import MachineCodeCache
 from tomokit.kernels.decorator import compiled
 
 Share = tuple[int, int]
@@ -72,12 +71,12 @@ def shared_out(*, fastmath: Set[str] = frozenset()) -> Callable[[Callable[..., N
     """
 
     def decorate(function: Callable[..., None]) -> Any:
-        return _SharedOut(function, compiled(inlined=True, fastmath=fastmath)(function))
+        return SharedOut(function, compiled(inlined=True, fastmath=fastmath)(function))
 
     return decorate
 
 
-class _SharedOut:
+class SharedOut:
     """What :func:`shared_out` makes of a function.
 
     Parameters
@@ -99,12 +98,31 @@ class _SharedOut:
         # Profilers and debuggers show it by the kernel's name, and its machine code is kept with the kernel's sources.
         entry.__name__, entry.__qualname__ = function.__name__, function.__qualname__
         # As Numba's own loops do: other Python threads run meanwhile, and with tracemalloc an allocation waits for one.
-        self._entry = compiled(nogil=True)(entry)
-        if self._entry is not entry:
-            self._entry._cache = MachineCodeCache(function)
+        self._entry = compiled(nogil=True, kept_as=function)(entry)
+
+    def entry_for(self, arguments: Sequence[Any]) -> tuple[Any, tuple[types.Type, ...]]:
+        """Find what Numba compiles when the function is called.
+
+        Parameters
+        ----------
+        arguments : sequence
+            As it is called with.
+
+        Returns
+        -------
+        dispatcher : object
+            Numba's.
+        signature : tuple of numba types
+        """
+        return self._entry, (numba.typeof(tuple(arguments)),)
 
     def __call__(self, *arguments: Any) -> None:
         """Call the function on all threads, and wait for them.
+
+        Parameters
+        ----------
+        *arguments
+            All but the :data:`Share`.
 
         Raises
         ------

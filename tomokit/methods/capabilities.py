@@ -6,7 +6,8 @@ its memory is estimated from sizes alone; without :class:`Pausable` a run is sto
 volume beside the run's arrays; without :class:`ResolvesParameters` the provenance has the options as they were given,
 and no more; without :class:`WeighsViews` views cannot be weighed against each other; without
 :class:`HasStructure` and :class:`StartsOnStructure` a method is taken to have one structure for all parts of a problem;
-without :class:`SuggestsTuning` a search for settings has to be told by the user what to vary; without
+without :class:`ListsKernels` machine code is compiled when it is called and not before; without
+:class:`SuggestsTuning` a search for settings has to be told by the user what to vary; without
 :class:`BeginsLongerRuns` a shorter run is taken to go another way than a longer one.
 """
 
@@ -170,6 +171,27 @@ class StartsOnStructure(Protocol):
         Returns
         -------
         Run
+        """
+        ...
+
+
+@runtime_checkable
+class ListsKernels(Protocol):
+    """A method that lists the kernels that it will call, so that they are compiled while the data are read."""
+
+    def kernels_listed_in(self, options: Any) -> str | None:
+        """Name the module with the list, for a run on the CPU.
+
+        Parameters
+        ----------
+        options : Options
+            The method's own.
+
+        Returns
+        -------
+        str or None
+            Its full name; its function ``kernels`` returns the list (see :mod:`tomokit.kernels.ahead`). None if there
+            is no list for these options.
         """
         ...
 

@@ -18,6 +18,7 @@ from tomokit.data import Volume
 from tomokit.data.levelling import mean_density
 from tomokit.errors import TomokitError
 from tomokit.io.volume_file import VolumeFile
+from tomokit.kernels.ahead import CompilersBeside
 from tomokit.methods.capabilities import HasStructure, ResolvesParameters, StartsOnStructure
 from tomokit.methods.interface import Run
 from tomokit.methods.slabs import ReconstructsInSlabs, RunInSlabs, Slabs, crop_rows, slab_bounds
@@ -153,8 +154,9 @@ def compute(
     TomokitError
         If an input, an option, an output or the machine does not allow it. A state without any step is removed then.
     """
-    opened = open_job(request, reader, progress, resumed)
-    return _solve(opened, progress, stop, files, resumed)
+    with CompilersBeside() as compilers:
+        opened = open_job(request, reader, progress, resumed, compilers)
+        return _solve(opened, progress, stop, files, resumed)
 
 
 def compute_half(

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from tomokit.data.linearization import Linearization
 from tomokit.io.digest import file_digest
+from tomokit.kernels.ahead import CompilersBeside
+from tomokit.methods.capabilities import ListsKernels
 from tomokit.methods.interface import Method
 from tomokit.methods.slabs import crop_rows
 from tomokit.pipeline.backend import choose_backend, use_threads
@@ -118,7 +120,11 @@ class Opened:
 
 
 def open_job(
-    request: ReconstructionRequest, reader: Reader, progress: Progress, resumed: Resumed | None = None
+    request: ReconstructionRequest,
+    reader: Reader,
+    progress: Progress,
+    resumed: Resumed | None = None,
+    compilers: CompilersBeside | None = None,
 ) -> Opened:
     """Refuse what can be refused, and read the series.
 
@@ -132,6 +138,8 @@ def open_job(
         Is told how the job goes.
     resumed : Resumed or None
         What is gone on from, if anything.
+    compilers : CompilersBeside, optional
+        Are started before the series is read, if the method lists what it will call.
 
     Returns
     -------
@@ -171,6 +179,10 @@ def open_job(
         volumes = 3 + len(MAPS) if request.halves else 1
         check_disk(request.output, volumes * (4 * math.prod(plan.box.levelling.shape_zyx) + _HEADER_BYTES))
     threads = use_threads(request.threads)
+    if compilers is not None and backend == "cpu" and isinstance(method, ListsKernels):
+        listed_in = method.kernels_listed_in(options)
+        if listed_in is not None:
+            compilers.start(listed_in, threads)
 
     begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
     prepared = prepare(request, plan, reader, backend, begun, progress, alignment)

@@ -53,6 +53,10 @@ class Octree:
             return None
         return estimated[1]
 
+    def kernels_listed_in(self, options: OctreeOptions) -> str | None:
+        """Those of the fused step (see :class:`tomokit.methods.capabilities.ListsKernels`)."""
+        return "tomokit.methods.octree.kernels_ahead" if options.solver == "gradient" else None
+
     def worth_tuning(self, problem: Problem, options: OctreeOptions) -> dict[str, tuple[float, float]]:
         """The strength that has a say, or the weights that are given, and the start (see
         :class:`tomokit.methods.capabilities.SuggestsTuning`)."""
