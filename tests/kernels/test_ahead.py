@@ -25,10 +25,15 @@ def double(share, values):
     for i in items_of(share, values.size):
         values[i] *= 2
 
+@shared_out()
+def halve(share, values):
+    for i in items_of(share, values.size):
+        values[i] /= 2
+
 def kernels():
     if sys.argv[-1] == SLOW:
         time.sleep(300)
-    return [(double, (np.empty(0),))]
+    return [(double, (np.empty(0),)), (halve, (np.empty(0),))]
 """
 RUN = """
 import sys
@@ -111,9 +116,11 @@ with CompilersBeside() as compilers:
     print(len(compilers.processes), [process.wait() for process in compilers.processes])
     compilers.start("listed", 2)
     print(len(compilers.processes))
-from listed import double
+from listed import double, halve
 values = np.ones(3)
 double(values)
+double(values)
+halve(values)
 print(values)
 """)
     assert said == ["0", "1 [0]", "1", "[2. 2. 2.]"]

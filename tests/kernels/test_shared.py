@@ -66,13 +66,13 @@ def test_every_item_is_visited_once_whatever_the_threads(size: int) -> None:
 
 
 def test_without_numbas_threads_one_does_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "_can_launch", lambda: False)
+    monkeypatch.setattr(shared, "can_launch", lambda: False)
     np.testing.assert_array_equal(drawn(5), [1, 3, 5, 7, 9])
 
 
 def test_numba_is_called_as_it_expects() -> None:
     # Otherwise all would be done by one thread, and nothing would tell.
-    assert shared._can_launch()
+    assert shared.can_launch()
 
 
 def test_an_allocation_that_fails_in_a_thread_is_told() -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import numba
 
 from tomokit.kernels.folders import is_kept_between_runs
-from tomokit.kernels.shared import SharedOut
+from tomokit.kernels.shared import SharedOut, can_launch
 
 _MOST = 3
 """More processes would find nothing to do while the first kernel of a list is compiled, which takes half of it all."""
@@ -96,6 +96,8 @@ def work(listed_in: str, parent: str) -> None:
     if os.getppid() != int(parent):
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not can_launch():
+        return
     for kernel, arguments in import_module(listed_in).kernels():
         dispatcher, signature = _dispatcher_for(kernel, arguments)
         if dispatcher._cache.begin(signature, dispatcher.targetctx):

@@ -129,7 +129,7 @@ class SharedOut:
         MemoryError
             If one of them could not allocate what it needs, or failed otherwise.
         """
-        if self._body is self.__wrapped__ or not _can_launch():
+        if self._body is self.__wrapped__ or not can_launch():
             # Python alone (NUMBA_DISABLE_JIT), or a Numba whose threads are called in another way.
             self._body((0, 1), *arguments)
         elif self._entry(*arguments):
@@ -137,8 +137,14 @@ class SharedOut:
 
 
 @functools.cache
-def _can_launch() -> bool:
-    """Start Numba's threads, and look whether they are called as in :func:`_generate_launch`."""
+def can_launch() -> bool:
+    """Start Numba's threads, whose functions machine code needs, and look whether they are called as it calls them.
+
+    Returns
+    -------
+    bool
+        False with a Numba whose threads are called in another way than :func:`shared_out` does.
+    """
     numba.get_num_threads()
     return None not in map(llvmlite.binding.address_of_symbol, (_PARALLEL_FOR, _GET_NUM_THREADS))
 
