@@ -2,8 +2,8 @@
 //
 // It answers a value by a function of that value alone, tabulated on a grid over the leaf's range: with c the row of
 // `table` at the place of the value, t the part of a spacing beyond it, e = c0 + t (c1 + t (c2 + t c3)),
-// e' = (c1 + t (2 c2 + 3 t c3)) / spacing, and G likewise from c4 .. c7 (tomokit/regularizers/cross_node_grid.py), it is
-// sign(e) e' / N^3 + G.
+// e' = (c1 + t (2 c2 + 3 t c3)) / spacing, and G likewise from c4 .. c7 (tomokit/regularizers/cross_node_grid.py), it
+// is sign(e) e' / N^3 + G.
 //
 // Defines: N. After fast_math.cuh.
 

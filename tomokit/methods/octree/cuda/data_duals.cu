@@ -5,8 +5,8 @@
 //     y' = share (y + sigma (r - c)) - shift share,    share = m / (m + sigma)
 //
 // where shift is such that sum y' = 0 in each view, or 0 where offsets are held: data_dual_sums, data_dual_shift, and
-// data_dual_step, which leaves the change y' - y where the residual was. Read and written: 12 bytes a pixel (r, m, y) by
-// the first and 20 (r, m, y; r, y) by the last.
+// data_dual_step, which leaves the change y' - y where the residual was. Read and written: 12 bytes a pixel (r, m, y)
+// by the first and 20 (r, m, y; r, y) by the last.
 //
 // Arrays of images: residual and change [step, pixel] of the step's views; dual and mask [t, pixel] of all, mask null
 // where every pixel counts. `chosen` lists the views of the step.

@@ -10,11 +10,11 @@
 //     d' = d - m t (z + (1 + s) g + w (2 p - v) + half_weight (other gradients)),  times kept_negative where negative
 //     z' = z + g,  v' = p
 //
-// where v is what p was before. `kept` is 0 at the upper sides that are tied: there the leaf beyond has the differences.
+// where v is what p was before. `kept` is 0 at the upper sides that are tied: there the leaf beyond has differences.
 // m is doubled for each tied side that a vertex lies on, as its leaf sees only half of its data and differences there;
-// what is negative of such a vertex is softened after its copies have been averaged (ties.cu). c is 1, or where `limits`
-// are given linear between the NODES^3 of a leaf, which divide it evenly: along x and z once for a column, along y at
-// each vertex.
+// what is negative of such a vertex is softened after its copies have been averaged (ties.cu). c is 1, or
+// where `limits` are given linear between the NODES^3 of a leaf, which divide it evenly: along x and z once for a
+// column, along y at each vertex.
 //
 // A block owns a whole leaf and goes through its columns (i, k) in their order, SPAN at a time: first all duals of the
 // span, then, after a barrier, its densities. A vertex behind lies in the same span or one before, so its new dual is
@@ -32,7 +32,9 @@
 #include "regularizers/cuda/pair_slope.cuh"
 
 // `tied` has bit 2 axis + upper for each side that is shared with an equal leaf; axes x, z, y.
-__device__ inline int bits_below(int i, int k, int j) { return (i == 0 ? 1 : 0) | (k == 0 ? 4 : 0) | (j == 0 ? 16 : 0); }
+__device__ inline int bits_below(int i, int k, int j) {
+    return (i == 0 ? 1 : 0) | (k == 0 ? 4 : 0) | (j == 0 ? 16 : 0);
+}
 __device__ inline int bits_above(int i, int k, int j) {
     return (i == N - 1 ? 2 : 0) | (k == N - 1 ? 8 : 0) | (j == N - 1 ? 32 : 0);
 }
@@ -50,8 +52,8 @@ __device__ inline NodePlace place_of(int vertex) {
 
 __device__ inline float between(float first, float second, float beyond) { return first + beyond * (second - first); }
 
-// limits_of [own][r], in shared memory: limits of the columns begin .. begin + columns - 1 of a leaf at its nodes r along
-// y, from its own [NODES][NODES][NODES].
+// limits_of [own][r], in shared memory: limits of the columns begin .. begin + columns - 1 of a leaf at its nodes r
+// along y, from its own [NODES][NODES][NODES].
 __device__ inline void limit_columns(
     float (*limits_of)[NODES], const float* __restrict__ limits, int begin, int columns) {
     for (int entry = threadIdx.y * N + threadIdx.x; entry < columns * NODES; entry += N * COLUMNS) {
@@ -69,9 +71,9 @@ __device__ inline float shrink_to(float bound, float square) {
     return bound * inverse_root(fmaxf(bound * bound, square));
 }
 
-// contracted [slab, view, PAD + u + PAD, j]; limits [leaf, x, z, y], null where c is 1. Grid: leaves. variation_of [leaf,
-// piece]: the sum of c |grad d| times tv_step before the step, in the first piece of `pieces`, the others zero. tv_step
-// null: no total variation.
+// contracted [slab, view, PAD + u + PAD, j]; limits [leaf, x, z, y], null where c is 1. Grid: leaves.
+// variation_of [leaf, piece]: the sum of c |grad d| times tv_step before the step, in the first piece of `pieces`, the
+// others zero. tv_step null: no total variation.
 extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_primal_dual(
     float* __restrict__ density, float* __restrict__ data_pull, float* __restrict__ variation_pull,
     float* __restrict__ dual_x, float* __restrict__ dual_z, float* __restrict__ dual_y, const int* __restrict__ slab_of,
@@ -133,7 +135,8 @@ extern "C" __global__ void __launch_bounds__(N* COLUMNS, 4) leaf_primal_dual(
                 + ((k > 0 ? dual_z[at - N] : 0.0f) - dual_z[at]) + ((j > 0 ? dual_y[at - 1] : 0.0f) - dual_y[at]);
             float other = 0.0f;
             if (pair >= 0)
-                other = pair_scale * pair_slope(here, pair_grid + 2 * pair, pair_table + (long long)pair * bins * 8, bins);
+                other = pair_scale
+                    * pair_slope(here, pair_grid + 2 * pair, pair_table + (long long)pair * bins * 8, bins);
             if (extra != nullptr) other += extra[first_of_leaf + at];
             if (extra_raw != nullptr) other += extra_raw[first_of_leaf + at];
             const float pulled = data_pull[at];

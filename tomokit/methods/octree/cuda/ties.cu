@@ -1,6 +1,6 @@
 // Ties: the vertices that leaves share are one unknown (tomokit/methods/octree/ties.py).
 //
-//     tie_equals     both copies of the faces of equal leaves across one axis become their mean; launched for x, z and y
+//     tie_equals     both copies of the faces of equal leaves across one axis become their mean; launched for x, z, y
 //                    in turn, so that edges and corners get the mean of all their copies
 //     tie_jumps      faces beside a larger leaf, after that
 //     soften_sides   negative values on the sides of every leaf times a factor, after all ties
@@ -63,7 +63,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4) tie_jumps(
     const int f = face[blockIdx.x], axis = axes[f], fine_upper = fine_is_below[f], coarse_upper = !fine_upper;
     float* small = values + (long long)fine[f] * (N * N * N);
     float* large = values + (long long)coarse[f] * (N * N * N);
-    const float scale = scales[f], mass = scale * scale * scale, offset_i = offsets[2 * f], offset_j = offsets[2 * f + 1];
+    const float scale = scales[f], mass = scale * scale * scale;
+    const float offset_i = offsets[2 * f], offset_j = offsets[2 * f + 1];
     // The first coarse vertices that the face touches, and how many there are along its edges.
     const int first_p = min((int)offset_i, N - 2), first_q = min((int)offset_j, N - 2);
     const int last_p = min((int)(offset_i + scale * (N - 1)), N - 2) + 1;
