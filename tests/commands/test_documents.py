@@ -27,12 +27,7 @@ def blocks() -> list[str]:
 def test_the_first_two_blocks_are_one_line_each_and_ci_runs_the_second() -> None:
     first, second = blocks()[:2]
     assert first.count("\n") == second.count("\n") == 1
-    # Its three parts, between the last two of which other checks may run.
-    ran = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    parts = [part.strip() for part in second.split("&&")]
-    assert len(parts) == 3
-    assert sorted(map(ran.find, parts)) == [ran.find(part) for part in parts]
-    assert all(part in ran for part in parts)
+    assert second.strip() in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_the_commands_of_the_first_block_work_on_a_smaller_specimen(
