@@ -173,9 +173,7 @@ def _step_leaf(
     total = 0.0
     for x in range(n):
         begin = x * plane
-        # Loops, as an assignment of arrays takes seconds to compile.
-        for i in range(plane):
-            here[i] = d[begin + i]
+        here[:plane] = d[begin : begin + plane]
         # The last plane is its own next one: its differences along x are zero.
         following = min(x + 1, n - 1) * plane
         ahead = d[following : following + plane]
@@ -211,8 +209,7 @@ def _step_leaf(
             v_plane[i] = pull
             moved = here[i] - longer * length[i] * downhill
             d_plane[i] = max(moved, zero) + max(kept[i], freed) * min(moved, zero)
-        for i in range(plane):
-            far_x[i] = new_x[i]
+        far_x[:] = new_x
     return total
 
 
