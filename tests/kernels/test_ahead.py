@@ -34,6 +34,9 @@ def kernels():
     if sys.argv[-1] == SLOW:
         time.sleep(300)
     return [(double, (np.empty(0),)), (halve, (np.empty(0),))]
+
+def others():
+    return [(halve, (np.empty(0),))]
 """
 RUN = """
 import sys
@@ -109,13 +112,10 @@ def test_without_a_folder_everyone_has_the_turn(tmp_path: Path) -> None:
 
 def test_what_they_have_compiled_is_not_compiled_again(listed: Callable[[str], list[str]]) -> None:
     said = listed("""
-with CompilersBeside() as compilers:
-    compilers.start("listed", 1)
-    print(len(compilers.processes))
-    compilers.start("listed", 2)
-    print(len(compilers.processes), [process.wait() for process in compilers.processes])
-    compilers.start("listed", 2)
-    print(len(compilers.processes))
+for threads in (1, 2, 2):
+    with CompilersBeside() as compilers:
+        compilers.start("listed:kernels", threads)
+        print([process.wait() for process in compilers.processes])
 from listed import double, halve
 values = np.ones(3)
 double(values)
@@ -123,13 +123,26 @@ double(values)
 halve(values)
 print(values)
 """)
-    assert said == ["0", "1 [0]", "1", "[2. 2. 2.]"]
+    assert said == ["[]", "[0]", "[]", "[2. 2. 2.]"]
+
+
+def test_another_list_takes_the_place_of_the_first(listed: Callable[[str], list[str]]) -> None:
+    said = listed("""
+with CompilersBeside() as compilers:
+    compilers.start("listed:kernels", 2)
+    first = compilers.processes[0]
+    compilers.start("listed:kernels", 2)
+    print(compilers.processes == [first])
+    compilers.start("listed:others", 2)
+    print(first.returncode, [process.wait() for process in compilers.processes])
+""")
+    assert said == ["True", "-9 [0]"]
 
 
 def test_one_compiles_where_the_other_died(listed: Callable[[str], list[str]]) -> None:
     said = listed("""
 with CompilersBeside() as compilers:
-    compilers.start("listed", 2)
+    compilers.start("listed:kernels", 2)
     compilers.processes[0].kill()
     from listed import double
     values = np.ones(3)
@@ -146,7 +159,7 @@ Path("slow").write_text(str(os.getpid()))
 def raise_in_with():
     os._exit(0)
 compilers = CompilersBeside().__enter__()
-compilers.start("listed", 3)
+compilers.start("listed:kernels", 3)
 print(*[process.pid for process in compilers.processes], flush=True)
 {end}
 """)

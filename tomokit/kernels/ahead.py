@@ -1,6 +1,6 @@
 """Processes that compile a method's kernels while this one reads its data, prepares them, and compiles too.
 
-A module lists the kernels that the method will call, with arguments of their types and of size zero, the longest to
+A function lists the kernels that the method will call, with arguments of their types and of size zero, the longest to
 compile first. Each process goes through the list and compiles what has neither been compiled nor is being compiled
 (:mod:`tomokit.kernels.turns`). This process knows nothing of that: when it calls a kernel it loads it, waits for the
 process that is at it, or compiles it, and if all of them died it would compile everything.
@@ -39,25 +39,32 @@ class CompilersBeside:
 
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._name: str | None = None
 
-    def start(self, listed_in: str, threads: int) -> None:
+    def start(self, name: str, threads: int) -> None:
         """Start processes, if anything is to be compiled, can be kept, and there are cores to do it.
+
+        Those that were started for another list are ended.
 
         Parameters
         ----------
-        listed_in : str
-            Full name of a module whose function ``kernels`` returns a list of :data:`Call`.
+        name : str
+            ``MODULE:FUNCTION``, where the function returns a list of :data:`Call`.
         threads : int
             How many threads are used: one process less is started at most.
         """
+        if name == self._name:
+            return
+        self.end()
+        self._name = name
         count = min(threads - 1, _MOST)
         if count < 1 or not sys.executable or not is_kept_between_runs():
             return
-        if not any(_is_missing(*call) for call in import_module(listed_in).kernels()):
+        if not any(_is_missing(*call) for call in _calls(name)):
             return
         # The same modules, whatever this process has found them by, and none of the folder that it was started in.
         code = f"import sys; sys.path[:] = {sys.path!r}; from tomokit.kernels.ahead import work; work(*sys.argv[1:])"
-        command = [sys.executable, "-P", "-c", code, listed_in, str(os.getpid())]
+        command = [sys.executable, "-P", "-c", code, name, str(os.getpid())]
         for _ in range(count):
             try:
                 process = subprocess.Popen(
@@ -75,19 +82,23 @@ class CompilersBeside:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
         """End those that still compile."""
         for process in self.processes:
             process.kill()
         for process in self.processes:
             process.wait()
+        self.processes.clear()
 
 
-def work(listed_in: str, parent: str) -> None:
+def work(name: str, parent: str) -> None:
     """Compile what a list has, until its end or that of another process; the program of the processes.
 
     Parameters
     ----------
-    listed_in : str
+    name : str
         As of :meth:`CompilersBeside.start`.
     parent : str
         Number of the process that started this one.
@@ -98,7 +109,7 @@ def work(listed_in: str, parent: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not can_launch():
         return
-    for kernel, arguments in import_module(listed_in).kernels():
+    for kernel, arguments in _calls(name):
         dispatcher, signature = _dispatcher_for(kernel, arguments)
         if dispatcher._cache.begin(signature, dispatcher.targetctx):
             dispatcher.compile(signature)
@@ -119,6 +130,12 @@ def signatures(calls: Sequence[Call]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """
     for call in calls:
         yield _dispatcher_for(*call)
+
+
+def _calls(name: str) -> list[Call]:
+    module, _, function = name.partition(":")
+    calls: list[Call] = getattr(import_module(module), function)()
+    return calls
 
 
 def _dispatcher_for(kernel: Any, arguments: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:

@@ -179,19 +179,20 @@ class StartsOnStructure(Protocol):
 class ListsKernels(Protocol):
     """A method that lists the kernels that it will call, so that they are compiled while the data are read."""
 
-    def kernels_listed_in(self, options: Any) -> str | None:
-        """Name the module with the list, for a run on the CPU.
+    def list_of_kernels(self, options: Any, fit_offsets: bool) -> str:
+        """Name a list of the kernels that a run on the CPU calls.
 
         Parameters
         ----------
         options : Options
             The method's own.
+        fit_offsets : bool
+            Whether an offset is fitted for each view; before the series is read this may be a guess.
 
         Returns
         -------
-        str or None
-            Its full name; its function ``kernels`` returns the list (see :mod:`tomokit.kernels.ahead`). None if there
-            is no list for these options.
+        str
+            ``MODULE:FUNCTION``; the function returns the list (see :mod:`tomokit.kernels.ahead`).
         """
         ...
 

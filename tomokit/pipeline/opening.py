@@ -179,14 +179,13 @@ def open_job(
         volumes = 3 + len(MAPS) if request.halves else 1
         check_disk(request.output, volumes * (4 * math.prod(plan.box.levelling.shape_zyx) + _HEADER_BYTES))
     threads = use_threads(request.threads)
-    if compilers is not None and backend == "cpu" and isinstance(method, ListsKernels):
-        listed_in = method.kernels_listed_in(options)
-        if listed_in is not None:
-            compilers.start(listed_in, threads)
+    # Whether offsets are fitted is known for sure when the series has been read; most of the time this is right.
+    _start(compilers if backend == "cpu" else None, method, options, request.offsets == "fit", threads)
 
     begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
     prepared = prepare(request, plan, reader, backend, begun, progress, alignment)
     plan = prepared.plan
+    _start(compilers if backend == "cpu" else None, method, options, prepared.problem.fit_offsets, threads)
     for text in prepared.warnings:
         warn(text)
     inputs = prepared.series.provenance.get("sha256") or {path.name: file_digest(path) for path in input_paths(request)}
@@ -196,6 +195,12 @@ def open_job(
     # Angles, transform and noise are known only now, and with them how far the volume extends and how fine it is.
     prepared = _crop(prepared, plan, whole_problem=can_use_slabs(method, backend))
     return Opened(request, reader, method, options, backend, threads, prepared, inputs, existing, warn)
+
+
+def _start(compilers: CompilersBeside | None, method: Method, options: Any, fit_offsets: bool, threads: int) -> None:
+    """Let processes compile what a fit will call, in place of what they were started for if that was something else."""
+    if compilers is not None and isinstance(method, ListsKernels):
+        compilers.start(method.list_of_kernels(options, fit_offsets), threads)
 
 
 def _crop(prepared: Prepared, plan: Plan, whole_problem: bool) -> Prepared:

@@ -6,12 +6,13 @@ import ast
 import os
 from pathlib import Path
 
+import pytest
 import warm_start
 
 RUN = """
 from tomokit.kernels.ahead import signatures
 from tomokit.kernels.cache import MachineCodeCache
-from tomokit.methods.octree.kernels_ahead import kernels
+from tomokit.methods.octree.kernels_ahead import kernels_of_gradient, kernels_of_primal_dual
 
 called, compiling = set(), 0
 load, save = MachineCodeCache.load_overload, MachineCodeCache.save_overload
@@ -35,14 +36,16 @@ def end(self, signature, data):
 import tomokit
 series, _ = tomokit.simulate_series((12, 24, 24), range(-60, 61, 12), noise=0.1)
 MachineCodeCache.load_overload, MachineCodeCache.save_overload = listen, end
-tomokit.reconstruct(series, thickness=12, linearization="linear", threads=1, backend="cpu")
+kernels = {"zero": kernels_of_gradient, "fit": kernels_of_primal_dual}[OFFSETS]
+tomokit.reconstruct(series, thickness=12, linearization="linear", offsets=OFFSETS, threads=1, backend="cpu")
 print(called)
 print({(name(dispatcher._cache), str(signature)) for dispatcher, signature in signatures(kernels())})
 """
 
 
-def test_the_list_has_what_a_fit_of_the_default_preset_calls(tmp_path: Path) -> None:
-    done = warm_start.run(["-c", RUN], cwd=tmp_path, env={**os.environ})
+@pytest.mark.parametrize("offsets", ["zero", "fit"])
+def test_the_list_has_what_a_fit_of_the_default_preset_calls(tmp_path: Path, offsets: str) -> None:
+    done = warm_start.run(["-c", f"OFFSETS = {offsets!r}\n{RUN}"], cwd=tmp_path, env={**os.environ})
     assert done.returncode == 0, done.stderr
     called, listed = (ast.literal_eval(line) for line in done.stdout.splitlines()[-2:])
     assert called == listed

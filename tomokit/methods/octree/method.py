@@ -53,9 +53,10 @@ class Octree:
             return None
         return estimated[1]
 
-    def kernels_listed_in(self, options: OctreeOptions) -> str | None:
-        """Those of the fused step (see :class:`tomokit.methods.capabilities.ListsKernels`)."""
-        return "tomokit.methods.octree.kernels_ahead" if options.solver == "gradient" else None
+    def list_of_kernels(self, options: OctreeOptions, fit_offsets: bool) -> str:
+        """Those of the solver that fits (see :class:`tomokit.methods.capabilities.ListsKernels`)."""
+        solver = options.for_specimen(fit_offsets).solver
+        return f"tomokit.methods.octree.kernels_ahead:kernels_of_{solver.replace('-', '_')}"
 
     def worth_tuning(self, problem: Problem, options: OctreeOptions) -> dict[str, tuple[float, float]]:
         """The strength that has a say, or the weights that are given, and the start (see

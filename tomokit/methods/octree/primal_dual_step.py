@@ -173,7 +173,9 @@ def _step_leaf(
     total = 0.0
     for x in range(n):
         begin = x * plane
-        here[:plane] = d[begin : begin + plane]
+        # Loops, as an assignment of arrays takes seconds to compile.
+        for i in range(plane):
+            here[i] = d[begin + i]
         # The last plane is its own next one: its differences along x are zero.
         following = min(x + 1, n - 1) * plane
         ahead = d[following : following + plane]
@@ -209,7 +211,8 @@ def _step_leaf(
             v_plane[i] = pull
             moved = here[i] - longer * length[i] * downhill
             d_plane[i] = max(moved, zero) + max(kept[i], freed) * min(moved, zero)
-        far_x[:] = new_x
+        for i in range(plane):
+            far_x[i] = new_x[i]
     return total
 
 

@@ -82,15 +82,15 @@ class Ties:
 
 
 @compiled(inlined=True)
-def _side(block: NDArray[np.floating], axis: int, upper: bool) -> NDArray[np.floating]:
-    """A leaf's side as a view ``[i, j]``, along the other two axes in the order x, z, y."""
-    at = block.shape[0] - 1 if upper else 0
-    # Transposed so that the axis comes first: one kind of view for all three.
+def _place_of_side(n: int, axis: int, upper: bool) -> tuple[int, int, int]:
+    """Where a leaf's side lies among its values: that of its first vertex, and steps along the other two axes in the
+    order x, z, y. Numbers and no view, whose checks would take longer to compile than all else."""
+    at = n - 1 if upper else 0
     if axis == 0:
-        return block.transpose(0, 1, 2)[at]
+        return at * n * n, n, 1
     if axis == 1:
-        return block.transpose(1, 0, 2)[at]
-    return block.transpose(2, 0, 1)[at]
+        return at * n, n * n, 1
+    return at, n * n, n
 
 
 @shared_out()
@@ -112,11 +112,15 @@ def average_equals(
     """
     n = values.shape[1]
     half = values.dtype.type(0.5)
+    first_below, step_i, step_j = _place_of_side(n, axis, True)
+    first_above, _, _ = _place_of_side(n, axis, False)
     for face in items_of(share, below.size):
-        lower, upper = _side(values[below[face]], axis, True), _side(values[above[face]], axis, False)
+        lower, upper = values[below[face]].reshape(-1), values[above[face]].reshape(-1)
         for i in range(n):
             for j in range(n):
-                lower[i, j] = upper[i, j] = half * (lower[i, j] + upper[i, j])
+                along = i * step_i + j * step_j
+                mean = half * (lower[first_below + along] + upper[first_above + along])
+                lower[first_below + along] = upper[first_above + along] = mean
 
 
 @compiled()
@@ -135,8 +139,9 @@ def tie_jumps(
     """
     n = values.shape[1]
     for face in range(axis.size):
-        small = _side(values[fine[face]], axis[face], fine_is_below[face])
-        large = _side(values[coarse[face]], axis[face], not fine_is_below[face])
+        small, large = values[fine[face]].reshape(-1), values[coarse[face]].reshape(-1)
+        first, step_i, step_j = _place_of_side(n, axis[face], fine_is_below[face])
+        other, _, _ = _place_of_side(n, axis[face], not fine_is_below[face])
         # A vertex's mass goes with the cube of its spacing.
         mass = scale[face] ** 3
         moved, masses = np.zeros((n, n)), np.ones((n, n))
@@ -151,11 +156,14 @@ def tie_jumps(
                     q = min(int(at), n - 2)
                     t = at - q
                     a, b, c, d = (1 - s) * (1 - t), (1 - s) * t, s * (1 - t), s * t
-                    between = a * large[p, q] + b * large[p, q + 1] + c * large[p + 1, q] + d * large[p + 1, q + 1]
+                    near = other + p * step_i + q * step_j
+                    far = near + step_i
+                    between = a * large[near] + b * large[near + step_j] + c * large[far] + d * large[far + step_j]
+                    here = first + i * step_i + j * step_j
                     if setting:
-                        small[i, j] = between
+                        small[here] = between
                         continue
-                    difference = mass * (small[i, j] - between)
+                    difference = mass * (small[here] - between)
                     moved[p, q] += a * difference
                     moved[p, q + 1] += b * difference
                     moved[p + 1, q] += c * difference
@@ -167,7 +175,7 @@ def tie_jumps(
             if not setting:
                 for i in range(n):
                     for j in range(n):
-                        large[i, j] += moved[i, j] / masses[i, j]
+                        large[other + i * step_i + j * step_j] += moved[i, j] / masses[i, j]
 
 
 @shared_out()
