@@ -60,8 +60,10 @@ def mangle(source: Path, target: Path, random: Random) -> str:
     for harm in sorted(harms, key=lambda harm: harm is flip_structure):
         try:
             done.append(harm(target, random))
-        except (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, UnicodeError) as error:
-            # After another harm there may be nothing left for this one.
+        except (
+            OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError, UnicodeError, MemoryError,
+        ) as error:  # fmt: skip
+            # After another harm there may be nothing left for this one, or an array larger than memory.
             done.append(f"({harm.__name__}: {type(error).__name__})")
     seal(target)
     return "; ".join(done)
