@@ -179,13 +179,15 @@ def open_job(
         volumes = 3 + len(MAPS) if request.halves else 1
         check_disk(request.output, volumes * (4 * math.prod(plan.box.levelling.shape_zyx) + _HEADER_BYTES))
     threads = use_threads(request.threads)
+    if backend != "cpu":
+        compilers = None
     # Whether offsets are fitted is known for sure when the series has been read; most of the time this is right.
-    _start(compilers if backend == "cpu" else None, method, options, request.offsets == "fit", threads)
+    _start(compilers, method, options, request.offsets == "fit", threads)
 
     begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
     prepared = prepare(request, plan, reader, backend, begun, progress, alignment)
     plan = prepared.plan
-    _start(compilers if backend == "cpu" else None, method, options, prepared.problem.fit_offsets, threads)
+    _start(compilers, method, options, prepared.problem.fit_offsets, threads)
     for text in prepared.warnings:
         warn(text)
     inputs = prepared.series.provenance.get("sha256") or {path.name: file_digest(path) for path in input_paths(request)}
