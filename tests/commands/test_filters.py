@@ -204,3 +204,48 @@ def test_slabs_change_no_bit_of_weighted_views(fit, dose: Path) -> None:
 
 def test_a_dose_that_is_not_used_is_told(fit, dose: Path) -> None:
     assert any("--dose-weighting on" in text for text in fit("--dose", dose)[0]["warnings"])
+
+
+def test_views_are_predicted_through_their_ctf(fit, defocus: Path, data: Path) -> None:
+    given = ("--pixel-size", 3, "--ctf", defocus, "--voltage", 300, "--hold-out", 5)
+    flipped = fit(*given)[0]
+    summary, modelled = fit(*given, "--ctf-correction", "model")
+    assert summary["provenance"]["ctf"] == {**flipped["provenance"]["ctf"], "correction": "model"}
+    assert "views: predicted through their CTF at 300 kV" in str(mrcfile.mmap(data / "o.mrc").header.label)
+    # Data without any contrast transfer are worse predicted through one.
+    assert summary["held_out"]["correlation"] < fit("--pixel-size", 3, "--hold-out", 5)[0]["held_out"]["correlation"]
+    for more in (("--amplitude-contrast", 0.5), ("--cs", 10), ("--defocus-gradient", "off", "--pixel-size", 0.8)):
+        assert (fit(*given, "--ctf-correction", "model", *more)[1] != modelled).any()
+    assert (fit(*given, "--ctf-correction", "model", "--threads", 1)[1] == modelled).all()
+    (data / "c.toml").write_text("ctf = 'defocus.txt'\nvoltage = 300\nctf-correction = 'model'\npixel-size = 3\n")
+    assert (fit("--hold-out", 5, "--config", data / "c.toml")[1] == modelled).all()
+
+
+def test_a_run_through_the_ctf_goes_on_to_the_same_bits_and_in_slabs(fit, cli: Cli, data: Path, defocus: Path) -> None:
+    given = ("--pixel-size", 3, "--ctf", defocus, "--voltage", 300, "--ctf-correction", "model")
+    _, whole = fit(*given)
+    np.testing.assert_array_equal(fit(*given, "--slabs", 3)[1], whole)
+    state = data / "run.h5"
+    fit(*given, "--set", "epochs=1", "--state", state)
+    status, _, err = cli("resume", state, "--epochs", 2, "-o", data / "again.mrc")
+    assert status == 0, err
+    np.testing.assert_array_equal(mrcfile.read(data / "again.mrc"), whole)
+
+
+def test_what_cannot_model_the_ctf_is_refused_with_a_remedy(refused, defocus: Path) -> None:
+    model = ("--ctf-correction", "model")
+    assert "there is none; give --ctf too" in refused(*model)
+    given = ("--ctf", defocus, "--voltage", 300, "--pixel-size", 3, *model)
+    for method in ("wbp", "sart"):
+        said = refused(*given, "--method", method)
+        assert f"the method {method} does not predict views through their contrast transfer" in said
+        assert "give --ctf-correction flip, or --method octree or sirt or tv" in said
+    assert "no CUDA kernels; give --backend cpu" in refused(*given, "--backend", "cuda")
+
+
+def test_pixels_too_large_for_the_ctf_and_astigmatism_aslant_are_told(fit, defocus: Path) -> None:
+    given = ("--ctf", defocus, "--voltage", 300, "--ctf-correction", "model", "--set", "epochs=1", "--pixel-size")
+    assert any("no contrast is reversed in the prediction" in text for text in fit(*given, 20)[0]["warnings"])
+    assert not any("astigmatism" in text for text in fit(*given, 5)[0]["warnings"])
+    defocus.write_text("3.0 2.8 45\n" * N_VIEWS)
+    assert any("astigmatism along the diagonals is not modelled" in text for text in fit(*given, 5)[0]["warnings"])

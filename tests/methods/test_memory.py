@@ -8,7 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tomokit.data.ctf import Optics
+from tomokit.data.phase_flipping import ViewOptics
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.data.transfer_model import TransferModel
 from tomokit.geometry import TiltGeometry
 from tomokit.plugin.manager import get_registry
 
@@ -54,12 +57,21 @@ OCTREE = {
 }
 
 
-def check(name: str, sizes: tuple[int, ...], changes: dict[str, object]) -> None:
+def microscope(given: Problem) -> Problem:
+    """The same through contrast transfer, in strips where the tilt is high."""
+    geometry = given.geometry
+    views = tuple(ViewOptics(Optics(300.0), (1.0, 1.0, 0.0), slope=float(slope)) for slope in np.tan(geometry.tilt_rad))
+    return replace(given, transfer=TransferModel(views, 3.0, (0.0,) * geometry.n_views))
+
+
+def check(name: str, sizes: tuple[int, ...], changes: dict[str, object], modelled: bool = False) -> None:
     """The estimate is above what is taken, and at most twice that."""
     method = get_registry().get("method", name)()
     options = method.Options(**changes)
     peak(method, problem(3, 8, 8, 4, *sizes[4:]), options)  # imports and compiles
-    given = problem(*sizes)
+    given = microscope(problem(*sizes)) if modelled else problem(*sizes)
+    if given.transfer is not None:
+        given.transfer.apply(np.zeros((1, 8, 8), np.float32), [0])  # imports
     if hasattr(method, "estimate_bytes_of"):
         estimate = method.estimate_bytes_of(given, options)
     else:
@@ -73,6 +85,11 @@ def check(name: str, sizes: tuple[int, ...], changes: dict[str, object]) -> None
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 def test_estimate_is_an_upper_bound_and_no_more_than_twice_the_peak(name, sizes):
     check(name, sizes, {})
+
+
+@pytest.mark.parametrize("name", ["sirt", "tv", "octree"])
+def test_the_same_where_views_are_predicted_through_their_contrast_transfer(name):
+    check(name, SIZES["usual"], {"n": 24} if name == "octree" else {}, modelled=True)
 
 
 @pytest.mark.parametrize("changes", OCTREE.values(), ids=OCTREE)

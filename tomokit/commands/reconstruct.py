@@ -90,6 +90,7 @@ def reconstruct(
     dose: Annotated[str | None, _option("dose", "FILE_OR_E")] = None,
     dose_weighting: Annotated[str | None, _option("dose_weighting", "off|on")] = None,
     ctf: Annotated[Path | None, _option("ctf", "F")] = None,
+    ctf_correction: Annotated[str | None, _option("ctf_correction", "flip|model")] = None,
     voltage: Annotated[float | None, _option("voltage", "KV")] = None,
     cs: Annotated[float | None, _option("cs", "MM")] = None,
     amplitude_contrast: Annotated[float | None, _option("amplitude_contrast", "A")] = None,
@@ -165,7 +166,8 @@ def reconstruct(
         "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "aligned": aligned or None,
         "keep_views": keep_views or None, "padding": padding, "x_rays": x_rays,
         "overwrite": overwrite,
-        "dose": dose, "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage, "cs": cs,
+        "dose": dose, "dose_weighting": dose_weighting, "ctf": ctf, "ctf_correction": ctf_correction,
+        "voltage": voltage, "cs": cs,
         "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient, "view_weights": view_weights,
     }  # fmt: skip
     request = build_request(given, settings=set_ or (), config=config, preset=preset, found=found)

@@ -14,7 +14,7 @@ SHARED = (
     "method", "thickness", "angles", "allow_unsorted", "mask", "xf", "alignment", "mask_beads", "aligned",
     "tilt_offset", "x_tilt", "x_tilt_error", "pixel_size", "linearization", "percentiles", "offsets", "bin", "y",
     "center", "size", "exclude", "exclude_from_1", "hold_out", "keep_views", "padding", "x_rays", "dose",
-    "dose_weighting", "ctf",
+    "dose_weighting", "ctf", "ctf_correction",
     "voltage", "cs", "amplitude_contrast", "defocus_gradient", "view_weights", "seed", "backend", "threads", "set_",
     "preset", "config",
 )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tomokit.data.noise import noise_level
+from tomokit.data.transfer_model import TransferModel
 from tomokit.errors import InputError
 from tomokit.geometry import TiltGeometry
 
@@ -36,6 +37,8 @@ class Problem:
         Seed of every random choice.
     backend : str
         ``"cpu"``, ``"cuda"`` or ``"reference"``; never ``"auto"``.
+    transfer : TransferModel or None
+        Contrast transfer that acts on the line integrals of each view before the offset is added; None for none.
     whole : Problem or None
         The problem that this one has some of the views of, such as half of them; None if it stands alone. What is
         measured of data or follows from the range of tilts is then the whole's, so that its parts are solved alike.
@@ -53,6 +56,7 @@ class Problem:
     fit_offsets: bool = False
     seed: int = 0
     backend: str = "cpu"
+    transfer: TransferModel | None = None
     whole: Problem | None = None
 
     def __post_init__(self) -> None:
@@ -83,6 +87,7 @@ class Problem:
             projections=self.projections[index],
             mask=None if self.mask is None else self.mask[index],
             geometry=self.geometry.select(index),
+            transfer=None if self.transfer is None else self.transfer.select(index),
             whole=self,
         )
 

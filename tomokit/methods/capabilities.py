@@ -5,6 +5,7 @@ its memory is estimated from sizes alone; without :class:`Pausable` a run is sto
 :class:`ForeseesCosts` all epochs are taken to last as long as each other; without :class:`Samplable` a state holds the
 volume beside the run's arrays; without :class:`ResolvesParameters` the provenance has the options as they were given,
 and no more; without :class:`WeighsViews` views cannot be weighed against each other; without
+:class:`ModelsTransfer` contrast transfer has no place in the prediction; without
 :class:`HasStructure` and :class:`StartsOnStructure` a method is taken to have one structure for all parts of a problem;
 without :class:`ListsKernels` machine code is compiled when it is called and not before; without
 :class:`SuggestsTuning` a search for settings has to be told by the user what to vary; without
@@ -133,6 +134,20 @@ class WeighsViews(Protocol):
     """
 
     weighs_views: bool
+
+
+@runtime_checkable
+class ModelsTransfer(Protocol):
+    """A method that predicts views through the contrast transfer of its problem, on the host.
+
+    Attributes
+    ----------
+    models_transfer : bool
+        True. Its runs apply :attr:`tomokit.data.problem.Problem.transfer` to line integrals, and its transpose to
+        residuals; what they predict for other views has none.
+    """
+
+    models_transfer: bool
 
 
 @runtime_checkable

@@ -106,6 +106,7 @@ def reconstruct(
     dose_weighting: str | None = None,
     mask_beads: PathLike | None = None,
     ctf: PathLike | None = None,
+    ctf_correction: str | None = None,
     voltage: float | None = None,
     cs: float | None = None,
     amplitude_contrast: float | None = None,
@@ -217,7 +218,9 @@ def reconstruct(
     mask_beads : path-like, optional
         ``"auto"`` to find gold beads and mask them, or a model of them: IMOD's, or text of ``model2point``.
     ctf : path-like, optional
-        Defocus of the views, by which phases are flipped.
+        Defocus of the views; see `ctf_correction`.
+    ctf_correction : {"flip", "model"}, optional
+        Whether `ctf` flips phases before the fit, or views are predicted through their contrast transfer.
     voltage, cs, amplitude_contrast : float, optional
         Of the microscope, in kV and mm; default: what the file of `ctf` or `dose` says.
     defocus_gradient : {"on", "inverted", "off"}, optional
@@ -269,8 +272,9 @@ def reconstruct(
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
         "bin": bin, "halves": halves, "half": half, "hold_out": hold_out, "keep_views": keep_views,
         "padding": padding, "x_rays": x_rays, "seed": seed,
-        "dose": None if dose is None else str(dose), "dose_weighting": dose_weighting, "ctf": ctf, "voltage": voltage,
-        "cs": cs, "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient,
+        "dose": None if dose is None else str(dose), "dose_weighting": dose_weighting, "ctf": ctf,
+        "ctf_correction": ctf_correction, "voltage": voltage, "cs": cs,
+        "amplitude_contrast": amplitude_contrast, "defocus_gradient": defocus_gradient,
         "view_weights": view_weights,
         "backend": backend, "threads": threads,
         "slabs": slabs, "y": y if y is None or isinstance(y, str) else ":".join(map(str, y)),

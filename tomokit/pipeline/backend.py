@@ -17,7 +17,11 @@ _DRIVER = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia")
 
 
 def choose_backend(
-    asked: str, method: Method | None = None, options: Any = None, say: Callable[[str], None] | None = None
+    asked: str,
+    method: Method | None = None,
+    options: Any = None,
+    say: Callable[[str], None] | None = None,
+    unsupported: str | None = None,
 ) -> str:
     """Choose the backend for what was asked: ``auto`` is a GPU if one runs the method, else the CPU.
 
@@ -32,6 +36,8 @@ def choose_backend(
         Options of the method.
     say : callable, optional
         Is told, once, why ``auto`` is the CPU where something is there that looks like a GPU.
+    unsupported : str, optional
+        Why the job cannot run on a GPU, whatever its method can.
 
     Returns
     -------
@@ -48,7 +54,7 @@ def choose_backend(
         raise OptionError(f"{asked!r} is unknown", field="--backend", remedy=f"choose from {', '.join(BACKENDS)}")
     if asked in ("cpu", "reference"):
         return asked
-    unsupported = _unsupported_reason(method, options)
+    unsupported = unsupported or _unsupported_reason(method, options)
     if asked == "auto" and not _looks_like_a_gpu():
         return "cpu"
     try:

@@ -17,7 +17,7 @@ from tomokit.data.ctf import Optics
 from tomokit.data.exposure_filter import exposures_of_views
 from tomokit.errors import InputError, OptionError, TomokitError
 from tomokit.geometry.alignment import Alignment
-from tomokit.methods.capabilities import WeighsViews
+from tomokit.methods.capabilities import ModelsTransfer, WeighsViews
 from tomokit.methods.interface import Method
 from tomokit.pipeline.filters import Filters
 from tomokit.pipeline.request import ReconstructionRequest
@@ -73,7 +73,7 @@ def read_filters(request: ReconstructionRequest, n_views: int, alignment: Alignm
         acquisition = _read_defocus(request, n_views, alignment, warnings)
         optics = _optics(request, acquisition)
         record["ctf"] = {
-            "correction": "phase flipping",
+            "correction": "model" if request.ctf_correction == "model" else "phase flipping",
             "voltage_kv": optics.voltage_kv,
             "spherical_aberration_mm": optics.spherical_aberration_mm,
             "amplitude_contrast": optics.amplitude_contrast,
@@ -87,7 +87,8 @@ def read_filters(request: ReconstructionRequest, n_views: int, alignment: Alignm
         dose = mdoc_beside(request.stack)
     sha256 = {role: file_digest(path) for role, path in (("dose", dose), ("ctf", request.ctf)) if path is not None}
     gradient = GRADIENT_SIGN[request.defocus_gradient]
-    return Filters(exposure, dose_kv, optics, acquisition, gradient, record, sha256, warnings)
+    modelled = request.ctf_correction == "model"
+    return Filters(exposure, dose_kv, optics, acquisition, gradient, record, sha256, warnings, modelled)
 
 
 def check_view_weights(request: ReconstructionRequest, method: Method) -> None:
@@ -121,13 +122,55 @@ def check_view_weights(request: ReconstructionRequest, method: Method) -> None:
     )
 
 
+def check_transfer_model(request: ReconstructionRequest, method: Method) -> str | None:
+    """Refuse contrast transfer in the model for a method that has no place for it.
+
+    Parameters
+    ----------
+    request : ReconstructionRequest
+        The job.
+    method : Method
+        Its method.
+
+    Returns
+    -------
+    str or None
+        Why it cannot run on a GPU; None where nothing is modelled.
+
+    Raises
+    ------
+    OptionError
+        Naming methods that take it.
+    """
+    if request.ctf is None or request.ctf_correction != "model":
+        return None
+    if isinstance(method, ModelsTransfer) and method.models_transfer:
+        return "contrast transfer in the model has no CUDA kernels"
+    from tomokit.plugin.manager import get_registry
+
+    names = sorted(
+        entry.name
+        for entry in get_registry().entries(("method",))
+        if isinstance(entry.target, ModelsTransfer) and entry.target.models_transfer
+    )
+    raise OptionError(
+        f"the method {request.method} does not predict views through their contrast transfer",
+        field="--ctf-correction",
+        remedy=f"give --ctf-correction flip, or --method {' or '.join(names)}",
+    )
+
+
 def _check_options(request: ReconstructionRequest) -> None:
     """Options that have nothing to act on are most likely a mistake."""
+    if request.ctf is None and request.ctf_correction != "flip":
+        raise OptionError(
+            "says what is done with the defocus, and there is none", field="--ctf-correction", remedy="give --ctf too"
+        )
     if request.ctf is None:
         for name in _ONLY_WITH_CTF:
             if getattr(request, name) is not None:
                 raise OptionError(
-                    "says how phases are flipped, and there is no defocus",
+                    "belongs to the contrast transfer, and there is no defocus",
                     field=f"--{name.replace('_', '-')}",
                     remedy="give --ctf too",
                 )

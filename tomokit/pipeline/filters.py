@@ -16,7 +16,8 @@ from tomokit.data.ctf import Optics, first_zero
 from tomokit.data.exposure_filter import exposure_filter
 from tomokit.data.fourier_filter import Transfer, filter_columns
 from tomokit.data.masked_fill import fill_from_around
-from tomokit.data.phase_flipping import LEAST_MARGIN_PX, ViewOptics, flip_phases
+from tomokit.data.phase_flipping import LEAST_MARGIN_PX, TOLERANCE_RAD, ViewOptics, flip_phases
+from tomokit.data.transfer_model import TransferModel, largest_oblique_phase
 from tomokit.errors import InputError
 
 
@@ -42,6 +43,8 @@ class Filters:
         Digests of the files, by role.
     warnings : list of str
         What the user should know.
+    modelled : bool
+        Whether contrast transfer belongs to the prediction, and no phase is flipped.
     """
 
     exposure_e_per_a2: NDArray[np.float64] | None
@@ -52,11 +55,17 @@ class Filters:
     record: dict[str, Any] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    modelled: bool = False
+
+    @property
+    def flips(self) -> bool:
+        """Whether phases are flipped."""
+        return self.optics is not None and not self.modelled
 
     @property
     def what(self) -> str:
         """What is done, in words; empty for nothing."""
-        done = {"weighting by dose": self.exposure_e_per_a2 is not None, "flipping phases": self.optics is not None}
+        done = {"weighting by dose": self.exposure_e_per_a2 is not None, "flipping phases": self.flips}
         return " and ".join(name for name, is_done in done.items() if is_done)
 
 
@@ -83,6 +92,12 @@ def apply_filters(series: TiltSeries, views: list[int], filters: Filters) -> Til
     InputError
         If the size of a pixel is not known.
     """
+    if filters.modelled and series.provenance.get("pixel_size_source") == "none":
+        raise InputError(
+            "contrast transfer needs the size of a pixel, which is not known",
+            file=series.source,
+            remedy="give --pixel-size in angstrom",
+        )
     if not filters.what:
         return series if not filters.sha256 else _recorded(series, views, filters)
     if series.provenance.get("pixel_size_source") == "none":
@@ -100,7 +115,7 @@ def apply_filters(series: TiltSeries, views: list[int], filters: Filters) -> Til
         if series.mask is not None:
             image = fill_from_around(image, series.mask[place] > 0)
         weighting = _weighting(filters, view)
-        if filters.optics is None:
+        if filters.optics is None or not filters.flips:
             assert weighting is not None
             images[place] = filter_columns(image, weighting, size, margin_px=LEAST_MARGIN_PX, workers=workers)
             continue
@@ -143,13 +158,13 @@ def _first_zeros(filters: Filters, views: list[int]) -> list[float]:
     ]
 
 
-def doubt_flipping(series: TiltSeries, views: list[int], filters: Filters) -> list[str]:
-    """Tell that phases have nothing to be flipped at: no view has a zero that its pixels resolve.
+def doubt_transfer(series: TiltSeries, views: list[int], filters: Filters) -> list[str]:
+    """Tell that no view has a zero of the contrast transfer that its pixels resolve.
 
     Parameters
     ----------
     series : TiltSeries
-        Not binned.
+        As it is recorded, not binned.
     views : list of int
         Number of each of its views in the stack.
     filters : Filters
@@ -163,9 +178,49 @@ def doubt_flipping(series: TiltSeries, views: list[int], filters: Filters) -> li
     nyquist = 0.5 / series.pixel_size_angstrom
     if not zeros or min(zeros) < nyquist:
         return []
+    reversing = "no contrast is reversed in the prediction"
+    effect = reversing if filters.modelled else "flipping phases changes next to nothing"
     return [
         f"the first zero of the CTF lies at {1 / min(zeros):.3g} angstrom or beyond, which pixels of "
-        f"{series.pixel_size_angstrom:g} angstrom do not resolve: flipping phases changes next to nothing"
+        f"{series.pixel_size_angstrom:g} angstrom do not resolve: {effect}"
+    ]
+
+
+def transfer_model(series: TiltSeries, views: list[int], filters: Filters) -> tuple[TransferModel | None, list[str]]:
+    """Make the contrast transfer that predictions of the views are given, where it belongs to the model.
+
+    Parameters
+    ----------
+    series : TiltSeries
+        Binned as it is fitted, its geometry about the volume's centre or not.
+    views : list of int
+        Number of each of its views in the stack.
+    filters : Filters
+
+    Returns
+    -------
+    model : TransferModel or None
+        Of these views; None where phases are flipped or nothing is done.
+    warnings : list of str
+        What of the astigmatism is left out.
+    """
+    if not filters.modelled or filters.optics is None:
+        return None, []
+    geometry = series.geometry
+    model = TransferModel(
+        tuple(
+            _view_optics(filters, filters.optics, view, float(geometry.tilt_deg[place]))
+            for place, view in enumerate(views)
+        ),
+        series.pixel_size_angstrom,
+        tuple(float(shift) for shift in geometry.shift_u_px),
+    )
+    phase = largest_oblique_phase(model)
+    if phase <= TOLERANCE_RAD:
+        return model, []
+    return model, [
+        f"astigmatism along the diagonals is not modelled: phases are off by up to {phase:.2g} radians at the highest "
+        "frequency; --ctf-correction flip takes it into account"
     ]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tomokit.data.json_numbers import finite_or_none
 from tomokit.data.masked_fill import fill_from_around
+from tomokit.data.transfer_model import TransferModel
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.interface import Run
 from tomokit.metrics.ring_correlation import ring_ceiling, ring_correlation, tapered_spectrum
@@ -39,12 +40,15 @@ class HeldOut:
         Weights.
     geometry : TiltGeometry
         The geometry of exactly these views.
+    transfer : TransferModel or None
+        Contrast transfer that predictions of these views are given, where the fitted views have one in their model.
     """
 
     views: tuple[int, ...]
     projections: Stack
     mask: Stack | None
     geometry: TiltGeometry
+    transfer: TransferModel | None = None
 
     def crop(self, first: int, stop: int) -> HeldOut:
         """Cut the views down to some rows of the detector.
@@ -98,6 +102,8 @@ class HeldOut:
             ``"mean_ring_correlation"``, the mean over rings, or None.
         """
         predicted = run.predict(self.geometry)
+        if self.transfer is not None:
+            self.transfer.apply(predicted, range(len(predicted)))
         scores = [
             score_view(self.projections[i], predicted[i], None if self.mask is None else self.mask[i])
             for i in range(len(self.views))

@@ -19,7 +19,7 @@ from tomokit.methods.slabs import crop_rows
 from tomokit.pipeline.backend import choose_backend, use_threads
 from tomokit.pipeline.config import method_options
 from tomokit.pipeline.doubts import check_alignment
-from tomokit.pipeline.filter_requests import check_view_weights
+from tomokit.pipeline.filter_requests import check_transfer_model, check_view_weights
 from tomokit.pipeline.fit_memory import least_bytes_of_fit
 from tomokit.pipeline.half_jobs import (
     MAPS,
@@ -155,7 +155,7 @@ def open_job(
     # What a resumed run has to say was told when its state was read.
     warn = Warner([] if resumed is None else list(resumed.warnings), progress)
     check_view_weights(request, method)
-    backend = choose_backend(request.backend, method, options, warn)
+    backend = choose_backend(request.backend, method, options, warn, check_transfer_model(request, method))
     # From here to the reading nothing but headers is looked at: what can be refused is refused within a second.
     stack_shape = reader.shape(request.stack)
     alignment = read_request_alignment(request, stack_shape, warn)

@@ -20,7 +20,7 @@ from tomokit.errors import InputError, OptionError
 from tomokit.geometry import Alignment
 from tomokit.pipeline.defects import doubt_mask, mask_padding, mend_series
 from tomokit.pipeline.filter_requests import read_filters
-from tomokit.pipeline.filters import apply_filters, doubt_flipping
+from tomokit.pipeline.filters import apply_filters, doubt_transfer, transfer_model
 from tomokit.pipeline.held_out import HeldOut
 from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.progress import Progress, Silent
@@ -186,9 +186,10 @@ def prepare(
     used = plan.used
     if filters.what:
         progress.stage(f"{filters.what}, {series.n_views} views")
-        told = [*told, *doubt_flipping(series, used, filters)]
+    told = [*told, *doubt_transfer(series, used, filters)]
     series = bin_series(apply_filters(series, used, filters), request.bin)
-    told = [*told, *_check_x_tilt_error(series, plan, request)]
+    transfer, of_astigmatism = transfer_model(series, used, filters)
+    told = [*told, *of_astigmatism, *_check_x_tilt_error(series, plan, request)]
     # The volume's centre becomes the origin, so that no method has to know of it.
     series = replace(series, geometry=plan.box.centred(series.geometry))
     _check_masked_views(series, used, request)
@@ -215,11 +216,13 @@ def prepare(
         fit_offsets=fits_offsets(request, linearization),
         seed=request.seed,
         backend=backend,
+        transfer=None if transfer is None else transfer.select(fitted),
     )
     held_out = None
     if held.size:
         projections, mask = _linearize_views(series, held, linearization), _transpose_mask(series.mask, held)
-        held_out = HeldOut(plan.views.held_out, projections, mask, series.geometry.select(held))
+        of_held = None if transfer is None else transfer.select(held)
+        held_out = HeldOut(plan.views.held_out, projections, mask, series.geometry.select(held), of_held)
     warnings = [*told, *_collect_warnings(linearization, series, chosen.geometry.tilt_deg)]
     facts = SeriesFacts(series.pixel_size_angstrom, series.provenance)
     return Prepared(plan, problem, held_out, linearization, facts, warnings)

@@ -153,7 +153,8 @@ def done_to_views(series: Mapping[str, Any]) -> str:
     if dose := series.get("dose_weighting"):
         done.append(f"dose-weighted at {dose['voltage_kv']:g} kV")
     if ctf := series.get("ctf"):
-        done.append(f"CTF phases flipped at {ctf['voltage_kv']:g} kV")
+        what = "predicted through their CTF" if ctf["correction"] == "model" else "CTF phases flipped"
+        done.append(f"{what} at {ctf['voltage_kv']:g} kV")
     if weights := series.get("view_weights"):
         done.append(f"weighted by {weights['by']}")
     return ", ".join(done)

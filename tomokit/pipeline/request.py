@@ -69,8 +69,9 @@ class ReconstructionRequest:
         Whether isolated extreme pixels are replaced or kept.
     dose, dose_weighting : Path or None, str
         Dose of the views, and whether they are filtered by it.
-    ctf, voltage, cs, amplitude_contrast, defocus_gradient : Path or None, float or None and str
-        Defocus of the views, by which phases are flipped; the microscope; and how the tilt changes the defocus.
+    ctf, ctf_correction, voltage, cs, amplitude_contrast, defocus_gradient : Path or None, str and float or None
+        Defocus of the views; whether phases are flipped by it or views are predicted through it; the microscope; and
+        how the tilt changes the defocus.
     view_weights : str
         By what views are weighed in the data term.
     seed, threads : int
@@ -218,6 +219,12 @@ class ReconstructionRequest:
         None,
         "Defocus of the views: a line of micrometres for each, .defocus, CTFFIND's text, STAR or Warp's .xml; phases "
         "are flipped where the CTF is negative.",
+    )
+    ctf_correction: str = option(
+        "flip",
+        "What --ctf does: flip phases before the fit, or leave the views as they are and predict them through their "
+        "CTF (model; octree, tv and sirt, on the CPU).",
+        choices=("flip", "model"),
     )
     voltage: float | None = option(
         None, "Acceleration voltage in kV, for --ctf and --dose-weighting; default: the file's.", minimum=1.0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_array, vstack
 
+from tomokit.data.ctf import Optics
+from tomokit.data.phase_flipping import ViewOptics
 from tomokit.data.problem import Problem
+from tomokit.data.transfer_model import TransferModel
 from tomokit.geometry import TiltGeometry
 from tomokit.methods.octree.epoch_plan import EpochPlan
 from tomokit.methods.octree.host_engine import HostEngine
@@ -54,7 +57,13 @@ class Setting:
         """All views of the reference projector."""
         geometry = self.problem.geometry
         views = [reference_leaves.view_matrix(self.forest, geometry, t) for t in range(geometry.n_views)]
-        return csr_array(vstack(views))
+        matrix = csr_array(vstack(views))
+        if self.problem.transfer is not None:
+            dense = matrix.toarray().T
+            for seen in dense:
+                self.problem.transfer.apply(seen.reshape(geometry.n_views, geometry.n_u, geometry.n_v), range(3))
+            matrix = csr_array(dense.T)
+        return matrix
 
     @cached_property
     def faces(self) -> Faces:
@@ -93,6 +102,25 @@ def setting() -> Setting:
     problem = Problem(rng.random(shape).astype(np.float32), mask, geometry, 8, fit_offsets=True)
     values = rng.normal(0, 0.7, tree.values_shape)
     return Setting(problem, tree, values, np.random.default_rng(11).permutation(tree.n_leaves))
+
+
+@pytest.fixture(scope="module")
+def modelled(setting: Setting) -> Setting:
+    """The same through contrast transfer."""
+    views = tuple(ViewOptics(Optics(300.0), (0.8, 0.7, 0.0), slope=slope) for slope in (-1.4, -0.2, 0.7))
+    problem = replace(setting.problem, transfer=TransferModel(views, 4.0, (0.0, 2.0, -1.0)))
+    return replace(setting, problem=problem)
+
+
+def test_the_gradient_goes_through_contrast_transfer_and_back(modelled: Setting) -> None:
+    found = fused_gradient(modelled, ("data",))
+    direction = np.random.default_rng(5).normal(size=found.shape)
+    up, down = (modelled.loss(modelled.values + step * direction, ("data",)) for step in (1e-5, -1e-5))
+    slope = float(np.vdot(found, direction))
+    assert slope == pytest.approx((up - down) / 2e-5, rel=2e-3)
+    # Along itself too, where it is largest.
+    up, down = (modelled.loss(modelled.values + step * found, ("data",)) for step in (1e-3, -1e-3))
+    assert float(np.vdot(found, found)) == pytest.approx((up - down) / 2e-3, rel=1e-3)
 
 
 def fused_gradient(setting: Setting, terms: tuple[str, ...]) -> np.ndarray:

@@ -10,7 +10,10 @@ import numba
 import numpy as np
 import pytest
 
+from tomokit.data.ctf import Optics
+from tomokit.data.phase_flipping import ViewOptics
 from tomokit.data.problem import Problem, ProblemShape
+from tomokit.data.transfer_model import TransferModel
 from tomokit.errors import OptionError
 from tomokit.methods.octree.fit_plan import FitPlan
 from tomokit.methods.octree.memory import estimate_bytes
@@ -143,24 +146,46 @@ def test_a_step_is_that_of_the_formula_in_double_precision(problem: Problem, kep
     np.testing.assert_allclose(variation, lengths_of_slopes, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("fit_offsets", "penalty"), [(False, None), (True, None), (True, 0.5)])
-def test_it_comes_to_rest_at_the_minimum(problem: Problem, fit_offsets: bool, penalty: float | None) -> None:
+def microscope(problem: Problem) -> TransferModel:
+    """Contrast transfer with a zero, in strips where the tilt is high."""
+    slopes = np.tan(problem.geometry.tilt_rad)
+    views = tuple(ViewOptics(Optics(300.0), (0.6, 0.6, 0.0), slope=float(slope)) for slope in slopes)
+    return TransferModel(views, 4.0, tuple(problem.geometry.shift_u_px))
+
+
+@pytest.mark.parametrize(
+    ("fit_offsets", "penalty", "modelled"), [(False, None, False), (True, None, True), (True, 0.5, False)]
+)
+def test_it_comes_to_rest_at_the_minimum(
+    problem: Problem, fit_offsets: bool, penalty: float | None, modelled: bool
+) -> None:
     """At the minimum of ``1/2 sum m r^2 + w TV`` over densities that are not negative, or have a price where they are,
     the duals are the residuals, and no change of the density makes the objective less."""
     mask = np.ones_like(problem.projections)
     mask[:, 10:14, 20:30] = 0
-    given = replace(problem, mask=mask, fit_offsets=fit_offsets)
+    given = replace(problem, mask=mask, fit_offsets=fit_offsets, transfer=microscope(problem) if modelled else None)
+    if given.transfer is not None:
+        given = replace(given, projections=problem.projections.copy())
+        given.transfer.apply(given.projections, range(21))
     run = finish(start_fit(given, options(epochs=150, margin=0.0, views_per_step=7, negative_penalty=penalty)), 150)
     leaves, level = run.leaves, run.fine
     forest, kappa, d = leaves.forest, level.kappa, leaves.density.astype(np.float64)
     projector = LeafProjector(forest, given.geometry)
-    residual = kappa * projector(leaves.density).astype(np.float64) - given.projections
+
+    def predicted(density: np.ndarray) -> np.ndarray:
+        seen = projector(density.astype(np.float32)).astype(np.float64)
+        run.fine.transfer(seen, np.arange(21))
+        return kappa * seen
+
+    residual = predicted(leaves.density) - given.projections
     if fit_offsets:
         residual -= (residual * mask).sum(axis=(1, 2), keepdims=True) / mask.sum(axis=(1, 2), keepdims=True)
         assert np.abs(level.dual.sum(axis=(1, 2))).max() < 1e-4
     residual *= mask
     assert np.linalg.norm(level.dual - residual) < 0.01 * np.linalg.norm(residual)
-    pulled = kappa * projector.T(level.dual)
+    pulling = level.dual.copy()
+    level.transfer(pulling, np.arange(21))
+    pulled = kappa * projector.T(pulling)
     assert np.linalg.norm(leaves.state["data_pull"] - pulled) < 1e-3 * np.linalg.norm(pulled)
     # The same again for the objective: no direction that is tried goes downhill by more than rounding.
     weight = 0.5 * mask.sum() * run.plan.regularizers(0, forest)[0].weight / forest.n_leaves
@@ -168,7 +193,7 @@ def test_it_comes_to_rest_at_the_minimum(problem: Problem, fit_offsets: bool, pe
     ties = Ties.of(forest)
 
     def objective(density: np.ndarray) -> float:
-        r = kappa * projector(density.astype(np.float32)).astype(np.float64) - given.projections
+        r = predicted(density) - given.projections
         if fit_offsets:
             r -= (r * mask).sum(axis=(1, 2), keepdims=True) / mask.sum(axis=(1, 2), keepdims=True)
         variation = counted(ties, forest.n) * np.sqrt(np.sum(differences(density) ** 2, axis=0))

@@ -8,32 +8,52 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from tomokit.data.ctf import Optics
+from tomokit.data.phase_flipping import ViewOptics
 from tomokit.data.problem import Problem
+from tomokit.data.transfer_model import TransferModel
 from tomokit.geometry import TiltGeometry
 from tomokit.projector import DenseProjector
 
 SHAPE = (6, 4, 5)
 N = int(np.prod(SHAPE))
 GEOMETRY = TiltGeometry(np.array([-60.0, -35, -10, 0, 15, 40, 60]), 6, 5)
+TRANSFER = TransferModel(
+    tuple(
+        ViewOptics(Optics(300.0), (0.3 + 0.05 * view, 0.3 + 0.05 * view, 0.0), slope=float(np.tan(tilt)))
+        for view, tilt in enumerate(GEOMETRY.tilt_rad)
+    ),
+    2.5,
+    (0.0,) * 7,
+)
 
 
 def tiny(fit_offsets: bool, masked: str) -> Problem:
-    """A box of density 1 in 6 x 4 x 5 voxels, noise, constants and a mask."""
+    """A box of density 1 in 6 x 4 x 5 voxels, noise, constants, a mask, and contrast transfer."""
     rng = np.random.default_rng(4)
     density = np.zeros(SHAPE)
     density[2:5, 1:3, 1:4] = 1
     density[0, 0, 0] = 0.5
-    stack = DenseProjector(GEOMETRY, 4, backend="reference")(density) + rng.normal(0, 0.15, (7, 6, 5))
+    stack = DenseProjector(GEOMETRY, 4, backend="reference")(density)
+    transfer = TRANSFER if "transfer" in masked else None
+    if transfer is not None:
+        transfer.apply(stack, range(7))
+    stack += rng.normal(0, 0.15, (7, 6, 5))
     if fit_offsets:
         stack += rng.uniform(-1, 1, 7)[:, None, None]
     mask = None
-    if masked:
+    if masked and masked != "transfer":
         mask = (rng.random(stack.shape) > 0.2).astype(np.float32)
         mask[3] = 0
-        if masked == "weights":
+        if "weights" in masked:
             mask *= rng.choice([0.25, 0.5, 1.0], stack.shape)
     return Problem(
-        stack.astype(np.float32), None if mask is None else mask.astype(np.float32), GEOMETRY, 4, fit_offsets
+        stack.astype(np.float32),
+        None if mask is None else mask.astype(np.float32),
+        GEOMETRY,
+        4,
+        fit_offsets,
+        transfer=transfer,
     )
 
 
@@ -53,6 +73,10 @@ def operators() -> tuple[np.ndarray, np.ndarray]:
 def system(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """``[A B]`` with the offsets' columns, data, weights, and the gradient."""
     a, difference = operators()
+    if problem.transfer is not None:
+        a = a.copy()
+        for column in a.T:
+            problem.transfer.apply(column.reshape(7, 6, 5), range(7))
     if problem.fit_offsets:
         a = np.hstack([a, np.kron(np.eye(7), np.ones((30, 1)))])
     data = problem.projections.ravel().astype(np.float64)
@@ -110,6 +134,8 @@ def objective(problem: Problem, d: np.ndarray, tv_weight: float) -> float:
         (False, True, "mask"),
         (True, False, "weights"),
         (False, True, "weights"),
+        (True, False, "transfer"),
+        (False, True, "weights and transfer"),
     ],
 )
 def test_it_is_the_minimum(nonnegative, fit_offsets, masked, start):

@@ -137,6 +137,7 @@ class HostEngine:
         assert not isinstance(leaves.optimizer, PrimalDual)
         residual = projector(leaves.density, views)
         squares, weight = level.replace_by_residuals(residual, views)
+        level.transfer(residual, views)
         # The derivative of ``sum m r^2 / sum m`` by a line integral; a mask of zeros must not divide by zero.
         residual *= np.float32(2 * level.kappa / max(weight, 1.0))
         leaves.count += 1

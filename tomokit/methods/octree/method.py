@@ -29,6 +29,7 @@ class Octree:
     name: ClassVar[str] = "octree"
     summary: ClassVar[str] = "adaptive octree of density grids, fitted under total variation and priors across leaves"
     Options: ClassVar[type] = OctreeOptions
+    models_transfer: ClassVar[bool] = True
 
     def __init__(self) -> None:
         # The plan that memory was estimated by, for the run that is started next.

@@ -73,6 +73,7 @@ class PrimalDualSteps:
         for views in self._groups:
             dual = self._level.dual[views]
             if dual.any():
+                self._level.transfer(dual, views)
                 pull += self._kappa * self._projector.T(dual, views)
 
     def _norm(self) -> float:
@@ -87,7 +88,10 @@ class PrimalDualSteps:
             field = np.ones_like(self._leaves.density)
             growth = 0.0
             for _ in range(NORM_ITERATIONS):
-                answer = self._projector.T(self._projector(field, views), views)
+                seen = self._projector(field, views)
+                for _ in range(2):
+                    self._level.transfer(seen, views)
+                answer = self._projector.T(seen, views)
                 answer *= self._kappa**2 * copies[0][:, :, None, None] * copies[1][:, None, :, None]
                 answer *= copies[2][:, None, None, :] / self._mass[:, None, None, None].astype(np.float32)
                 ties.apply(answer)
@@ -161,4 +165,5 @@ class PrimalDualSteps:
                 new -= np.float32(new.sum(dtype=np.float64) / share.sum(dtype=np.float64)) * share
             np.subtract(new, dual, out=residual)
             level.dual[view] = new
+        level.transfer(change, views)
         return change, squares, weight

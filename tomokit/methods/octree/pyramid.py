@@ -51,19 +51,21 @@ def halve(problem: Problem) -> Problem:
         weighted = _blur(image * problem.mask[view])[::2, ::2]
         projections[view] = np.divide(weighted, weight, out=np.zeros_like(weighted), where=weight > 0)
         mask[view] = weight
+    offset_u, offset_v = _centre_offset_px(fine.n_u, shape[1]), _centre_offset_px(fine.n_v, shape[2])
     geometry = replace(
         fine,
         n_u=shape[1],
         n_v=shape[2],
         # Shifts in coarse pixels, with the half pixel by which the levels' centres disagree.
-        shift_u_px=(fine.shift_u_px + _centre_offset_px(fine.n_u, shape[1])) / 2,
-        shift_v_px=(fine.shift_v_px + _centre_offset_px(fine.n_v, shape[2])) / 2,
+        shift_u_px=(fine.shift_u_px + offset_u) / 2,
+        shift_v_px=(fine.shift_v_px + offset_v) / 2,
     )
     return replace(
         problem,
         projections=projections,
         mask=mask,
         geometry=geometry,
+        transfer=None if problem.transfer is None else problem.transfer.binned(2, offset_u),
         thickness_px=-(-problem.thickness_px // 2),
     )
 

@@ -41,6 +41,19 @@ class PyramidLevel:
         """The data's duals of the primal-dual solver, shaped like the projections; zeros when first asked for."""
         return np.zeros(self.problem.projections.shape, np.float32)
 
+    def transfer(self, images: NDArray[np.float32], views: NDArray[np.int64]) -> None:
+        """Apply the contrast transfer of some views in place, if the problem has one; it is its own transpose.
+
+        Parameters
+        ----------
+        images : ndarray of float32, shape (n_chosen, n_u, n_y)
+            Line integrals that become predictions, or residuals that are to be projected back; overwritten.
+        views : ndarray of int64, shape (n_chosen,)
+            Index of each of these views.
+        """
+        if self.problem.transfer is not None:
+            self.problem.transfer.apply(images, views)
+
     def replace_by_residuals(
         self, line_integrals: NDArray[np.float32], views: NDArray[np.int64]
     ) -> tuple[float, float]:
@@ -49,7 +62,8 @@ class PyramidLevel:
         Parameters
         ----------
         line_integrals : ndarray of float32, shape (n_chosen, n_u, n_y)
-            Of the present density in the fit's unit, over this level's pixels; overwritten by the residuals.
+            Of the present density in the fit's unit, over this level's pixels, before any contrast transfer;
+            overwritten by the residuals.
         views : ndarray of int64, shape (n_chosen,)
             Index of each of these views.
 
@@ -59,6 +73,7 @@ class PyramidLevel:
             Sum of ``m (P - p)^2``, and the mask's sum.
         """
         problem = self.problem
+        self.transfer(line_integrals, views)
         squares = weight = 0.0
         for residual, view in zip(line_integrals, views, strict=True):
             residual *= np.float32(self.kappa)

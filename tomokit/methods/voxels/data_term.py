@@ -6,7 +6,7 @@ predictions as they stand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ class DataTerm:
         Parameters
         ----------
         predicted : ndarray, shape (n_u, n_y)
-            Line integrals of the present density; overwritten by the result.
+            Prediction of the present density without its offset; overwritten by the result.
         view : int
             Index of the view.
 
@@ -82,14 +82,27 @@ class DataTerm:
             residual -= residual.dtype.type(offset) if mask is None else residual.dtype.type(offset) * mask
         return residual
 
-    def replace_by_residuals(self, predicted: NDArray[np.floating], views: Iterable[int]) -> float:
+    def transfer(self, images: NDArray[np.floating], views: Sequence[int] | NDArray[np.int64]) -> None:
+        """Apply the contrast transfer of some views in place, if the problem has one; it is its own transpose.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n_chosen, n_u, n_y)
+            Line integrals that become predictions, or residuals that are to be projected back; overwritten.
+        views : sequence of int, n_chosen long
+            Index of each of these views.
+        """
+        if self.problem.transfer is not None:
+            self.problem.transfer.apply(images, views)
+
+    def replace_by_residuals(self, predicted: NDArray[np.floating], views: Sequence[int] | NDArray[np.int64]) -> float:
         """Overwrite the predictions of some views by their masked residuals (see :meth:`residual`).
 
         Parameters
         ----------
         predicted : ndarray, shape (n_chosen, n_u, n_y)
-            Line integrals of the present density; overwritten by the residuals.
-        views : iterable of int, n_chosen long
+            Line integrals of the present density, before any contrast transfer; overwritten by the residuals.
+        views : sequence of int, n_chosen long
             Index of each of these views.
 
         Returns
@@ -97,6 +110,7 @@ class DataTerm:
         float
             Sum of the squared residuals, each by its weight.
         """
+        self.transfer(predicted, views)
         squares = 0.0
         for image, view in zip(predicted, views, strict=True):
             residual = self.residual(image, view)

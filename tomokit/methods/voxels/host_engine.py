@@ -40,6 +40,7 @@ class StepEngineOnHost(EngineOnHost):
         residuals = projector(self._density)
         self._squares += self._data.replace_by_residuals(residuals, views)
         residuals *= self._weights.ray_weight[views[0] : views[-1] + 1]
+        self._data.transfer(residuals, views)
         direction = projector.T(residuals)
         rounded = self._density.dtype.type(factor)
         if self._weights.voxel_weight is None:
@@ -121,7 +122,7 @@ class TvEngineOnHost(EngineOnHost):
         residuals, squares = self._data.residuals(self._ahead)
         self._step_data_dual(residuals)
         del residuals  # as large as the data, and its place is needed for the direction
-        uphill = self._data.operator.T(self._data_dual)
+        uphill = self._data.operator.T(self._transferred_dual())
         if nonnegative:
             step_nonnegativity_dual(self._ahead, self._nonnegativity_dual, dtype(dual_rate), uphill)
         if weight > 0:
@@ -129,6 +130,14 @@ class TvEngineOnHost(EngineOnHost):
             add_divergence(uphill, self._gradient_dual, dtype(-weight), False, uphill)
         extrapolate(self._density, self._precondition(uphill), self._ahead)
         return squares, total_variation(self._density)
+
+    def _transferred_dual(self) -> NDArray[np.floating]:
+        """The data's dual as it is projected back: after contrast transfer, where there is one."""
+        if self._data.problem.transfer is None:
+            return self._data_dual
+        transferred = self._data_dual.copy()
+        self._data.transfer(transferred, range(len(transferred)))
+        return transferred
 
     def _step_data_dual(self, residuals: NDArray[np.floating]) -> None:
         """``y <- m (y + A e - p - b) / (m + 1)``, from residuals ``m (p - A e - b')`` with their own best b'.

@@ -158,6 +158,7 @@ class SirtRunInSlabs(VoxelRunInSlabs):
         projector.move_to_detector(stack)
         squares = data_term.replace_by_residuals(stack, range(len(stack)))
         stack *= self._ray_weight
+        data_term.transfer(stack, range(len(stack)))
         projector.move_to_volume(stack)
         is_last = self.epoch + 1 >= self.epochs
         for slab in slabs:
@@ -194,6 +195,7 @@ class Sirt:
     summary: ClassVar[str] = "simultaneous iterative reconstruction, row and column normalized"
     Options: ClassVar[type] = SirtOptions
     weighs_views: ClassVar[bool] = True
+    models_transfer: ClassVar[bool] = True
     epochs_are_a_prefix: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: SirtOptions) -> SirtRun:

@@ -162,6 +162,7 @@ class Tv:
     summary: ClassVar[str] = "total-variation reconstruction, converged by a preconditioned primal-dual method"
     Options: ClassVar[type] = TvOptions
     weighs_views: ClassVar[bool] = True
+    models_transfer: ClassVar[bool] = True
     epochs_are_a_prefix: ClassVar[bool] = True
 
     def start(self, problem: Problem, options: TvOptions) -> TvRun:
