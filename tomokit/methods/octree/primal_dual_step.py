@@ -160,7 +160,8 @@ def _step_leaf(
     real = density.dtype.type
     zero, one, two, extrapolated, factor = real(0), real(1), real(2), real(1 + steps), real(smooth)
     counted, next_z, next_y, length, kept = _vertex_tables(n, tied, step, real(kept_negative))
-    limit = np.empty(plane, real)
+    limit, expanded = np.empty(plane, real), _expand_limits(limits, n)
+    nodes = np.empty(limits.shape[0] * n, real)
     d, z, v = density.reshape(-1), data_pull.reshape(-1), variation_pull.reshape(-1)
     q_x, q_z, q_y = dual_x.reshape(-1), dual_z.reshape(-1), dual_y.reshape(-1)
     g, o = change.reshape(-1), other.reshape(-1)
@@ -184,7 +185,7 @@ def _step_leaf(
             q_x[begin : begin + plane], q_z[begin : begin + plane], q_y[begin : begin + plane],
         )  # fmt: skip
         plane_sum = zero
-        _interpolate_limits(limits, x, limit)
+        _interpolate_limits(expanded, x, nodes, limit)
         for i in range(plane):
             dx = ahead[i] - here[i]
             dz = (here[i + n] - here[i]) * next_z[i]
@@ -244,23 +245,38 @@ def _vertex_tables(
 
 
 @compiled(inlined=True, fastmath=_FLAGS)
-def _interpolate_limits(limits: NDArray[Any], x: int, limit: NDArray[Any]) -> None:
-    """Write a plane's limits, linear between a leaf's nodes."""
-    m, n = limits.shape[0], int(np.sqrt(limit.size))
-    real, cells = limit.dtype.type, m - 1
-    at = real(x * cells) / real(n - 1)
-    p = min(int(at), m - 2)
-    s = at - real(p)
+def _between_nodes(i: int, n: int, m: int) -> tuple[int, np.float32]:
+    """The node before vertex `i` of `n`, of `m` nodes from the first vertex to the last, and how far beyond it lies."""
+    at = np.float32(i * (m - 1)) / np.float32(n - 1)
+    node = min(int(at), m - 2)
+    return node, at - np.float32(node)
+
+
+@compiled(inlined=True, fastmath=_FLAGS)
+def _expand_limits(limits: NDArray[Any], n: int) -> NDArray[Any]:
+    """A leaf's limits at its nodes along x and z, and at every vertex along y, linear between: ``[x, z, y]``."""
+    m = limits.shape[0]
+    expanded = np.empty((m, m, n), limits.dtype)
+    for k in range(n):
+        r, u = _between_nodes(k, n, m)
+        for p in range(m):
+            for q in range(m):
+                expanded[p, q, k] = limits[p, q, r] + u * (limits[p, q, r + 1] - limits[p, q, r])
+    return expanded
+
+
+@compiled(inlined=True, fastmath=_FLAGS)
+def _interpolate_limits(expanded: NDArray[Any], x: int, nodes: NDArray[Any], limit: NDArray[Any]) -> None:
+    """Write a plane's limits, linear between a leaf's nodes along x and z; `nodes` is room for those of the plane."""
+    m, n = expanded.shape[0], expanded.shape[2]
+    # Rows along y as they lie, so that both steps are sums of whole rows.
+    p, s = _between_nodes(x, n, m)
+    near, far = expanded[p].reshape(-1), expanded[p + 1].reshape(-1)
+    for i in range(m * n):
+        nodes[i] = near[i] + s * (far[i] - near[i])
     for j in range(n):
-        at = real(j * cells) / real(n - 1)
-        q = min(int(at), m - 2)
-        t = at - real(q)
+        q, t = _between_nodes(j, n, m)
+        before, behind = nodes[q * n : q * n + n], nodes[q * n + n : q * n + 2 * n]
+        row = limit[j * n : j * n + n]
         for k in range(n):
-            at = real(k * cells) / real(n - 1)
-            r = min(int(at), m - 2)
-            u = at - real(r)
-            near = (limits[p, q, r] + u * (limits[p, q, r + 1] - limits[p, q, r])) * (1 - s) * (1 - t)
-            above = (limits[p, q + 1, r] + u * (limits[p, q + 1, r + 1] - limits[p, q + 1, r])) * (1 - s) * t
-            beside = (limits[p + 1, q, r] + u * (limits[p + 1, q, r + 1] - limits[p + 1, q, r])) * s * (1 - t)
-            far = (limits[p + 1, q + 1, r] + u * (limits[p + 1, q + 1, r + 1] - limits[p + 1, q + 1, r])) * s * t
-            limit[j * n + k] = (near + above) + (beside + far)
+            row[k] = before[k] + t * (behind[k] - before[k])
