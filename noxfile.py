@@ -110,6 +110,12 @@ def crowded(session: nox.Session) -> None:
 
 
 @nox.session
+def ctf(session: nox.Session) -> None:
+    """A crowded slab through a known contrast transfer function, by each correction, against its truth; minutes."""
+    session.run(sys.executable, "tests/benchmarks/ctf.py", *session.posargs)
+
+
+@nox.session
 def contrast(session: nox.Session) -> None:
     """What series of known contrast are taken for; -- --seed N for other ones, --write docs/results/contrast.md."""
     session.run(sys.executable, "tests/benchmarks/contrast.py", *session.posargs)

@@ -217,6 +217,10 @@ def test_views_are_predicted_through_their_ctf(fit, defocus: Path, data: Path) -
     for more in (("--amplitude-contrast", 0.5), ("--cs", 10), ("--defocus-gradient", "off", "--pixel-size", 0.8)):
         assert (fit(*given, "--ctf-correction", "model", *more)[1] != modelled).any()
     assert (fit(*given, "--ctf-correction", "model", "--threads", 1)[1] == modelled).all()
+    summary, of_the_rest = fit(*given, "--ctf-correction", "model-from-peak")
+    assert summary["provenance"]["ctf"]["correction"] == "model-from-peak"
+    assert "predicted through their CTF from its first peak at 300 kV" in str(mrcfile.mmap(data / "o.mrc").header.label)
+    assert (of_the_rest != modelled).any()
     (data / "c.toml").write_text("ctf = 'defocus.txt'\nvoltage = 300\nctf-correction = 'model'\npixel-size = 3\n")
     assert (fit("--hold-out", 5, "--config", data / "c.toml")[1] == modelled).all()
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import fft
 
 from tomokit.data.ctf import Optics, contrast_transfer
 from tomokit.data.phase_flipping import ViewOptics, strip_bounds
@@ -68,6 +69,20 @@ def test_a_wave_is_multiplied_by_the_transfer_function(of_u: int, of_y: int) -> 
     model(0.0).apply(images, [0])
     np.testing.assert_allclose(images[0], factor * wave, atol=1e-12)
     assert abs(factor - 1) > 0.1
+
+
+def test_below_the_first_peak_views_may_pass_as_they_are() -> None:
+    (n_u, n_y), images = SHAPE, np.random.default_rng(4).normal(size=(1, *SHAPE))
+    whole, part = images.copy(), images.copy()
+    model(0.0, defocus=(0.9, 0.9, 0.0)).apply(whole, [0])
+    replace(model(0.0, defocus=(0.9, 0.9, 0.0)), from_first_peak=True).apply(part, [0])
+    before, all_of_it, from_peak = (fft.dctn(image[0], norm="ortho") for image in (images, whole, part))
+    k = np.hypot(np.arange(n_u)[:, None] / (2 * n_u * PIXEL), np.arange(n_y) / (2 * n_y * PIXEL))
+    # Where pi lambda k^2 D = pi / 2 - arcsin 0.07, the aberration left out.
+    peak = np.sqrt((0.5 - np.arcsin(0.07) / np.pi) / (TITAN.wavelength_angstrom * 0.9e4))
+    np.testing.assert_allclose(from_peak[k < 0.98 * peak], before[k < 0.98 * peak], atol=1e-12)
+    np.testing.assert_allclose(from_peak[k > 1.02 * peak], all_of_it[k > 1.02 * peak], atol=1e-12)
+    assert peak < 0.5 * k.max()
 
 
 def test_the_mean_of_a_view_passes() -> None:

@@ -90,7 +90,7 @@ def reconstruct(
     dose: Annotated[str | None, _option("dose", "FILE_OR_E")] = None,
     dose_weighting: Annotated[str | None, _option("dose_weighting", "off|on")] = None,
     ctf: Annotated[Path | None, _option("ctf", "F")] = None,
-    ctf_correction: Annotated[str | None, _option("ctf_correction", "flip|model")] = None,
+    ctf_correction: Annotated[str | None, _option("ctf_correction", "flip|model|model-from-peak")] = None,
     voltage: Annotated[float | None, _option("voltage", "KV")] = None,
     cs: Annotated[float | None, _option("cs", "MM")] = None,
     amplitude_contrast: Annotated[float | None, _option("amplitude_contrast", "A")] = None,

@@ -65,14 +65,14 @@ class Optics:
         return _WAVELENGTH / math.sqrt(volts * (1 + _RELATIVITY * volts))
 
 
-def contrast_transfer(
+def transfer_phase(
     k_x: NDArray[np.float64],
     k_y: NDArray[np.float64],
     defocus_um: tuple[float, float, float],
     optics: Optics,
     phase_shift_deg: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Compute the contrast transfer function on a grid of frequencies.
+    """Compute the phase chi whose sine the contrast transfer function is, on a grid of frequencies.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def contrast_transfer(
     Returns
     -------
     ndarray of float64, the shape that `k_x` and `k_y` broadcast to
-        From -1 to 1.
+        Radians.
     """
     first, second, angle_deg = defocus_um
     wavelength = optics.wavelength_angstrom
@@ -102,7 +102,29 @@ def contrast_transfer(
         defocused = defocused + half * ((k_x**2 - k_y**2) * math.cos(twice) + 2 * k_x * k_y * math.sin(twice))
     spherical = optics.spherical_aberration_mm * 1e7 * wavelength**2 * squared**2 / 2
     constant = math.radians(phase_shift_deg) + math.asin(optics.amplitude_contrast)
-    return np.sin(math.pi * wavelength * (defocused - spherical) + constant)
+    return np.asarray(math.pi * wavelength * (defocused - spherical) + constant)
+
+
+def contrast_transfer(
+    k_x: NDArray[np.float64],
+    k_y: NDArray[np.float64],
+    defocus_um: tuple[float, float, float],
+    optics: Optics,
+    phase_shift_deg: float = 0.0,
+) -> NDArray[np.float64]:
+    """Compute the contrast transfer function on a grid of frequencies.
+
+    Parameters
+    ----------
+    k_x, k_y, defocus_um, optics, phase_shift_deg
+        As of :func:`transfer_phase`.
+
+    Returns
+    -------
+    ndarray of float64, the shape that `k_x` and `k_y` broadcast to
+        From -1 to 1.
+    """
+    return np.asarray(np.sin(transfer_phase(k_x, k_y, defocus_um, optics, phase_shift_deg)))
 
 
 def first_zero(defocus_um: float, optics: Optics, phase_shift_deg: float = 0.0) -> float:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tomokit.data.ctf import contrast_transfer
+from tomokit.data.ctf import transfer_phase
 from tomokit.data.phase_flipping import ViewOptics, strip_bounds
 
 Images = NDArray[np.floating]
@@ -37,11 +37,14 @@ class TransferModel:
         Edge of a pixel in ångström.
     axis_px : tuple of float
         Where the tilt axis lies in each view along u, in pixels from the centre.
+    from_first_peak : bool
+        Whether frequencies below the first peak of the transfer function pass as they are, but for their sign.
     """
 
     views: tuple[ViewOptics, ...]
     pixel_size_angstrom: float
     axis_px: tuple[float, ...]
+    from_first_peak: bool = False
 
     def select(self, views: ArrayLike) -> TransferModel:
         """Take some of the views.
@@ -131,7 +134,10 @@ class TransferModel:
         mean, half = (first + second) / 2, (first - second) / 2 * math.cos(2 * math.radians(angle))
         k_x = np.arange(n_u)[:, None] / (2 * n_u * self.pixel_size_angstrom)
         k_y = np.arange(n_y)[None, :] / (2 * n_y * self.pixel_size_angstrom)
-        factors = contrast_transfer(k_x, k_y, (mean + half, mean - half, 0.0), optics.optics, optics.phase_shift_deg)
+        phase = transfer_phase(k_x, k_y, (mean + half, mean - half, 0.0), optics.optics, optics.phase_shift_deg)
+        factors = np.sin(phase)
+        if self.from_first_peak:
+            factors = np.where(np.abs(phase) < math.pi / 2, np.sign(factors), factors)
         factors[0, 0] = 1.0
         return factors.astype(image.dtype)
 

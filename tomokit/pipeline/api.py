@@ -219,8 +219,9 @@ def reconstruct(
         ``"auto"`` to find gold beads and mask them, or a model of them: IMOD's, or text of ``model2point``.
     ctf : path-like, optional
         Defocus of the views; see `ctf_correction`.
-    ctf_correction : {"flip", "model"}, optional
-        Whether `ctf` flips phases before the fit, or views are predicted through their contrast transfer.
+    ctf_correction : {"flip", "model", "model-from-peak"}, optional
+        Whether `ctf` flips phases before the fit, or views are predicted through their contrast transfer, all of it or
+        from its first peak on.
     voltage, cs, amplitude_contrast : float, optional
         Of the microscope, in kV and mm; default: what the file of `ctf` or `dose` says.
     defocus_gradient : {"on", "inverted", "off"}, optional

@@ -73,7 +73,7 @@ def read_filters(request: ReconstructionRequest, n_views: int, alignment: Alignm
         acquisition = _read_defocus(request, n_views, alignment, warnings)
         optics = _optics(request, acquisition)
         record["ctf"] = {
-            "correction": "model" if request.ctf_correction == "model" else "phase flipping",
+            "correction": "phase flipping" if request.ctf_correction == "flip" else request.ctf_correction,
             "voltage_kv": optics.voltage_kv,
             "spherical_aberration_mm": optics.spherical_aberration_mm,
             "amplitude_contrast": optics.amplitude_contrast,
@@ -87,8 +87,7 @@ def read_filters(request: ReconstructionRequest, n_views: int, alignment: Alignm
         dose = mdoc_beside(request.stack)
     sha256 = {role: file_digest(path) for role, path in (("dose", dose), ("ctf", request.ctf)) if path is not None}
     gradient = GRADIENT_SIGN[request.defocus_gradient]
-    modelled = request.ctf_correction == "model"
-    return Filters(exposure, dose_kv, optics, acquisition, gradient, record, sha256, warnings, modelled)
+    return Filters(exposure, dose_kv, optics, acquisition, gradient, record, sha256, warnings, request.ctf_correction)
 
 
 def check_view_weights(request: ReconstructionRequest, method: Method) -> None:
@@ -142,7 +141,7 @@ def check_transfer_model(request: ReconstructionRequest, method: Method) -> str 
     OptionError
         Naming methods that take it.
     """
-    if request.ctf is None or request.ctf_correction != "model":
+    if request.ctf is None or request.ctf_correction == "flip":
         return None
     if isinstance(method, ModelsTransfer) and method.models_transfer:
         return "contrast transfer in the model has no CUDA kernels"

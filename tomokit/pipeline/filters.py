@@ -43,8 +43,8 @@ class Filters:
         Digests of the files, by role.
     warnings : list of str
         What the user should know.
-    modelled : bool
-        Whether contrast transfer belongs to the prediction, and no phase is flipped.
+    ctf_correction : {"flip", "model", "model-from-peak"}
+        Whether phases are flipped, or contrast transfer belongs to the prediction, from its first peak on or all of it.
     """
 
     exposure_e_per_a2: NDArray[np.float64] | None
@@ -55,7 +55,12 @@ class Filters:
     record: dict[str, Any] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    modelled: bool = False
+    ctf_correction: str = "flip"
+
+    @property
+    def modelled(self) -> bool:
+        """Whether contrast transfer belongs to the prediction."""
+        return self.optics is not None and self.ctf_correction != "flip"
 
     @property
     def flips(self) -> bool:
@@ -178,11 +183,15 @@ def doubt_transfer(series: TiltSeries, views: list[int], filters: Filters) -> li
     nyquist = 0.5 / series.pixel_size_angstrom
     if not zeros or min(zeros) < nyquist:
         return []
-    reversing = "no contrast is reversed in the prediction"
-    effect = reversing if filters.modelled else "flipping phases changes next to nothing"
+    effects = {
+        "flip": "flipping phases changes next to nothing",
+        "model": "no contrast is reversed in the prediction, and the fit amplifies what lies below the first peak; "
+        "--ctf-correction model-from-peak leaves that as it is",
+        "model-from-peak": "no contrast is reversed in the prediction",
+    }
     return [
         f"the first zero of the CTF lies at {1 / min(zeros):.3g} angstrom or beyond, which pixels of "
-        f"{series.pixel_size_angstrom:g} angstrom do not resolve: {effect}"
+        f"{series.pixel_size_angstrom:g} angstrom do not resolve: {effects[filters.ctf_correction]}"
     ]
 
 
@@ -204,7 +213,7 @@ def transfer_model(series: TiltSeries, views: list[int], filters: Filters) -> tu
     warnings : list of str
         What of the astigmatism is left out.
     """
-    if not filters.modelled or filters.optics is None:
+    if filters.optics is None or not filters.modelled:
         return None, []
     geometry = series.geometry
     model = TransferModel(
@@ -214,6 +223,7 @@ def transfer_model(series: TiltSeries, views: list[int], filters: Filters) -> tu
         ),
         series.pixel_size_angstrom,
         tuple(float(shift) for shift in geometry.shift_u_px),
+        filters.ctf_correction == "model-from-peak",
     )
     phase = largest_oblique_phase(model)
     if phase <= TOLERANCE_RAD:

@@ -136,6 +136,13 @@ def header_labels(provenance: Provenance) -> dict[str, Any]:
     }
 
 
+_CTF_CORRECTIONS = {
+    "phase flipping": "CTF phases flipped",
+    "model": "predicted through their CTF",
+    "model-from-peak": "predicted through their CTF from its first peak",
+}
+
+
 def done_to_views(series: Mapping[str, Any]) -> str:
     """Say how views were filtered and weighed.
 
@@ -153,7 +160,7 @@ def done_to_views(series: Mapping[str, Any]) -> str:
     if dose := series.get("dose_weighting"):
         done.append(f"dose-weighted at {dose['voltage_kv']:g} kV")
     if ctf := series.get("ctf"):
-        what = "predicted through their CTF" if ctf["correction"] == "model" else "CTF phases flipped"
+        what = _CTF_CORRECTIONS[ctf["correction"]]
         done.append(f"{what} at {ctf['voltage_kv']:g} kV")
     if weights := series.get("view_weights"):
         done.append(f"weighted by {weights['by']}")

@@ -223,8 +223,8 @@ class ReconstructionRequest:
     ctf_correction: str = option(
         "flip",
         "What --ctf does: flip phases before the fit, or leave the views as they are and predict them through their "
-        "CTF (model; octree, tv and sirt, on the CPU).",
-        choices=("flip", "model"),
+        "CTF, all of it or from its first peak on (octree, tv and sirt, on the CPU).",
+        choices=("flip", "model", "model-from-peak"),
     )
     voltage: float | None = option(
         None, "Acceleration voltage in kV, for --ctf and --dose-weighting; default: the file's.", minimum=1.0
