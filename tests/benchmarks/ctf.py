@@ -1,7 +1,7 @@
 """A crowded slab seen through a known contrast transfer function: what each correction recovers, against the truth.
 
     python tests/benchmarks/ctf.py [--shape 40,96,96] [--seed 1] [--pixel-size 5] [--defocus 3] [--snr 2] [--counting]
-        [--runs tv,octree] [--corrections none,flip,model] [--keep FOLDER] [--write docs/results/ctf.md]
+        [--runs tv,octree] [--corrections none,flip,model,model-from-peak] [--keep FOLDER]
 
 41 views of -60 to 60 degrees, none held out, the defocus changing across the tilt. Each reconstruction is what
 ``tomokit reconstruct --offsets fit [--ctf defocus.txt --voltage 300 --ctf-correction C]`` does. The Fourier shell
@@ -33,7 +33,6 @@ from tomokit.pipeline.config import build_request
 from tomokit.pipeline.driver import reconstruct
 
 OPTICS = Optics(300.0)
-MARK = "<!-- table -->\n"
 
 
 def zeros(defocus_um: float, pixel_size_angstrom: float) -> list[float]:
@@ -111,17 +110,15 @@ def main() -> None:
     parser.add_argument("--snr", type=float, default=2.0)
     parser.add_argument("--counting", action="store_true")
     parser.add_argument("--runs", default="tv,octree")
-    parser.add_argument("--corrections", default="none,flip,model")
+    parser.add_argument("--corrections", default="none,flip,model,model-from-peak")
     parser.add_argument("--keep", type=Path, help="folder for series, truth and volumes; what it has is not repeated")
-    parser.add_argument("--write", type=Path, help="a page whose table is replaced")
     arguments = parser.parse_args()
     shape, pixel = parse_shape(arguments.shape), arguments.pixel_size
     at = zeros(arguments.defocus, pixel)
     edges = [0.0, *at, 0.5]
     names = [f"1/{pixel / low:.1f} to 1/{pixel / high:.1f}" for low, high in itertools.pairwise(edges[1:])]
     head = f"| run | correction | up to 1/{pixel / edges[1]:.1f} Å | " + " | ".join(names) + " | seconds |"
-    lines = [head, "|" + "---|" * (head.count("|") - 1)]
-    print("\n".join(lines), flush=True)
+    print(head, "|" + "---|" * (head.count("|") - 1), sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,11 +144,7 @@ def main() -> None:
                 record.write_text(json.dumps(run(name, correction, folder, shape[0], arguments.counting)))
             told = json.loads(record.read_text())
             values = " | ".join(f"{value:.3f}" for value in between(told, edges))
-            lines.append(f"| `{name}` | {correction} | {values} | {told['seconds']:.0f} |")
-            print(lines[-1], flush=True)
-    if arguments.write is not None:
-        before, _, after = arguments.write.read_text(encoding="utf-8").split(MARK)
-        arguments.write.write_text(before + MARK + "\n".join(lines) + "\n" + MARK + after, encoding="utf-8")
+            print(f"| `{name}` | {correction} | {values} | {told['seconds']:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
