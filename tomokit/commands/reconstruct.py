@@ -84,6 +84,7 @@ def reconstruct(
     exclude: Annotated[str | None, _option("exclude", "0,3,7-9")] = None,
     exclude_from_1: Annotated[str | None, _option("exclude_from_1", "1,4,8-10")] = None,
     hold_out: Annotated[str | None, _option("hold_out", "N|N:K")] = None,
+    refine: Annotated[str | None, _option("refine", "shifts,angles,...")] = None,
     keep_views: Annotated[bool, typer.Option("--keep-views", help=_HELP["keep_views"])] = False,
     padding: Annotated[str | None, _option("padding", "mask|keep")] = None,
     x_rays: Annotated[str | None, _option("x_rays", "replace|keep")] = None,
@@ -145,6 +146,7 @@ def reconstruct(
     from tomokit.pipeline.folder import find_series, is_series_folder, named_fields
     from tomokit.pipeline.naming import with_default_output, with_named_output
     from tomokit.pipeline.readers import find_reader
+    from tomokit.refinement.corrections import parse_kinds
 
     chosen = named_fields({"xf": xf, "alignment": alignment, "mask": mask})
     found = find_series(tilts, angles, chosen) if is_series_folder(tilts) else None
@@ -161,6 +163,7 @@ def reconstruct(
         "percentiles": percentiles, "offsets": offsets, "bin": bin, "halves": halves or None, "half": half,
         "exclude": exclude,
         "exclude_from_1": exclude_from_1, "mask_beads": mask_beads,
+        "refine": refine,
         "hold_out": hold_out, "seed": seed, "backend": backend, "threads": threads, "y": y, "slabs": slabs,
         "state": state, "state_epochs": state_epochs, "state_seconds": state_seconds,
         "preview": False if no_preview else None, "allow_unsorted": allow_unsorted or None, "aligned": aligned or None,
@@ -172,6 +175,8 @@ def reconstruct(
     }  # fmt: skip
     request = build_request(given, settings=set_ or (), config=config, preset=preset, found=found)
     request = with_named_output(request if found is None else with_default_output(request, found.folder))
+    if request.refine is not None:
+        parse_kinds(request.refine)
     if dry_run:
         would = {"dry_run": True, "found": None if found is None else found.to_json(), "stack": str(request.stack),
                  "output": None if request.output is None else str(request.output),
@@ -179,6 +184,8 @@ def reconstruct(
         text = f"{tilts} is a stack, not a folder"
         if found is not None:
             text = f"{found_text(found, request)}\nthe tomogram would be {request.output}"
+        if request.refine is not None:
+            text += f"\nthe alignment would be refined first: {request.refine}"
         show(would, text, json)
         for warning in () if found is None else (*found.warnings, *found.warnings_of_alignment):
             complain(f"warning: {warning}")

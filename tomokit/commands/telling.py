@@ -123,6 +123,10 @@ def _summary_text(summary: dict[str, Any]) -> str:
     ]
     if done := done_to_views(summary["provenance"]):
         lines.append(f"views {done}")
+    if summary["refinement"] is not None:
+        from tomokit.pipeline.refining import refinement_text
+
+        lines.append(refinement_text(summary["refinement"]))
     beads = summary["provenance"].get("beads")
     if beads and beads["beads"]:
         from tomokit.pipeline.beads import beads_text

@@ -165,6 +165,7 @@ def _summarize(
         "parameters": {**request.settings(), "options": dataclasses.asdict(computed.options)},
         "views": {**computed.provenance["views"], **_summarize_excluded(request, prepared.plan)},
         "linearization": prepared.linearization.to_json(),
+        "refinement": computed.provenance["series"].get("refinement"),
         "epochs": computed.epochs,
         "loss": computed.loss,
         **_summarize_held_out(computed),

@@ -60,6 +60,8 @@ def half_request(request: ReconstructionRequest, half: str) -> ReconstructionReq
         request,
         output=None if output is None else half_output(output, half, request.naming),
         state=None if state is None else state.with_name(f"{state.stem}_{half}{state.suffix}"),
+        # The alignment is that of all views, refined once.
+        refine=None,
     )
 
 

@@ -34,6 +34,8 @@ from tomokit.pipeline.prepare import Prepared, prepare
 from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.provenance import job_record
 from tomokit.pipeline.readers import Reader
+from tomokit.pipeline.refined_series import Refinement
+from tomokit.pipeline.refining import check_refine, refine_alignment
 from tomokit.pipeline.request import ReconstructionRequest
 from tomokit.pipeline.resumption import Resumed, check_same_inputs, check_same_lattice
 from tomokit.pipeline.rows import check_rows_are_seen
@@ -159,6 +161,7 @@ def open_job(
     # From here to the reading nothing but headers is looked at: what can be refused is refused within a second.
     stack_shape = reader.shape(request.stack)
     alignment = read_request_alignment(request, stack_shape, warn)
+    kinds = check_refine(request, alignment)
     plan = make_plan(request, stack_shape, KnownGeometry.of(request, reader, alignment))
     if resumed is None:
         check_alignment(request, reader, warn, alignment)
@@ -185,7 +188,14 @@ def open_job(
     _start(compilers, method, options, request.offsets == "fit", threads)
 
     begun = None if resumed is None else Linearization.from_json(resumed.state.provenance["linearization"])
-    prepared = prepare(request, plan, reader, backend, begun, progress, alignment)
+    refinement = None
+    if kinds and resumed is not None:
+        refinement = Refinement.from_record(resumed.state.provenance, resumed.used)
+    elif kinds:
+        as_given = prepare(request, plan, reader, "cpu", None, progress, alignment)
+        refinement = refine_alignment(request, as_given, alignment, progress, warn)
+        del as_given
+    prepared = prepare(request, plan, reader, backend, begun, progress, alignment, refinement)
     plan = prepared.plan
     _start(compilers, method, options, prepared.problem.fit_offsets, threads)
     for text in prepared.warnings:

@@ -24,6 +24,7 @@ from tomokit.state.record import previous_path
 if TYPE_CHECKING:
     from tomokit.io.output_set import Existing, OutputSet
 
+_REFINED = ("refined transforms", "refined angles")
 _STATE_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 
 
@@ -104,6 +105,7 @@ def check_outputs(
     inputs = [*input_paths(request), *_angles_beside(request)]
     outputs = {"tomogram": request.output, "preview": request.preview_path, "provenance": request.provenance_path}
     named = {what: path for what, path in outputs.items() if path is not None}
+    named |= dict(zip(_REFINED, request.refined_paths, strict=False))
     existing = _existing(request, named, going_on or is_part, {} if job is None else job, inputs)
     if request.output is not None and not request.form.is_plain:
         request.form.check(request.output)
@@ -149,6 +151,9 @@ def _existing(
         return {path: file_digest(path) for path in inputs}
 
     own = {what for what, path in named.items() if job and is_own_output(path, job, digests, request.stack)}
+    if "provenance" in own:
+        # They have no room for a record: the one beside them is theirs.
+        own |= set(_REFINED)
     existing: dict[Path, Existing] = {path: "replace" if what in own else "refuse" for what, path in named.items()}
     if "tomogram" in named:
         # It has its name last: where it is there the set was complete, and only a run that goes on may find it so.
@@ -318,7 +323,7 @@ def add_outputs(
     if output is None:
         raise OutputError("no output was asked for")
     default: Existing = "replace" if request.overwrite else "refuse"
-    policy = dict.fromkeys((output, record_path, preview), default) | dict(existing or {})
+    policy = dict.fromkeys((output, record_path, preview, *request.refined_paths), default) | dict(existing or {})
     if not form.is_plain:
         volume, stored = describe_form(volume, form)
         provenance = {**provenance, "stored": stored}
@@ -326,6 +331,12 @@ def add_outputs(
     if record_path is not None:
         with outputs.new(record_path, check_file, policy[record_path]) as temporary:
             temporary.write_text(text + "\n", "utf-8")
+    if request.refined_paths:
+        from tomokit.pipeline.refined_series import refined_texts
+
+        for path, lines in zip(request.refined_paths, refined_texts(provenance["series"]["refinement"]), strict=True):
+            with outputs.new(path, check_file, policy[path]) as temporary:
+                temporary.write_text(lines, "utf-8")
     add_volume(
         outputs,
         output,

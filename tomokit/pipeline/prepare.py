@@ -25,6 +25,7 @@ from tomokit.pipeline.held_out import HeldOut
 from tomokit.pipeline.plan import Plan
 from tomokit.pipeline.progress import Progress, Silent
 from tomokit.pipeline.readers import Reader
+from tomokit.pipeline.refined_series import Refinement, refined_series
 from tomokit.pipeline.request import ReconstructionRequest
 
 Stack = NDArray[np.float32]
@@ -105,6 +106,7 @@ def prepare(
     linearization: Linearization | None = None,
     progress: Progress | None = None,
     alignment: Alignment | None = None,
+    refinement: Refinement | None = None,
 ) -> Prepared:
     """Read the series and make its problem.
 
@@ -124,6 +126,8 @@ def prepare(
         Is told of the stages.
     alignment : Alignment, optional
         What :func:`tomokit.pipeline.known_geometry.read_request_alignment` gave.
+    refinement : Refinement, optional
+        What the alignment is corrected by.
 
     Returns
     -------
@@ -176,6 +180,9 @@ def prepare(
         transforms = transforms if alignment is None else alignment.transform
         series, of_beads = mask_beads(series, request.mask_beads, left, plan.stack_shape, transforms)
         told += of_beads
+    if refinement is not None:
+        progress.stage(f"correcting the alignment of {series.n_views} views")
+        series = refined_series(series, refinement, request, reader, plan.stack_shape[0])
     progress.stage(f"linearizing {series.n_views} views")
     if linearization is None:
         # From all views and before they are binned, so that no such option changes what they are taken for.

@@ -14,6 +14,7 @@ from tomokit.pipeline.plan import make_plan
 from tomokit.pipeline.prepare import Prepared, prepare
 from tomokit.pipeline.provenance import check_inputs
 from tomokit.pipeline.readers import find_reader
+from tomokit.pipeline.refined_series import Refinement
 from tomokit.pipeline.request import FILES, ReconstructionRequest
 from tomokit.pipeline.resume import request_of_state
 from tomokit.state.record import State
@@ -53,7 +54,8 @@ def prepare_again(state: State, path: Path) -> tuple[ReconstructionRequest, Prep
     plan = make_plan(request, stack_shape, KnownGeometry.of(request, reader, alignment))
     check_memory(plan.bytes_of_reading(masked=True), f"reading {request.stack.name}", "leave the views out")
     linearization = Linearization.from_json(state.provenance["linearization"])
-    prepared = prepare(request, plan, reader, "cpu", linearization, alignment=alignment)
+    refinement = None if request.refine is None else Refinement.from_record(state.provenance, path)
+    prepared = prepare(request, plan, reader, "cpu", linearization, alignment=alignment, refinement=refinement)
     prepared.warnings.extend(warnings)
     inputs = prepared.series.provenance.get("sha256") or {file.name: file_digest(file) for file in input_paths(request)}
     files = {role: file for role in FILES if (file := getattr(request, role)) is not None}

@@ -61,6 +61,8 @@ class ReconstructionRequest:
         Whether two halves of the views are reconstructed too, alike, and compared.
     half, exclude, exclude_from_1, hold_out : str or None, str or None, str or None, int or str or None
         Which views are kept, left out (counted from 0, or from 1), and scored without being fitted.
+    refine : str or None
+        What of the alignment is refined before the fit.
     keep_views : bool
         Whether views that hold no image are used all the same.
     padding : str
@@ -185,6 +187,11 @@ class ReconstructionRequest:
     exclude: str | None = option(None, "Views to leave out, counted from 0 in the stack, such as 0,3,7-9.")
     exclude_from_1: str | None = option(
         None, "The same counted from 1, as IMOD's EXCLUDELIST and 3dmod do, such as 1,4,8-10; not with --exclude."
+    )
+    refine: str | None = option(
+        None,
+        "Refine the alignment before the fit: some of shifts,angles,rotation,magnification, between commas. Each view "
+        "is moved to where the others predict it; OUT_refined.xf and OUT_refined.tlt say how.",
     )
     hold_out: int | str | None = option(
         None,
@@ -314,6 +321,13 @@ class ReconstructionRequest:
     def provenance_path(self) -> Path | None:
         """Where the record of how the tomogram came about goes; None if it goes into the tomogram, or nowhere."""
         return None if self.output is None else provenance_beside(self.output)
+
+    @property
+    def refined_paths(self) -> tuple[Path, ...]:
+        """Where the refined transforms and angles go; nowhere if none are refined or nothing is written."""
+        if self.output is None or self.refine is None:
+            return ()
+        return path_beside(self.output, "_refined.xf"), path_beside(self.output, "_refined.tlt")
 
     def settings(self) -> dict[str, Any]:
         """Collect the settings that the summary records: all but stack, outputs and options of the method.

@@ -166,7 +166,7 @@ def _with_output_of_state(request: ReconstructionRequest, state: State, path: Pa
     # Where the folder has moved, the tomogram goes with it.
     folder = path.resolve().parent
     request = dataclasses.replace(request, output=Path(os.path.normpath(folder / place["from_here"])))
-    for file in (request.output, request.preview_path, request.provenance_path):
+    for file in (request.output, request.preview_path, request.provenance_path, *request.refined_paths):
         if file is not None and not _lies_in(file, folder):
             raise OptionError(
                 f"the run of {path} was begun with {place['absolute']}, which is not beside the state",
