@@ -1,6 +1,6 @@
 """How sharp gold beads are in tomograms by one alignment or another: ``nox -s beads``.
 
-    python tests/benchmarks/bead_sharpness.py [--method wbp] [--bin 2] [--data FOLDER]
+    python tests/benchmarks/bead_sharpness.py [--method wbp] [--bin 2] [--data FOLDER] [--transforms A.xf B.xf]
 
 The beads of EMPIAR-10499 are found in the views as each transform aligns them, and those count that are found by
 both. Each is measured in a tomogram by each transform: its brightest voxel above the median around it, over the robust
@@ -74,13 +74,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--method", default="wbp")
     parser.add_argument("--bin", type=int, default=2)
+    parser.add_argument("--transforms", nargs=2, default=TRANSFORMS, help="in the folder of the series, or elsewhere")
     parser.add_argument("--data", type=Path, default=os.environ.get("TOMOKIT_TEST_DATA"))
     chosen = parser.parse_args()
     if chosen.data is None:
         parser.error("give --data, or set TOMOKIT_TEST_DATA")
     folder = chosen.data / "empiar-10499"
     places, told = [], []
-    for name in TRANSFORMS:
+    for name in chosen.transforms:
         series = load_series(folder / "tilts-raw.mrc", xf=folder / name)
         beads = beads_of(series, None)
         if beads is None:
@@ -88,7 +89,7 @@ def main() -> None:
         places.append(np.array([bead.fit.xyz_px for bead in beads.beads]))
         told.append(f"{len(beads.beads)} | {beads.rms_px:.2f}")
     figures = []
-    for name, xyz, kept in zip(TRANSFORMS, places, of_both(*places), strict=True):
+    for name, xyz, kept in zip(chosen.transforms, places, of_both(*places), strict=True):
         made = tomokit.reconstruct(
             folder / "tilts-raw.mrc", xf=folder / name, thickness=THICKNESS_PX, bin=chosen.bin, method=chosen.method
         )
@@ -100,14 +101,14 @@ def main() -> None:
     print(f"{chosen.method}, bin {chosen.bin}: {whole.sum()} beads by both transforms, medians; widths in angstrom\n")
     print("| transforms | beads found | their positions, rms px | peak, deviations | width x | y | z |")
     print("|---|---|---|---|---|---|---|")
-    for name, text, found in zip(TRANSFORMS, told, figures, strict=True):
+    for name, text, found in zip(chosen.transforms, told, figures, strict=True):
         contrast, *widths = np.median(found[whole], axis=0)
         print(f"| `{name}` | {text} | {contrast:.1f} | " + " | ".join(f"{size * w:.1f}" for w in widths) + " |")
     better = figures[1][whole] / figures[0][whole]
     names = ("peak higher", "narrower in x", "in y", "in z")
     counts = [int((better[:, 0] > 1).sum()), *(int((better[:, axis] < 1).sum()) for axis in (1, 2, 3))]
     said = ", ".join(f"{name}: {n} of {whole.sum()}" for name, n in zip(names, counts, strict=True))
-    print(f"\nBy `{TRANSFORMS[1]}` {said}; median ratio of the peaks {np.median(better[:, 0]):.2f}.")
+    print(f"\nBy `{chosen.transforms[1]}` {said}; median ratio of the peaks {np.median(better[:, 0]):.2f}.")
 
 
 if __name__ == "__main__":

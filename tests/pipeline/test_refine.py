@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tomokit
 from tomokit.io import load_series, read_xf
 from tomokit.io.mrc_write import write_stack
 from tomokit.io.transforms import align_images
@@ -179,3 +181,20 @@ def test_an_aligned_stack_is_resampled_and_masked_where_it_was(tmp_path: Path, c
     none = np.tile([1.0, 0, 0, 1, 0, 0], (TILT.size, 1))
     assert (left_over(error, none, found) < 0.2).all()
     assert load_series(tmp_path / "ts.mrc", xf=tmp_path / "out_refined.xf").n_views == TILT.size
+
+
+@pytest.mark.long
+def test_a_series_in_memory_and_its_halves_share_one_alignment(tmp_path: Path) -> None:
+    series, _ = simulate_series((16, N, N), TILT, noise=0.01, seed=4)
+    error = np.random.default_rng(1).uniform(-1, 1, (TILT.size, 2))
+    moved, _ = align_images(series.images, np.column_stack([np.tile([1.0, 0, 0, 1], (TILT.size, 1)), error]))
+    result = tomokit.reconstruct(
+        replace(series, images=moved), output=tmp_path / "out.mrc", thickness=16, method="wbp", linearization="linear",
+        refine="shifts", halves=True, preview=False,
+    )  # fmt: skip
+    assert result.summary["refinement"]["applied"]
+    assert sorted(path.name for path in tmp_path.glob("*.xf")) == ["out_refined.xf"]
+    found = read_xf(tmp_path / "out_refined.xf")
+    none = np.tile([1.0, 0, 0, 1, 0, 0], (TILT.size, 1))
+    assert (left_over(error, none, found) < 0.2).all()
+    assert result.fsc is not None

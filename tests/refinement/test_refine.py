@@ -12,7 +12,7 @@ from tomokit.refinement.corrections import Corrections
 from tomokit.refinement.levels import Level
 from tomokit.refinement.refine import Schedule, bytes_of_refinement, refine
 
-TILT = np.arange(-60.0, 61.0, 4.0)
+TILT = np.arange(-60.0, 61.0, 3.0)
 NONE = np.zeros(TILT.size)
 
 
@@ -30,11 +30,11 @@ def series(n: int, most_px: float) -> tuple[Level, Corrections]:
 
 @pytest.mark.long
 def test_shifts_of_up_to_three_pixels_are_found_to_a_twentieth() -> None:
-    level, true = series(96, 3.0)
+    level, true = series(128, 3.0)
     found = refine(level, ("shifts",))
     assert found.applied
     assert found.at_bound == ()
-    assert found.bins == [2, 1]
+    assert found.bins == [4, 2, 1]
     for name in ("shift_u_px", "shift_v_px"):
         assert np.std(getattr(found.corrections, name) - getattr(true, name)) < 0.05
     assert not found.corrections.tilt_deg.any()

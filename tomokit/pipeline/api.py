@@ -99,6 +99,7 @@ def reconstruct(
     halves: bool = False,
     half: str | None = None,
     hold_out: int | str | None = None,
+    refine: str | None = None,
     keep_views: bool = False,
     padding: str | None = None,
     x_rays: str | None = None,
@@ -201,6 +202,9 @@ def reconstruct(
         Whether two halves of the views are reconstructed too, on the same grid and with the same weights, and compared.
     half : {"even", "odd"}, optional
         Keep only views of even or odd index.
+    refine : str, optional
+        What of the alignment is refined before the fit, such as ``"shifts,angles"``; the summary's ``refinement`` and
+        files beside the output say how.
     hold_out : int or str, optional
         N: views with ``index % N == N // 2`` are not fitted, or ``"N:K"`` those with ``index % N == K``; how well they
         are predicted is in the summary.
@@ -271,7 +275,7 @@ def reconstruct(
         "center": _joined(center), "size": _joined(size), "orientation": orientation, "mode": mode,
         "invert_contrast": invert_contrast, "output_bin": output_bin, "naming": naming,
         "pixel_size": pixel_size, "linearization": linearization, "percentiles": percentiles, "offsets": offsets,
-        "bin": bin, "halves": halves, "half": half, "hold_out": hold_out, "keep_views": keep_views,
+        "bin": bin, "halves": halves, "half": half, "hold_out": hold_out, "refine": refine, "keep_views": keep_views,
         "padding": padding, "x_rays": x_rays, "seed": seed,
         "dose": None if dose is None else str(dose), "dose_weighting": dose_weighting, "ctf": ctf,
         "ctf_correction": ctf_correction, "voltage": voltage, "cs": cs,

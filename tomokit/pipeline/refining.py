@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -196,14 +195,14 @@ def _given_angles(request: ReconstructionRequest, alignment: Alignment | None, p
     if alignment is not None:
         return alignment.tilt_deg
     n_views, used = prepared.plan.stack_shape[0], prepared.plan.used
+    offset = float(prepared.series.provenance.get("tilt_offset_deg", 0.0))
+    read = _whole_level(request, prepared).geometry.tilt_deg - offset
     try:
         found = angles_of_stack(open_mrc(request.stack, with_pixels=False), request.angles).tilt_deg
-        if found.size == n_views:
+        # A series in memory may have other angles than the file that it came from.
+        if found.size == n_views and np.allclose(found[used], read, atol=1e-6):
             return found
-    except (InputError, OSError):
+    except InputError:
         pass  # another reader's, or in memory
     # Of views that were not read nothing is known: they lie between those that were.
-    level = _whole_level(request, prepared)
-    offset = float(prepared.series.provenance.get("tilt_offset_deg", 0.0))
-    angles = np.interp(np.arange(n_views), used, level.geometry.tilt_deg - offset)
-    return angles if math.isfinite(float(angles.sum())) else np.zeros(n_views)
+    return np.interp(np.arange(n_views), used, read)

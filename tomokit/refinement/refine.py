@@ -29,7 +29,7 @@ ENDS = 2
 """Views at either end of the tilts that go by fields that have seen them."""
 STEPS = 2
 """Steps of each view by one field."""
-_MOST_PX, _LEAST_PX = 256, 28
+_MOST_PX, _LEAST_PX = 256, 24
 """Longest side of the views at the finest level, and shortest at the coarsest."""
 _BACKGROUND_SHARE = 1 / 30
 """Structure some times wider than this share of a view looks alike in any alignment, and other views lack it."""
