@@ -265,8 +265,9 @@ def test_every_epoch_is_the_cpus(on_cpu: Whole, on_device: Whole) -> None:
         ({"regularizers": {"tv": {"variant": "isotropic", "every": 2}}, "coarser": 0}, {"fit_offsets": False}),
         ({"negative_penalty": None}, {}),
         ({"structure_epochs": (1,), "structure_stall": 0.0, "leaf_px": 20.0, "finer": 1}, {}),
+        ({"depth_margin": 0.3}, {}),
     ],
-    ids=["large", "held", "bounded", "structure"],
+    ids=["large", "held", "bounded", "structure", "deep"],
 )
 def test_other_options_and_leaves_that_change(settings: dict[str, Any], changes: dict[str, Any]) -> None:
     options = replace(OPTIONS, **settings)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tomokit.errors import InputError, OptionError
-from tomokit.octree.cover import LeafBudgetError, Region, cover, inside
+from tomokit.octree.cover import LeafBudgetError, Region, count_leaves, cover, inside
 from tomokit.octree.faces import is_balanced
 from tomokit.octree.leaf_size import choose_leaf_px, divide_thickness
 from tomokit.octree.lookup import check_disjoint
@@ -18,19 +18,28 @@ lengths = st.floats(10, 200)
 
 
 @settings(deadline=None, max_examples=60)
-@given(lengths, lengths, st.floats(5, 90), st.floats(0, 250), st.floats(8, 60), st.integers(0, 3), st.integers(0, 9999))
-def test_cover_reaches_everywhere_finely_where_it_must(n_u, n_v, thickness, margin, leaf, coarser, seed):
+@given(
+    lengths, lengths, st.floats(5, 90), st.floats(0, 250), st.floats(8, 60), st.integers(0, 3),
+    st.sampled_from([0.0, 0.0, 1.0, 40.0, 130.0]), st.integers(0, 9999),
+)  # fmt: skip
+def test_cover_reaches_everywhere_finely_where_it_must(n_u, n_v, thickness, margin, leaf, coarser, room, seed):
     region = Region(n_u, n_v, thickness)
-    forest = cover(region, margin, 3, leaf, coarser)
+    forest = cover(region, margin, 3, leaf, coarser, room_px=room)
     check_disjoint(forest)
-    assert is_balanced(forest)
+    assert forest.n_leaves == count_leaves(region, margin, leaf, coarser, room)
+    # Layers above and below are of roots, whatever the size of their neighbours.
+    assert is_balanced(forest) or (room > 0 and coarser > 1)
     half = np.array(region.extent_px) / 2
     points = np.random.default_rng(seed).uniform(-1, 1, (300, 3))
     within = locate(forest, points * half)
     assert (within >= 0).all()
     np.testing.assert_allclose(forest.size_px[within], leaf)
-    beside = locate(forest, points * (half + np.array([margin, 0, 0])))
+    beside = locate(forest, points * (half + np.array([margin, room, 0])))
     assert (beside >= 0).all()
+    if room > 0:
+        # No finer than need be: what lies beyond the roots that the region touches is roots.
+        outside = np.abs(forest.corner_px[:, 1] + forest.size_px / 2) > half[1] + forest.root_px
+        assert (forest.level[outside] == 0).all()
     # What the region's leaves exceed it by is the same at both ends, and less than a leaf.
     marked = inside(forest, region)
     assert set(within) <= set(np.flatnonzero(marked))

@@ -42,7 +42,7 @@ def test_options_that_are_given_stand() -> None:
     assert not filled.field_filling
     assert not other.field_filling
     given = options_by("epochs=7", "regularizers.tv.every=2").for_specimen(True)
-    assert (given.solver, given.epochs, given.max_leaves) == ("primal-dual", 7, 1800)
+    assert (given.solver, given.epochs, given.max_leaves) == ("primal-dual", 7, 1500)
     assert given.regularizers["tv"] == {"variant": "isotropic", "every": "2"}
     assert options_by("texture_strength=0.7").for_specimen(True).texture_strength == 0.7
 

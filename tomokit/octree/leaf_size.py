@@ -12,7 +12,13 @@ _MOST_VERTICES = 42
 
 
 def choose_leaf_px(
-    region: Region, margin_px: float, n: int, max_leaves: int, coarser: int = 1, spacing_px: float = 1.0
+    region: Region,
+    margin_px: float,
+    n: int,
+    max_leaves: int,
+    coarser: int = 1,
+    spacing_px: float = 1.0,
+    room_px: float = 0.0,
 ) -> float:
     """The edge of the smallest leaves of which a cover takes at most `max_leaves`, to within a few per cent.
 
@@ -29,6 +35,8 @@ def choose_leaf_px(
     spacing_px : float
         Vertices need not lie closer than this, in detector pixels, so that leaves never get smaller than
         ``(n - 1) * spacing_px``.
+    room_px : float, optional
+        As for :func:`tomokit.octree.cover.cover`.
 
     Returns
     -------
@@ -53,7 +61,7 @@ def choose_leaf_px(
     for size in sorted(sizes):
         if fitting and size > _SIZE_TOLERANCE * fitting[0][1]:
             break
-        needed = count_leaves(region, margin_px, size, coarser)
+        needed = count_leaves(region, margin_px, size, coarser, room_px)
         if needed <= max_leaves:
             fitting.append((needed, size))
     if fitting:
@@ -66,12 +74,12 @@ def choose_leaf_px(
 
 
 def divide_thickness(
-    region: Region, margin_px: float, max_leaves: int, coarser: int, spacing_px: float
+    region: Region, margin_px: float, max_leaves: int, coarser: int, spacing_px: float, room_px: float = 0.0
 ) -> tuple[int, float]:
     """Vertices and edge of leaves of which a whole number makes the thickness, so that no leaf stands out of it.
 
-    Density beyond the slab explains what views see as well as density in it does: a field that may lie there is worse
-    in the slab.
+    Density beyond the slab explains what views see as well as density in it does: a field as fine as the slab's that
+    may lie there is worse in the slab.
 
     Parameters
     ----------
@@ -82,6 +90,8 @@ def divide_thickness(
     spacing_px : float
         Distance between vertices in detector pixels; more where `max_leaves` does not allow it with at most 42 vertices
         an edge.
+    room_px : float, optional
+        As for :func:`tomokit.octree.cover.cover`.
 
     Returns
     -------
@@ -100,10 +110,10 @@ def divide_thickness(
     # k leaves make the thickness; from the most of them, which are the smallest, down to one.
     for k in range(max(1, round(region.thickness_px / smallest)), 0, -1):
         leaf = region.thickness_px / k
-        if count_leaves(region, margin_px, leaf, coarser) <= max_leaves:
+        if count_leaves(region, margin_px, leaf, coarser, room_px) <= max_leaves:
             return min(max(round(leaf / spacing_px) + 1, 4), _MOST_VERTICES), leaf
     # A slab thinner than the leaves that are allowed: they stand out of it.
-    return _MOST_VERTICES, choose_leaf_px(region, margin_px, _MOST_VERTICES, max_leaves, coarser, spacing_px)
+    return _MOST_VERTICES, choose_leaf_px(region, margin_px, _MOST_VERTICES, max_leaves, coarser, spacing_px, room_px)
 
 
 def _least_leaf_px(region: Region, max_leaves: int) -> float:

@@ -154,10 +154,11 @@ def microscope(problem: Problem) -> TransferModel:
 
 
 @pytest.mark.parametrize(
-    ("fit_offsets", "penalty", "modelled"), [(False, None, False), (True, None, True), (True, 0.5, False)]
+    ("fit_offsets", "penalty", "modelled", "deep"),
+    [(False, None, False, False), (True, None, True, False), (True, 0.5, False, False), (True, 0.5, False, True)],
 )
 def test_it_comes_to_rest_at_the_minimum(
-    problem: Problem, fit_offsets: bool, penalty: float | None, modelled: bool
+    problem: Problem, fit_offsets: bool, penalty: float | None, modelled: bool, deep: bool
 ) -> None:
     """At the minimum of ``1/2 sum m r^2 + w TV`` over densities that are not negative, or have a price where they are,
     the duals are the residuals, and no change of the density makes the objective less."""
@@ -167,7 +168,9 @@ def test_it_comes_to_rest_at_the_minimum(
     if given.transfer is not None:
         given = replace(given, projections=problem.projections.copy())
         given.transfer.apply(given.projections, range(21))
-    run = finish(start_fit(given, options(epochs=150, margin=0.0, views_per_step=7, negative_penalty=penalty)), 150)
+    sizes: dict[str, Any] = {"margin": 0.25, "depth_margin": 0.4, "max_leaves": 300} if deep else {"margin": 0.0}
+    run = finish(start_fit(given, options(epochs=150, views_per_step=7, negative_penalty=penalty, **sizes)), 150)
+    assert (np.ptp(run.leaves.forest.level) > 0) == deep
     leaves, level = run.leaves, run.fine
     forest, kappa, d = leaves.forest, level.kappa, leaves.density.astype(np.float64)
     projector = LeafProjector(forest, given.geometry)
@@ -196,9 +199,11 @@ def test_it_comes_to_rest_at_the_minimum(
         r = predicted(density) - given.projections
         if fit_offsets:
             r -= (r * mask).sum(axis=(1, 2), keepdims=True) / mask.sum(axis=(1, 2), keepdims=True)
-        variation = counted(ties, forest.n) * np.sqrt(np.sum(differences(density) ** 2, axis=0))
+        # By volume: a vertex's mass goes with the cube of the spacing, a difference is one spacing times the slope.
+        h = (forest.spacing_px / forest.spacing_px.min())[:, None, None, None]
+        variation = h**2 * counted(ties, forest.n) * np.sqrt(np.sum(differences(density) ** 2, axis=0))
         # Each vertex once, by its mass.
-        price = 0.5 * (penalty or 0) * weight * forest.spacing_px.min() / copies(ties, forest.n)
+        price = 0.5 * (penalty or 0) * weight * forest.spacing_px.min() * h**3 / copies(ties, forest.n)
         negative = float(np.sum(price * np.minimum(density, 0) ** 2))
         return 0.5 * float(np.sum(mask * r**2)) + weight * float(variation.sum()) + negative
 

@@ -17,7 +17,7 @@ from tomokit.methods.octree.fused_step import update_leaves
 from tomokit.methods.octree.primal_dual_step import PrimalDualArrays, PrimalDualLengths, step_leaves
 from tomokit.methods.octree.step_arrays import LeafArrays, PenaltyArrays, ResidualArrays, StepRules
 from tomokit.methods.octree.texture import average_gradients
-from tomokit.methods.octree.ties import average_equals, soften_sides
+from tomokit.methods.octree.ties import average_equals, soften_sides, tie_jumps
 from tomokit.octree.resample import _interpolate_leaves
 from tomokit.octree.sampling import _fill_leaves, _fill_upper_faces
 from tomokit.projector.leaves_cpu import contract_rows, expand_rows, gather_leaves, project_groups
@@ -89,7 +89,7 @@ def kernels_of_primal_dual() -> list[Call]:
     -------
     list of Call
     """
-    tied = np.empty((0, 0), np.bool_)
+    tied, below = np.empty((0, 0), np.bool_), np.empty(0, np.bool_)
     lengths = PrimalDualLengths(_SINGLES[1], _SINGLES[1], _SINGLES[1], tied, 0.0, 0.0, 0.0, _LEAVES)
     return [
         (step_leaves, (PrimalDualArrays(*[_LEAVES] * 6), _RESIDUAL, _PENALTIES, lengths, _DOUBLES[1])),
@@ -102,6 +102,7 @@ def kernels_of_primal_dual() -> list[Call]:
         *_ROWS,
         (average_equals, (_LEAVES, 0, _SHORT, _SHORT)),
         (soften_sides, (_LEAVES, tied, 0.0)),
+        (tie_jumps, (_LEAVES, _SHORT, _SHORT, _SHORT, below, _DOUBLES[2], _DOUBLES[1])),
         (average_gradients, (_LEAVES, _DOUBLES[4])),
         *_SAMPLE,
     ]

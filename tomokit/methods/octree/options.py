@@ -267,6 +267,14 @@ class OctreeOptions:
         },
     )
     margin: float | None = margin_option()
+    depth_margin: float = option(
+        0.0,
+        "Room above the tomogram, and as much below, as a share of its thickness, in the largest leaves. What moves "
+        "with the tilt as if it lay beyond the specimen, such as uneven illumination, is then not pressed into bright "
+        "or dark slabs at the faces. It needs coarser=1 or more; raise it if there are such slabs.",
+        minimum=0.0,
+        maximum=10.0,
+    )
 
     def __post_init__(self) -> None:
         """Refuse options that contradict each other, before anything is read."""
@@ -307,6 +315,10 @@ class OctreeOptions:
                 "structure_epochs",
                 f"what epoch {early[0]} changes is undone after epoch {self.large_leaf_epochs}",
                 f"give epochs from {self.large_leaf_epochs}, or a smaller share of large_leaves",
+            )
+        if self.depth_margin and not self.coarser:
+            raise _contradiction(
+                "depth_margin", "the leaves cannot be larger than roots", "give coarser=1, or depth_margin=0"
             )
         if self.structure_epochs and not self.finer:
             raise _contradiction(

@@ -33,6 +33,7 @@ from tomokit.methods.octree.solver import (
     PrimalDual,
     density_steps,
     kept_negative,
+    variation_factors,
     view_groups,
     views_of_norm,
 )
@@ -122,7 +123,9 @@ class PrimalDualSteps:
         leaves.count += 1
         n = leaves.forest.n
         # A leaf's mean total variation, times its weight in a loss that is twice the objective over all pixels.
-        by_leaf = np.zeros(leaves.forest.n_leaves) if term is None else term.weight / (n * n * (n - 1.0))
+        by_leaf = np.zeros(leaves.forest.n_leaves)
+        if term is not None:
+            by_leaf = term.weight / (n * n * (n - 1.0)) * variation_factors(leaves.forest.spacing_px)
         by_difference = 0.5 * total_weight * by_leaf
         rate = SAFETY / (VARIATION_NORM * self._step * np.maximum(by_difference, np.finfo(np.float32).tiny))
         solver = self._solver

@@ -59,6 +59,7 @@ def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
         If ``max_leaves`` is too small.
     """
     region, margin = region_of(shape), margin_px(shape, options.margin)
+    room = options.depth_margin * shape.thickness_px
     spacing = options.spacing_px
     if spacing is None:
         spacing = spacing_px(shape.fit_offsets, shape.relative_noise)
@@ -67,11 +68,11 @@ def make_forest(shape: ProblemShape, options: OctreeOptions) -> Forest:
         # The edge is given: as many vertices as the spacing asks for, within the bounds of the option `n`.
         n = n or min(max(round(leaf / spacing) + 1, 4), 128)
     elif n is not None:
-        leaf = choose_leaf_px(region, margin, n, options.max_leaves, options.coarser, spacing)
+        leaf = choose_leaf_px(region, margin, n, options.max_leaves, options.coarser, spacing, room)
     else:
         # Neither is given: leaves that divide the thickness without a remainder, so that none extends beyond the slab.
-        n, leaf = divide_thickness(region, margin, options.max_leaves, options.coarser, spacing)
-    return cover(region, margin, n, leaf, options.coarser, options.max_leaves)
+        n, leaf = divide_thickness(region, margin, options.max_leaves, options.coarser, spacing, room)
+    return cover(region, margin, n, leaf, options.coarser, options.max_leaves, room)
 
 
 def make_optimizer(options: OctreeOptions) -> Optimizer | PrimalDual:

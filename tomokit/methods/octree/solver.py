@@ -126,6 +126,25 @@ def density_steps(mass: NDArray[np.float64], norm: float, n_groups: int, balance
     return SAFETY / (2 * n_groups * balance * norm * mass)
 
 
+def variation_factors(spacing_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factors of the weight of differences, by which leaves of all sizes have the same total variation by volume.
+
+    A vertex stands for ``h^3``, h the spacing, and a difference for ``h`` times a slope, so its weight goes with
+    ``h^2``; regularizers give the weight of the finest leaves to all.
+
+    Parameters
+    ----------
+    spacing_px : ndarray of float64, shape (n_leaves,)
+        In pixels.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_leaves,)
+        1 on the finest leaves.
+    """
+    return np.asarray((spacing_px / spacing_px.min(initial=np.inf)) ** 2)
+
+
 def kept_negative(
     solver: PrimalDual, step: NDArray[np.float64], weight: NDArray[np.float64], spacing_px: NDArray[np.float64]
 ) -> float:

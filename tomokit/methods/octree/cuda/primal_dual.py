@@ -18,7 +18,14 @@ from tomokit.gpu.reductions import add_total, load_reductions
 from tomokit.methods.octree.cuda.primal_dual_field import PrimalDualField, StepLengths
 from tomokit.methods.octree.cuda.pyramid_level import ForwardResult, LevelOnDevice
 from tomokit.methods.octree.cuda.ties import TiesOnDevice
-from tomokit.methods.octree.solver import NORM_ITERATIONS, density_steps, kept_negative, view_groups, views_of_norm
+from tomokit.methods.octree.solver import (
+    NORM_ITERATIONS,
+    density_steps,
+    kept_negative,
+    variation_factors,
+    view_groups,
+    views_of_norm,
+)
 from tomokit.projector.cuda.leaf_adjoint import back_project
 from tomokit.regularizers.cuda.interface import GradientsOnGpu
 
@@ -60,6 +67,8 @@ class PrimalDualOnDevice:
             self._lengths = StepLengths(step, self._ties.tied, len(self._groups), half_weight)
             # The factor of what is negative, and the weights of total variation that it is for.
             self._kept: tuple[float, DeviceArray] | None = None
+            self._factors = put(variation_factors(field.forest.spacing_px).astype(np.float32))
+            self._scaled: tuple[DeviceArray, DeviceArray] | None = None
             if is_new:
                 self._begin()
 
@@ -131,9 +140,18 @@ class PrimalDualOnDevice:
         offset = self._level.solve_offsets(self._field, forward_result, partial, totals)
         self._step_duals(forward_result, offset)
         contracted = projector.contract(forward_result.residual, chosen, self._kappa)
+        gradients.variation_step = self._by_volume(gradients.variation_step)
         kept = self._kept_negative(gradients.variation_step)
         self._field.step(projector, contracted, chosen, gradients, self._lengths, kept)
         self._ties.apply(self._field.density, kept)
+
+    def _by_volume(self, variation_step: DeviceArray | None) -> DeviceArray | None:
+        """The gradients of a difference by which leaves of all sizes have the same total variation by volume."""
+        if variation_step is None:
+            return None
+        if self._scaled is None or self._scaled[0] is not variation_step:
+            self._scaled = variation_step, variation_step * self._factors
+        return self._scaled[1]
 
     def _kept_negative(self, variation_step: DeviceArray | None) -> float:
         """The factor of what is negative in a step; the weights are read by the host once, while they are the same."""
