@@ -37,7 +37,7 @@ def test_the_table_is_the_preset_primal_dual() -> None:
 def test_options_that_are_given_stand() -> None:
     plain = options_by()
     filled, other = plain.for_specimen(True), plain.for_specimen(False)
-    assert (filled.solver, filled.epochs, filled.regularizers["tv"]["variant"]) == ("primal-dual", 14, "isotropic")
+    assert (filled.solver, filled.epochs, filled.regularizers["tv"]["variant"]) == ("primal-dual", 18, "isotropic")
     assert (other.solver, other.epochs, other.regularizers["tv"]["variant"]) == ("gradient", 30, "concave")
     assert not filled.field_filling
     assert not other.field_filling
