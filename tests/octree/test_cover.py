@@ -152,3 +152,13 @@ def test_the_finest_leaves_merge_into_whole_parents() -> None:
     assert {tuple(index // 2) for index in forest.index[forest.level == 1]} <= parents
     with pytest.raises(InputError):
         merged.with_finest_merged()
+
+
+@pytest.mark.parametrize(("thickness", "along_z"), [(20.0, 2), (60.0, 4), (100.0, 4)])
+def test_room_is_divided_so_that_no_fine_leaf_lies_in_it(thickness: float, along_z: int) -> None:
+    region = Region(80, 80, thickness)
+    n, leaf = divide_thickness(region, 20.0, 1000, 1, 0.75, room_px=0.3 * thickness)
+    assert leaf == pytest.approx(thickness / along_z)
+    forest = cover(region, 20.0, n, leaf, 1, room_px=0.3 * thickness)
+    middle = forest.corner_px[:, 1] + forest.size_px / 2
+    assert (np.abs(middle[forest.level == 1]) < thickness / 2).all()

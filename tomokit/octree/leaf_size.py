@@ -108,7 +108,11 @@ def divide_thickness(
     check_sizes(margin_px, 2, coarser)
     smallest = max(_COMFORTABLE_SPACINGS * spacing_px, _least_leaf_px(region, max_leaves))
     # k leaves make the thickness; from the most of them, which are the smallest, down to one.
-    for k in range(max(1, round(region.thickness_px / smallest)), 0, -1):
+    most = max(1, round(region.thickness_px / smallest))
+    if room_px > 0:
+        # A whole number of roots: what the slab leaves free of them is filled with leaves as fine as its own.
+        most = -(-most // (1 << coarser)) << coarser
+    for k in range(most, 0, -1):
         leaf = region.thickness_px / k
         if count_leaves(region, margin_px, leaf, coarser, room_px) <= max_leaves:
             return min(max(round(leaf / spacing_px) + 1, 4), _MOST_VERTICES), leaf
