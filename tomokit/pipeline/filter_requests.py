@@ -5,6 +5,7 @@ What can be refused is refused here, before any image is read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,13 +108,7 @@ def check_view_weights(request: ReconstructionRequest, method: Method) -> None:
     """
     if request.view_weights == "off" or (isinstance(method, WeighsViews) and method.weighs_views):
         return
-    from tomokit.plugin.manager import get_registry
-
-    names = sorted(
-        entry.name
-        for entry in get_registry().entries(("method",))
-        if isinstance(entry.target, WeighsViews) and entry.target.weighs_views
-    )
+    names = _methods_that(lambda target: isinstance(target, WeighsViews) and target.weighs_views)
     raise OptionError(
         f"the method {request.method} does not weigh views against each other",
         field="--view-weights",
@@ -145,18 +140,19 @@ def check_transfer_model(request: ReconstructionRequest, method: Method) -> str 
         return None
     if isinstance(method, ModelsTransfer) and method.models_transfer:
         return "contrast transfer in the model has no CUDA kernels"
-    from tomokit.plugin.manager import get_registry
-
-    names = sorted(
-        entry.name
-        for entry in get_registry().entries(("method",))
-        if isinstance(entry.target, ModelsTransfer) and entry.target.models_transfer
-    )
+    names = _methods_that(lambda target: isinstance(target, ModelsTransfer) and target.models_transfer)
     raise OptionError(
         f"the method {request.method} does not predict views through their contrast transfer",
         field="--ctf-correction",
         remedy=f"give --ctf-correction flip, or --method {' or '.join(names)}",
     )
+
+
+def _methods_that(can: Callable[[object], bool]) -> list[str]:
+    """Names of the methods, plugins' too, whose class has a capability."""
+    from tomokit.plugin.manager import get_registry
+
+    return sorted(entry.name for entry in get_registry().entries(("method",)) if can(entry.target))
 
 
 def _check_options(request: ReconstructionRequest) -> None:

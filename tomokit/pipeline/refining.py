@@ -102,7 +102,7 @@ def refine_alignment(
     found = refine(level, kinds, progress.stage)
     views = tuple(prepared.plan.used)
     n_views = prepared.plan.stack_shape[0]
-    given = _given_transforms(request, alignment), _given_angles(request, alignment, prepared)
+    given = _given_transforms(request, alignment), _given_angles(request, alignment, prepared, level.geometry.tilt_deg)
     transforms, tilt_deg = refined_alignment(found.corrections, np.array(views), *given)
     record: dict[str, Any] = {
         "kinds": list(kinds),
@@ -187,8 +187,10 @@ def _given_transforms(request: ReconstructionRequest, alignment: Alignment | Non
     return None if request.xf is None else read_xf(request.xf)
 
 
-def _given_angles(request: ReconstructionRequest, alignment: Alignment | None, prepared: Prepared) -> Floats:
-    """Angles of all views as they were given, without offset."""
+def _given_angles(
+    request: ReconstructionRequest, alignment: Alignment | None, prepared: Prepared, used_deg: Floats
+) -> Floats:
+    """Angles of all views as they were given, without offset; `used_deg` are those of the used ones, with it."""
     from tomokit.io.angle_sources import angles_of_stack
     from tomokit.io.mrc_read import open_mrc
 
@@ -196,7 +198,7 @@ def _given_angles(request: ReconstructionRequest, alignment: Alignment | None, p
         return alignment.tilt_deg
     n_views, used = prepared.plan.stack_shape[0], prepared.plan.used
     offset = float(prepared.series.provenance.get("tilt_offset_deg", 0.0))
-    read = _whole_level(request, prepared).geometry.tilt_deg - offset
+    read = used_deg - offset
     try:
         found = angles_of_stack(open_mrc(request.stack, with_pixels=False), request.angles).tilt_deg
         # A series in memory may have other angles than the file that it came from.
