@@ -77,7 +77,7 @@ def _best(forest, value, max_leaves, finest, coarsest, indicator_history, may_sp
     return best
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6), st.sampled_from([8, 3]), st.integers(0, 24), st.booleans())
 def test_no_plan_is_better(seed, kept, spare, remembering):
     rng = np.random.default_rng(seed)

@@ -25,8 +25,11 @@ def inside(envelope: Ellipsoids, points: np.ndarray) -> np.ndarray:
     return np.linalg.norm(local, axis=-1)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("seed", range(3))
+# Where there are many particles one seed has as many pairs as several elsewhere.
+@pytest.mark.parametrize(
+    ("seed", "shape"),
+    [(seed, shape) for seed in range(3) for shape in SHAPES if seed == 0 or shape not in (SHAPES[2], SHAPES[4])],
+)
 def test_particles_are_apart_and_in_the_box_at_any_tilt(shape, seed):
     particles = place_particles(shape, seed)
     assert len(particles) >= 5

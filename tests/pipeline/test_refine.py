@@ -73,7 +73,7 @@ def refined(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, o
     ]
     with pytest.MonkeyPatch.context() as patch:
         # A short schedule: what the long one reaches is measured in tests/benchmarks/alignment.py.
-        patch.setattr("tomokit.pipeline.refining.refine", partial(refine, schedule=Schedule((5, 4), 25, 6, 10)))
+        patch.setattr("tomokit.pipeline.refining.refine", partial(refine, schedule=Schedule((4, 3), 20, 5, 8)))
         assert run([str(each) for each in ("reconstruct", stack, "-o", folder / "out.mrc", *options)]) == 0
     return folder, json.loads((folder / "out.provenance.json").read_text()), error
 

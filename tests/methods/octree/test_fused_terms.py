@@ -144,7 +144,12 @@ def advanced(problem: Problem, regularizers: dict[str, Any]) -> tuple[OctreeRun,
         ({"boundary": {"weight": 1e-2}, "rim": {"weight": 1e-1}}, {"boundary": {"weight": 1e-2}}),
         ({"tv": {"weight": 0.0}, "more-tv": {"weight": 1e-2}}, {"tv": {"weight": 0.0}}),
         ({"tv": {"weight": 1e-3}, "more-tv": {"weight": 1e-2}}, {"tv": {"weight": 1e-3}}),
-        ({"cnlc": {"weight": 1e-3}, "more-cnlc": {"weight": 1e-3}}, {"cnlc": {"weight": 1e-3}}),
+        # For the two tables a kernel of their own is compiled.
+        pytest.param(
+            {"cnlc": {"weight": 1e-3}, "more-cnlc": {"weight": 1e-3}},
+            {"cnlc": {"weight": 1e-3}},
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["sides", "two of sides", "variation", "two variations", "two tables"],
 )

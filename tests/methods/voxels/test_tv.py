@@ -70,13 +70,20 @@ def operators() -> tuple[np.ndarray, np.ndarray]:
     return a, difference.transpose(0, 2, 3, 4, 1).reshape(3 * N, N)
 
 
+@cache
+def transferred() -> np.ndarray:
+    """The projector with the contrast transfer of its views, as a matrix."""
+    a = operators()[0].copy()
+    for column in a.T:
+        TRANSFER.apply(column.reshape(7, 6, 5), range(7))
+    return a
+
+
 def system(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """``[A B]`` with the offsets' columns, data, weights, and the gradient."""
     a, difference = operators()
     if problem.transfer is not None:
-        a = a.copy()
-        for column in a.T:
-            problem.transfer.apply(column.reshape(7, 6, 5), range(7))
+        a = transferred()
     if problem.fit_offsets:
         a = np.hstack([a, np.kron(np.eye(7), np.ones((30, 1)))])
     data = problem.projections.ravel().astype(np.float64)
@@ -174,16 +181,16 @@ def test_balance_changes_the_speed_only(balance, start):
     assert objective(problem, found.astype(np.float64), 0.25) < objective(problem, expected, 0.25) * (1 + 1e-3)
 
 
-def test_the_default_number_of_epochs_is_enough(specimen, start, finish):
+def test_the_default_number_of_epochs_is_enough(small, start, finish):
     volumes = []
     for epochs in (80, 400):
-        run = start("tv", specimen.problem, epochs=epochs)
+        run = start("tv", small.problem, epochs=epochs)
         assert epochs == 400 or run.epochs == type(run.options)().epochs
         finish(run)
         volumes.append(run.volume())
     few, many = volumes
     assert np.linalg.norm(few - many) < 0.05 * np.linalg.norm(many)
-    assert specimen.error(few) < 1.03 * specimen.error(many)
+    assert small.error(few) < 1.03 * small.error(many)
 
 
 def test_no_weight_is_least_squares(specimen, start, finish):
