@@ -49,9 +49,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def plugins(session: nox.Session) -> None:
-    """The tests of the plugins in plugins/; tomokit-neural's only where PyTorch is installed."""
+    """The tests of the plugins in plugins/; those on PyTorch only where it is installed."""
     for folder in sorted(Path("plugins").glob("tomokit-*")):
-        if folder.name == "tomokit-neural" and importlib.util.find_spec("torch") is None:
+        if folder.name in ("tomokit-neural", "tomokit-denoise") and importlib.util.find_spec("torch") is None:
             session.warn(f"{folder.name} is left out: PyTorch is not installed")
             continue
         path = os.pathsep.join([str(folder.resolve() / "src"), str(Path.cwd())])

@@ -1,0 +1,1 @@
+"""Denoising of tomograms by a network that is trained on the halves of one series."""
