@@ -182,8 +182,13 @@ def _at_distance(image: Image, rows: NDArray[np.intp], columns: NDArray[np.intp]
     span = range(-distance, distance + 1)
     border = [(i, j) for i in span for j in span if max(abs(i), abs(j)) == distance]
     around = np.empty((len(border), rows.size), np.float32)
-    for k, (i, j) in enumerate(border):
-        around[k] = image[_mirrored(rows + i, n_y), _mirrored(columns + j, n_x)]
+    if rows.size:
+        pixels = image.reshape(-1)
+        # Views are many, and most have few places or none: each row and column is mirrored once.
+        row_begins = {i: _mirrored(rows + i, n_y) * n_x for i in span}
+        in_row = {j: _mirrored(columns + j, n_x) for j in span}
+        for k, (i, j) in enumerate(border):
+            pixels.take(row_begins[i] + in_row[j], out=around[k], mode="clip")
     return around
 
 
