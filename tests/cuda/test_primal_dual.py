@@ -44,7 +44,7 @@ pytestmark = needs_compiler
 OPTIONS = OctreeOptions(
     solver="primal-dual", activation="clipped", start=0.0, epochs=3, n=6, leaf_px=10.0, coarser=1, views_per_step=2,
     margin=0.3, max_leaves=40, regularizers={"tv": {"variant": "isotropic"}}, negative_penalty=1.0,
-    texture_strength=0.3, texture_begin=0.3,
+    texture_strength=0.3, texture_begin=0.3, tilt_weights=1.5,
 )  # fmt: skip
 
 

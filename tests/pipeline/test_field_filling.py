@@ -30,14 +30,13 @@ def test_the_table_is_the_preset_primal_dual() -> None:
     del table["unless"]
     # The same number, by the option that has a say there.
     table["strength"] = table.pop("field_filling_strength")
-    del table["large_leaves"]
     assert table == read_preset("primal-dual")["options"]
 
 
 def test_options_that_are_given_stand() -> None:
     plain = options_by()
     filled, other = plain.for_specimen(True), plain.for_specimen(False)
-    assert (filled.solver, filled.epochs, filled.regularizers["tv"]["variant"]) == ("primal-dual", 18, "isotropic")
+    assert (filled.solver, filled.epochs, filled.regularizers["tv"]["variant"]) == ("primal-dual", 12, "isotropic")
     assert (other.solver, other.epochs, other.regularizers["tv"]["variant"]) == ("gradient", 30, "concave")
     assert not filled.field_filling
     assert not other.field_filling

@@ -17,7 +17,8 @@ from tomokit.methods.octree.fused_step import update_leaves
 from tomokit.methods.octree.primal_dual_step import PrimalDualArrays, PrimalDualLengths, step_leaves
 from tomokit.methods.octree.step_arrays import LeafArrays, PenaltyArrays, ResidualArrays, StepRules
 from tomokit.methods.octree.texture import average_gradients
-from tomokit.methods.octree.ties import average_equals, soften_sides, tie_jumps
+from tomokit.methods.octree.ties import average_equals, multiply_copies, soften_sides, tie_jumps
+from tomokit.methods.octree.view_duals import filter_across
 from tomokit.octree.resample import _interpolate_leaves
 from tomokit.octree.sampling import _fill_leaves, _fill_upper_faces
 from tomokit.projector.leaves_cpu import contract_rows, expand_rows, gather_leaves, project_groups
@@ -52,6 +53,7 @@ _ACTIVATE: list[Call] = [
     (activate_leaves, (0, 0.0, _LEAVES, _LEAVES)),
     (invert_block, (0, 0.0, _SINGLES[1], _SINGLES[1], 0.0)),
 ]
+_RESAMPLE: Call = (_interpolate_leaves, (_LEAVES, _WHOLE, _DOUBLES[2], _DOUBLES[1], _WHOLE, _LEAVES))
 _SAMPLE: list[Call] = [
     (_fill_upper_faces, (_LEAVES, _WHOLE, _PAIRS, _PAIRS, _PAIRS, _DOUBLES[2], _DOUBLES[2], _SINGLES[3])),
     (_fill_leaves, (_LEAVES, _PAIRS, _PAIRS, _DOUBLES[2], _DOUBLES[2], _SINGLES[3])),
@@ -77,7 +79,7 @@ def kernels_of_gradient() -> list[Call]:
         *_ACTIVATE,
         *_ROWS,
         (copy_all_sides, (_LEAVES, _LEAVES)),
-        (_interpolate_leaves, (_LEAVES, _WHOLE, _DOUBLES[2], _DOUBLES[1], _WHOLE, _LEAVES)),
+        _RESAMPLE,
         *_SAMPLE,
     ]
 
@@ -101,8 +103,11 @@ def kernels_of_primal_dual() -> list[Call]:
         *_ACTIVATE,
         *_ROWS,
         (average_equals, (_LEAVES, 0, _SHORT, _SHORT)),
+        (multiply_copies, (_LEAVES, _SINGLES[1], tied)),
         (soften_sides, (_LEAVES, tied, 0.0)),
+        (filter_across, (_SINGLES[3], _SINGLES[1], _SINGLES[3])),
         (tie_jumps, (_LEAVES, _SHORT, _SHORT, _SHORT, below, _DOUBLES[2], _DOUBLES[1])),
         (average_gradients, (_LEAVES, _DOUBLES[4])),
+        _RESAMPLE,
         *_SAMPLE,
     ]

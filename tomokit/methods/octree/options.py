@@ -176,11 +176,19 @@ class OctreeOptions:
         choices=("gradient", "primal-dual"),
     )
     balance: float = option(
-        0.1,
+        0.6,
         "How long solver=primal-dual's steps in the data are compared with those of the density; it changes the speed "
-        "and not the converged result. Leave it; try 0.03 or 0.3 if the loss falls slowly.",
+        "and not the converged result. Leave it; try 0.3 or 0.9 if the loss falls slowly.",
         minimum=1e-4,
-        maximum=1e4,
+        maximum=1.0,
+    )
+    tilt_weights: float = option(
+        0.0,
+        "Power of the cosine of its tilt by which solver=primal-dual weighs a view: tilted views look through more "
+        "ice and are the least well described. 0 weighs all alike. Raise it if streaks along the highest tilts "
+        "appear, lower it if low tilts were spoilt.",
+        minimum=0.0,
+        maximum=10.0,
     )
     negative_penalty: float | None = option(
         None,
@@ -361,8 +369,13 @@ class OctreeOptions:
         """Refuse a solver and an activation, or a schedule, that do not go together."""
         if self.solver == "gradient":
             is_replaced = self.field_filling.get("solver", "gradient") != "gradient"
-            if not is_replaced and (self.negative_penalty is not None or self.texture_strength < 1):
-                name = "texture_strength" if self.negative_penalty is None else "negative_penalty"
+            asked = {
+                "negative_penalty": self.negative_penalty is not None,
+                "texture_strength": self.texture_strength < 1,
+                "tilt_weights": self.tilt_weights > 0,
+            }
+            if not is_replaced and any(asked.values()):
+                name = next(name for name, is_asked in asked.items() if is_asked)
                 raise _contradiction(name, "solver=gradient has none", "leave it out, or give solver=primal-dual")
             if self.activation == "clipped":
                 raise _contradiction(

@@ -7,13 +7,13 @@ a group of views, changes their duals, and goes on from all of them (stochastic 
 Ehrhardt, Richtarik and Schoenlieb, SIAM J. Optim. 28, 2783, 2018, with the data sampled and total variation in every
 step):
 
-    y' = m (y + sigma (k A d + b - p)) / (m + sigma),    b such that sum y' = 0 in each view (or b = 0)
-    d' = d - t (k A^T y + s k A^T (y' - y) + ...)        (:mod:`tomokit.methods.octree.primal_dual_step`)
+    y' of the step's views                           (:mod:`tomokit.methods.octree.view_duals`)
+    d' = d - t (k A^T y + s k A^T (y' - y) + ...)    (:mod:`tomokit.methods.octree.primal_dual_step`)
 
 s the number of groups. As nothing of the noise of single groups stays in the density, no learning rate has to fall.
 With masses ``h^3`` of vertices (h their spacing) as the metric, t is a length over the mass, and the condition on the
-steps, ``2 s sigma t |k A_group|^2 <= 1`` in this metric and ``24 t rate w <= 1``, has the largest group's norm in it,
-which is measured.
+steps, ``2 s t |F^1/2 k A_group|^2 <= 1`` in this metric and ``24 t rate w <= 1``, F the filter of the duals' step, has
+a group's norm in it, which is measured.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ from tomokit.methods.octree.solver import (
     PrimalDual,
     density_steps,
     kept_negative,
+    norm_probe,
+    steepest_group,
     variation_factors,
     view_groups,
-    views_of_norm,
 )
 from tomokit.methods.octree.step_arrays import penalty_arrays, residual_arrays
-from tomokit.methods.octree.ties import Ties
+from tomokit.methods.octree.ties import Ties, multiply_copies
+from tomokit.methods.octree.view_duals import ViewDuals
 from tomokit.projector.leaves import LeafProjector
 
 
@@ -63,8 +65,9 @@ class PrimalDualSteps:
         self._solver, self._kappa = leaves.optimizer, np.float32(level.kappa)
         self._ties = Ties.of(leaves.forest)
         self._groups = view_groups(projector.geometry.n_views, n_groups)
+        self._duals = ViewDuals(level.problem, leaves.optimizer.balance, leaves.optimizer.tilt_weights)
         self._mass = leaves.forest.spacing_px.astype(np.float64) ** 3
-        self._step = density_steps(self._mass, self._norm(), len(self._groups), leaves.optimizer.balance)
+        self._step = density_steps(self._mass, self._norm(), len(self._groups))
         if not leaves.count:
             self._begin()
 
@@ -78,31 +81,27 @@ class PrimalDualSteps:
                 pull += self._kappa * self._projector.T(dual, views)
 
     def _norm(self) -> float:
-        """Largest squared norm of a group's ``k A`` in the metric of masses, from the two that differ most."""
-        ties, n = self._ties, self._leaves.forest.n
-        # As many times longer as vertices are shared, as in a step.
-        copies = np.ones((3, self._leaves.forest.n_leaves, n), np.float32)
-        for axis in range(3):
-            copies[axis, ties.tied[:, 2 * axis], 0] = copies[axis, ties.tied[:, 2 * axis + 1], -1] = 2
-        largest = 0.0
-        for views in views_of_norm(self._groups):
-            field = np.ones_like(self._leaves.density)
-            growth = 0.0
-            for _ in range(NORM_ITERATIONS):
-                seen = self._projector(field, views)
-                for _ in range(2):
-                    self._level.transfer(seen, views)
-                answer = self._projector.T(seen, views)
-                answer *= self._kappa**2 * copies[0][:, :, None, None] * copies[1][:, None, :, None]
-                answer *= copies[2][:, None, None, :] / self._mass[:, None, None, None].astype(np.float32)
-                ties.apply(answer)
-                size = float(np.sqrt(np.vdot(answer, answer)))
-                if size == 0:
-                    break
-                growth = size / float(np.sqrt(np.vdot(field, field)))
-                field = answer / np.float32(size)
-            largest = max(largest, growth)
-        return largest or 1.0
+        """Squared norm of ``F^1/2 k A`` in the metric of masses, of the group whose rays are longest."""
+        views = steepest_group(self._groups, self._projector.geometry.tilt_rad, self._duals.weights)
+        roots, field, growth = self._duals.roots(views), norm_probe(self._leaves.forest.values_shape), 0.0
+        self._ties.apply(field)
+        size = float(np.sqrt(np.vdot(field, field)))
+        for _ in range(NORM_ITERATIONS):
+            seen = self._projector(field, views)
+            self._level.transfer(seen, views)
+            seen *= roots
+            seen = self._duals.filter(seen, roots)
+            self._level.transfer(seen, views)
+            field = self._projector.T(seen, views)
+            # As many times longer as vertices are shared, as in a step. Divided by what the field's norm was, so that
+            # the answer's norm is the growth.
+            multiply_copies(field, (self._kappa**2 / (size * self._mass)).astype(np.float32), self._ties.tied)
+            self._ties.apply(field)
+            size = float(np.sqrt(np.vdot(field, field)))
+            if size == 0:
+                break
+            growth = size
+        return growth or 1.0
 
     def step(self, views: NDArray[np.int64], penalties: PenaltyGradients) -> tuple[float, float, float]:
         """Take one step on some views.
@@ -154,19 +153,9 @@ class PrimalDualSteps:
 
     def _step_duals(self, views: NDArray[np.int64]) -> tuple[NDArray[np.float32], float, float]:
         """Change the duals of some views: by how much ``[view, u, y]``, the squares of their residuals, the weight."""
-        level, problem, sigma = self._level, self._level.problem, np.float32(self._solver.balance)
+        level = self._level
         change = self._projector(self._leaves.density, views)
         squares, weight = level.replace_by_residuals(change, views)
-        for residual, view in zip(change, views, strict=True):
-            dual = level.dual[view]
-            # What is left of a residual r under the mask m is m r already.
-            mask = np.ones_like(residual) if problem.mask is None else problem.mask[view]
-            new = (mask * dual + sigma * residual) / (mask + sigma)
-            if problem.fit_offsets and level.mask_sums[view] > 0:
-                # The offset is what makes the dual's sum vanish.
-                share = mask / (mask + sigma)
-                new -= np.float32(new.sum(dtype=np.float64) / share.sum(dtype=np.float64)) * share
-            np.subtract(new, dual, out=residual)
-            level.dual[view] = new
+        self._duals.step(level.dual, change, views)
         level.transfer(change, views)
         return change, squares, weight

@@ -105,7 +105,8 @@ def make_optimizer(options: OctreeOptions) -> Optimizer | PrimalDual:
             texture = Texture(
                 options.texture_strength, options.texture_gradient, options.texture_px, options.texture_begin
             )
-        return PrimalDual(options.balance, options.activation == "clipped", options.negative_penalty, texture)
+        nonnegative = options.activation == "clipped"
+        return PrimalDual(options.balance, nonnegative, options.negative_penalty, texture, options.tilt_weights)
     settings = dict(settings_by_name.get(cls.name, {}))
     if issubclass(cls, BlockOptimizer) and any(option.name == "eps" for option in dataclasses.fields(cls.Options)):
         # The data term is a mean over pixels, so a vertex's gradient is some 1e-9: PyTorch's 1e-8 would rule it.

@@ -13,7 +13,7 @@ from tomokit.optimizers.interface import State
 STATE_ARRAYS = ("data_pull", "variation_pull", "dual_x", "dual_z", "dual_y")
 """Arrays of the field's size that the solver remembers (see
 :class:`tomokit.methods.octree.primal_dual_step.PrimalDualArrays`)."""
-NORM_ITERATIONS = 6
+NORM_ITERATIONS = 8
 """Iterations by which the norm of the data's operator is measured."""
 SAFETY = 0.9
 """What the measured norm may be short of the true one."""
@@ -50,13 +50,15 @@ class PrimalDual:
     Attributes
     ----------
     balance : float
-        Step of the data's duals, sigma.
+        Step of the data's duals at the highest frequency (:func:`tomokit.methods.octree.view_duals.filter_taps`).
     nonnegative : bool
         Whether densities are kept from becoming negative.
     negative_penalty : float or None
         Where they are: instead of by a bound, by a quadratic penalty, relative to the weight of total variation.
     texture : Texture or None
         How the weight of total variation follows the density's texture; None for one weight everywhere.
+    tilt_weights : float
+        Power of the cosine of its tilt by which a view is weighed.
     """
 
     name: ClassVar[str] = "primal-dual"
@@ -65,6 +67,7 @@ class PrimalDual:
     nonnegative: bool
     negative_penalty: float | None = None
     texture: Texture | None = None
+    tilt_weights: float = 0.0
 
     def state_arrays(self, shape: tuple[int, ...], dtype: DTypeLike) -> State:
         """The arrays that it remembers, as they are before the first step (see
@@ -90,22 +93,44 @@ def view_groups(n_views: int, n_groups: int) -> list[NDArray[np.int64]]:
     return [np.arange(first, n_views, n_groups) for first in range(n_groups)]
 
 
-def views_of_norm(groups: list[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The two groups that differ most, by which the norm of all is measured.
+def steepest_group(
+    groups: list[NDArray[np.int64]], tilt_rad: NDArray[np.float64], weights: NDArray[np.floating]
+) -> NDArray[np.int64]:
+    """The group by which the norm of all is measured: the one whose weighted rays are the longest.
 
     Parameters
     ----------
     groups : list of ndarray of int64
         From :func:`view_groups`.
+    tilt_rad : ndarray of float64, shape (n_views,)
+    weights : ndarray, shape (n_views,)
+        Of the views in the data term.
 
     Returns
     -------
-    tuple of two ndarray of int64
+    ndarray of int64
     """
-    return groups[0], groups[len(groups) // 2]
+    lengths = weights / np.maximum(np.abs(np.cos(tilt_rad)), 0.1)
+    return max(groups, key=lambda views: float(lengths[views].sum()))
 
 
-def density_steps(mass: NDArray[np.float64], norm: float, n_groups: int, balance: float) -> NDArray[np.float64]:
+def norm_probe(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The field from which the norm of the data's operator is measured: noise, which has a part of every mode.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(n_leaves, n, n, n)``.
+
+    Returns
+    -------
+    ndarray of float32
+        The same each time.
+    """
+    return np.random.default_rng(0).random(shape, np.float32) - np.float32(0.5)
+
+
+def density_steps(mass: NDArray[np.float64], norm: float, n_groups: int) -> NDArray[np.float64]:
     """The step of the densities in each leaf, as long as convergence allows.
 
     Parameters
@@ -113,17 +138,15 @@ def density_steps(mass: NDArray[np.float64], norm: float, n_groups: int, balance
     mass : ndarray of float64, shape (n_leaves,)
         Cubes of the spacing of vertices, in pixels.
     norm : float
-        Largest squared norm of a group's ``k A`` in the metric of masses.
+        Largest squared norm of a group's ``F^1/2 k A`` in the metric of masses, F the filter of the duals' step.
     n_groups : int
         Steps of an epoch.
-    balance : float
-        Step of the data's duals, sigma.
 
     Returns
     -------
     ndarray of float64, shape (n_leaves,)
     """
-    return SAFETY / (2 * n_groups * balance * norm * mass)
+    return SAFETY / (2 * n_groups * norm * mass)
 
 
 def variation_factors(spacing_px: NDArray[np.float64]) -> NDArray[np.float64]:

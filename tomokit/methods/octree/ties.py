@@ -209,3 +209,36 @@ def soften_sides(share: Share, values: NDArray[np.floating], tied: NDArray[np.bo
                             block[i, j, k] = zero
                         elif across_z or (k == 0 and own[4]) or (k == n - 1 and own[5]):
                             block[i, j, k] *= factor
+
+
+@shared_out()
+def multiply_copies(
+    share: Share, values: NDArray[np.floating], factor: NDArray[np.floating], tied: NDArray[np.bool_]
+) -> None:
+    """Multiply a field by a factor for each leaf, and by two for each tied side that a vertex lies on.
+
+    Parameters
+    ----------
+    share : Share
+        Which leaves are this thread's.
+    values : ndarray of float32 or float64, shape (n_leaves, n, n, n)
+        ``[leaf, x, z, y]``, changed.
+    factor : ndarray of the same type, shape (n_leaves,)
+    tied : ndarray of bool, shape (n_leaves, 6)
+        Sides ``2 * axis + upper`` that are shared with an equal leaf.
+    """
+    n = values.shape[1]
+    two = values.dtype.type(2)
+    for leaf in items_of(share, values.shape[0]):
+        block, own = values[leaf], tied[leaf]
+        for i in range(n):
+            of_x = factor[leaf] * (two if (i == 0 and own[0]) or (i == n - 1 and own[1]) else values.dtype.type(1))
+            for j in range(n):
+                both = of_x * (two if (j == 0 and own[2]) or (j == n - 1 and own[3]) else values.dtype.type(1))
+                row = block[i, j]
+                for k in range(n):
+                    row[k] *= both
+                if own[4]:
+                    row[0] *= two
+                if own[5]:
+                    row[n - 1] *= two

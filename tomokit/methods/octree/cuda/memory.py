@@ -275,6 +275,8 @@ def _level_bytes(
     # The projection in each slab and its contraction; the residuals of all partitions, with the masks where these are
     # sent step by step.
     step = 2 * cut.most_slabs * views * (n_u + taps) * n + views * n_u * rows * (2 if is_shared else 1)
+    if options.solver == "primal-dual":
+        step += views * n_u * rows  # what the duals move by, before the offset
     # Sums of blocks of vertices, of sides and of pixels.
     sums = cut.most_leaves * (n**2 // (BLOCK_THREADS // n or 1) + 7) + views * n_u * rows // 64
     return _FLOAT * float(data + tables + step + sums)

@@ -10,7 +10,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tomokit.gpu.arrays import DeviceArray
 from tomokit.gpu.device import sent
@@ -22,10 +21,12 @@ from tomokit.methods.octree.solver import (
     NORM_ITERATIONS,
     density_steps,
     kept_negative,
+    norm_probe,
+    steepest_group,
     variation_factors,
     view_groups,
-    views_of_norm,
 )
+from tomokit.methods.octree.view_duals import REACH, filter_taps, weights_by_tilt
 from tomokit.projector.cuda.leaf_adjoint import back_project
 from tomokit.regularizers.cuda.interface import GradientsOnGpu
 
@@ -50,19 +51,20 @@ class PrimalDualOnDevice:
     """
 
     def __init__(self, field: PrimalDualField, level: LevelOnDevice, n_groups: int, is_new: bool) -> None:
-        device, host, sigma = field.device, level.level, field.solver.balance
+        device, host = field.device, level.level
         problem = host.problem
         self._field, self._level, self._projector = field, level, level.projector(field.forest)
         self._groups = view_groups(problem.geometry.n_views, n_groups)
         self._mass = field.forest.spacing_px.astype(np.float64) ** 3
-        self._sigma, self._kappa = float(np.float32(sigma)), float(np.float32(host.kappa))
+        self._kappa, weights = float(np.float32(host.kappa)), weights_by_tilt(problem, field.solver.tilt_weights)
+        self._steepest = steepest_group(self._groups, problem.geometry.tilt_rad, weights)
         self._dual = sent(device, host.dual)
         with device:
             put = device.xp.asarray
-            self._kernels = device.load(_SOURCE)
+            self._kernels = device.load(_SOURCE, REACH=REACH)
+            self._taps, self._weights = put(filter_taps(field.solver.balance)), put(weights)
             self._ties = TiesOnDevice(device, field.forest)
-            self._share_sums = put(_share_sums(problem.mask, host.mask_sums, problem.projections[0].size, sigma))
-            self._step = density_steps(self._mass, self._norm(), len(self._groups), sigma)
+            self._step = density_steps(self._mass, self._norm(), len(self._groups))
             half_weight, step = 0.5 * max(float(host.mask_sums.sum()), 1.0), put(self._step.astype(np.float32))
             self._lengths = StepLengths(step, self._ties.tied, len(self._groups), half_weight)
             # The factor of what is negative, and the weights of total variation that it is for.
@@ -84,32 +86,45 @@ class PrimalDualOnDevice:
                 back_project(projector, contracted, chosen, ones, pull, adds=True)
 
     def _norm(self) -> float:
-        """Largest squared norm of a group's ``k A`` in the metric of masses, from the two that differ most."""
-        xp, largest = self._field.device.xp, 0.0
+        """Squared norm of ``F^1/2 k A`` in the metric of masses, of the group whose rays are longest."""
+        device, growth = self._field.device, 0.0
+        xp = device.xp
         inverse_mass = xp.asarray((1 / self._mass).astype(np.float32))
-        values = xp.empty(self._field.forest.values_shape, np.float32)
-        for views in views_of_norm(self._groups):
-            values.fill(1.0)
-            size, growth = math.sqrt(values.size), 0.0
-            for _ in range(NORM_ITERATIONS):
-                # Divided by what the field's norm was, so that the answer's norm is the growth.
-                self._project_and_back(values, views, inverse_mass * (self._kappa**2 / size))
-                size = math.sqrt(self._squares(values))
-                if size == 0:
-                    break
-                growth = size
-            largest = max(largest, growth)
-        return largest or 1.0
+        values = sent(device, norm_probe(self._field.forest.values_shape))
+        self._ties.apply(values)
+        size = math.sqrt(self._squares(values))
+        for _ in range(NORM_ITERATIONS):
+            # Divided by what the field's norm was, so that the answer's norm is the growth.
+            self._project_and_back(values, inverse_mass * (self._kappa**2 / size))
+            size = math.sqrt(self._squares(values))
+            if size == 0:
+                break
+            growth = size
+        return growth or 1.0
 
-    def _project_and_back(self, values: DeviceArray, views: NDArray[np.int64], factor: DeviceArray) -> None:
-        """Replace a field by ``factor A^T A`` of it, tied, in the metric of a step."""
-        projector, chosen = self._projector, self._projector.chosen(views)
+    def _project_and_back(self, values: DeviceArray, factor: DeviceArray) -> None:
+        """Replace a field by ``factor A^T F A`` of it, tied, in the metric of a step."""
+        projector, chosen = self._projector, self._projector.chosen(self._steepest)
         images, _ = projector.residual(projector.project(values, chosen), chosen, 1.0)
-        contracted = projector.contract(images, chosen)
+        mask, kernels = self._level.mask, self._kernels
+        grid, block = self._launch(images)
+        moved, pixels = self._field.device.xp.empty_like(images), images.shape[1] * images.shape[2]
+        # The square root of the weights acts before the filter and after it.
+        kernels["data_dual_pull"](grid, block, (images, mask, None, None, self._weights, chosen, pixels))
+        kernels["data_dual_filter"](
+            grid, block,
+            (images, mask, None, self._weights, chosen, self._taps, moved, None, images.shape[2], images.shape[1]),
+        )  # fmt: skip
+        contracted = projector.contract(moved, chosen)
         back_project(projector, contracted, chosen, factor, values, adds=False)
         # As many times longer as vertices are shared.
         self._ties.multiply(values)
         self._ties.apply(values)
+
+    @staticmethod
+    def _launch(images: DeviceArray) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Grid and block of a kernel with a thread for each pixel of some views."""
+        return (-(-images.shape[1] * images.shape[2] // _THREADS), images.shape[0], 1), (_THREADS, 1, 1)
 
     def _squares(self, values: DeviceArray) -> float:
         """Sum of the squares of a field, read by the host."""
@@ -166,29 +181,24 @@ class PrimalDualOnDevice:
     def _step_duals(self, forward_result: ForwardResult, offset: DeviceArray) -> None:
         """Change the duals of the views, and put what they change by in the place of the residual."""
         residual, chosen, mask = forward_result.residual, forward_result.chosen, forward_result.mask
-        n_chosen, pixels = residual.shape[0], residual.shape[1] * residual.shape[2]
-        blocks, xp, kernels = -(-pixels // _THREADS), self._field.device.xp, self._kernels
-        grid, block, sigma = (blocks, n_chosen, 1), (_THREADS, 1, 1), self._sigma
-        shift = None
+        (n_chosen, columns, rows), xp, kernels = residual.shape, self._field.device.xp, self._kernels
+        (grid, block), shift, sums = self._launch(residual), None, None
         if self._level.level.problem.fit_offsets:
+            sums, shift = xp.empty((n_chosen, grid[0], 2), np.float32), xp.empty(n_chosen, np.float32)
+        moved, taps, weights = xp.empty_like(residual), self._taps, self._weights
+        kernels["data_dual_pull"](grid, block, (residual, mask, self._dual, offset, weights, chosen, rows * columns))
+        kernels["data_dual_filter"](
+            grid, block, (residual, mask, self._dual, weights, chosen, taps, moved, sums, rows, columns)
+        )
+        if sums is not None:
             # The offset is what makes the dual's sum vanish.
-            sums, shift = xp.empty((n_chosen, blocks), np.float32), xp.empty(n_chosen, np.float32)
-            kernels["data_dual_sums"](grid, block, (residual, mask, self._dual, offset, chosen, sums, sigma, pixels))
-            kernels["data_dual_shift"]((n_chosen, 1, 1), block, (sums, chosen, self._share_sums, shift, blocks))
-        kernels["data_dual_step"](grid, block, (residual, mask, self._dual, offset, shift, chosen, sigma, pixels))
+            kernels["data_dual_shift"]((n_chosen, 1, 1), block, (sums, shift, grid[0]))
+        kernels["data_dual_step"](
+            grid, block, (residual, moved, mask, self._dual, shift, weights, chosen, taps, rows, columns)
+        )
 
     def fetch_duals(self) -> None:
         """Bring the duals of all views to the host's level."""
         device = self._field.device
         with device:
             self._level.level.dual[...] = device.to_host(self._dual)
-
-
-def _share_sums(
-    mask: NDArray[np.floating] | None, mask_sums: NDArray[np.float64], pixels: int, sigma: float
-) -> NDArray[np.float64]:
-    """Sum of ``m / (m + sigma)`` over the pixels of each view, shape (n_views,); 0 of one that is masked whole."""
-    if mask is None:
-        return np.full(mask_sums.size, pixels / (1 + sigma))
-    sums = [(view / (view + np.float32(sigma))).sum(dtype=np.float64) for view in mask]
-    return np.where(mask_sums > 0, sums, 0.0)

@@ -107,6 +107,12 @@ class LevelOnDevice:
             self._forest = forest
         return self._projector
 
+    @property
+    def mask(self) -> DeviceArray | None:
+        """The mask of all views, where they are held here; None where every pixel counts."""
+        assert self._images is not None
+        return self._images[1]
+
     def send_offsets(self) -> None:
         """Copy the offsets of all views from the host's level to the device."""
         with self.device:
