@@ -167,6 +167,8 @@ def test_the_tracks_of_a_real_series(shared_data) -> None:
     assert judge_tracks(tracks, Geometry.aligned(tilt)).findings == ()
     (finding,) = judge_tracks(tracks, Geometry.aligned(tilt[::-1].copy())).findings
     assert "reversed" in finding.what
+    # They lie scattered through the ice: the slope that gathers them best is 14 degrees, where the particles lie level.
+    assert bead_plane(tracks, tilt) is None
 
 
 def ringed_views(tilt: NDArray[np.float64], hand: float) -> NDArray[np.float32]:
@@ -270,8 +272,20 @@ def test_beads_tell_how_a_thick_specimen_lies() -> None:
     small = SmallViews(np.zeros((TILT.size, 64, 64), np.float32), np.ones((TILT.size, 64, 64), np.float32), 1, 2)
     (finding,) = judge_plane(small, geometry, tracks=tracks).findings
     assert finding.options == (f"--tilt-offset {found.tilt_deg:.1f}",)
-    # Seven beads are too few, and beads in a row say nothing across it.
-    assert bead_plane(tracks[:7], TILT) is None
+    # In one layer, and scattered through a slab as thick as these are apart, which is no layer.
+    shares = rng.uniform(-40, 40, 20)
+    flat, scattered = (
+        bead_plane(
+            [Track(np.arange(TILT.size), *predict(place, TILT)) for place in np.column_stack([xy, heights])], TILT
+        )
+        for heights in (xy @ slopes + shares / 40, xy @ slopes + shares)
+    )
+    assert scattered is None
+    assert flat is not None
+    assert flat.distance_px == 0
+    assert flat[:2] == pytest.approx((10, -4), abs=0.5)
+    # Eleven beads are too few, and beads in a row say nothing across it.
+    assert bead_plane(tracks[:11], TILT) is None
     row = [replace(track, v_px=np.zeros_like(track.v_px)) for track in tracks]
     assert bead_plane(row, TILT) is None
 

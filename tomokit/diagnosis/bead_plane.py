@@ -12,11 +12,16 @@ from tomokit.fiducials.tracks import Track, fit_tracks
 
 Floats = NDArray[np.float64]
 
-LEAST_BEADS = 8
+LEAST_BEADS = 12
+"""Fewer that lie anywhere may seem to lie in two layers of some slope: eight did in 8 of 60 trials, twelve in none."""
 _LEAST_VIEWS = 5
 _WELL_PX = 3.0
 _LEAST_SPREAD = 0.15
 """Deviation of their places along x and y, as a share of the greater one: beads in a row have no slope across it."""
+_MOST_OF_DISTANCE = 0.1
+"""Mean distance of beads from two layers, as a share of that between these: cut in two, heights at random have 0.25."""
+_MOST_OF_SPREAD = 0.05
+"""Mean distance of beads from one layer, as a share of the lesser deviation along it."""
 _SCAN_DEG = np.arange(-30.0, 30.1, 3.0)
 _STEPS_DEG = (1.0, 0.5, 0.1)
 _MOST_DEG = 45.0
@@ -60,7 +65,8 @@ def bead_plane(tracks: Sequence[Track], tilt_deg: Floats) -> BeadPlane | None:
     Returns
     -------
     BeadPlane or None
-        None if too few beads have a position that is known, or they lie in a row.
+        None if too few beads have a position that is known, or they lie in a row or in no layers: the slope that
+        gathers best what lies scattered through the specimen says nothing of it, however sharp it is.
     """
     long = [track for track in tracks if track.views.size >= _LEAST_VIEWS]
     fits = [fit for fit in fit_tracks(long, tilt_deg) if fit.depth_known and fit.rms_px < _WELL_PX]
@@ -73,11 +79,17 @@ def bead_plane(tracks: Sequence[Track], tilt_deg: Floats) -> BeadPlane | None:
     coarse = min(((a, b) for a in _SCAN_DEG for b in _SCAN_DEG), key=lambda at: _cost(xyz, *at)[0])
     tilt, x_tilt = _improve(xyz, (float(coarse[0]), float(coarse[1])))
     n = len(xyz)
+    cost, distance = _cost(xyz, tilt, x_tilt)
+    if cost > _MOST_OF_DISTANCE * n * distance:
+        height = _heights(xyz, tilt, x_tilt)
+        if np.abs(height - np.median(height)).mean() > _MOST_OF_SPREAD * spread[0]:
+            return None
+        distance = 0.0
     without = np.array([_improve(np.delete(xyz, one, 0), (tilt, x_tilt), _STEPS_DEG[1:]) for one in range(n)])
     # The jackknife of a median is rough; a step of the search is no better known than half of it.
     errors = np.sqrt((n - 1) / n * np.sum((without - without.mean(axis=0)) ** 2, axis=0))
     a_error, b_error = (float(np.hypot(error, _STEPS_DEG[-1] / 2)) for error in errors)
-    return BeadPlane(tilt, x_tilt, (a_error, b_error), n, _cost(xyz, tilt, x_tilt)[1])
+    return BeadPlane(tilt, x_tilt, (a_error, b_error), n, distance)
 
 
 def _improve(xyz: Floats, start: tuple[float, float], steps_deg: tuple[float, ...] = _STEPS_DEG) -> tuple[float, float]:
@@ -93,9 +105,14 @@ def _improve(xyz: Floats, start: tuple[float, float], steps_deg: tuple[float, ..
     return at
 
 
+def _heights(xyz: Floats, tilt_deg: float, x_tilt_deg: float) -> Floats:
+    """What is left of z without the slope."""
+    return np.asarray(xyz[:, 2] - xyz[:, 0] * np.tan(np.deg2rad(tilt_deg)) - xyz[:, 1] * np.tan(np.deg2rad(x_tilt_deg)))
+
+
 def _cost(xyz: Floats, tilt_deg: float, x_tilt_deg: float) -> tuple[float, float]:
     """Sum of the distances from the medians of the layers, and how far apart these are."""
-    height = np.sort(xyz[:, 2] - xyz[:, 0] * np.tan(np.deg2rad(tilt_deg)) - xyz[:, 1] * np.tan(np.deg2rad(x_tilt_deg)))
+    height = np.sort(_heights(xyz, tilt_deg, x_tilt_deg))
     n = height.size
     sums = np.concatenate([[0.0], np.cumsum(height)])
     # A layer of one or two beads would be any that lie apart.
