@@ -6,7 +6,7 @@ import json
 import os
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,12 @@ from tomokit.metrics.boxes import Box, check_box
 from tomokit.pipeline.memory import available_bytes, check_disk, peak_bytes
 from tomokit.pipeline.progress import Progress
 from tomokit.pipeline.request import provenance_beside
-from tomokit.version import __version__
 from tomokit_denoise.blocks import Scale, block_edge, denoised_rows
 from tomokit_denoise.halves import LEAST_VOXELS, Halves, check_targets, doubts, open_halves
 from tomokit_denoise.model_file import model_bytes, read_model
 from tomokit_denoise.network import STRIDE, Denoiser, NetworkOptions
 from tomokit_denoise.patches import Patches
+from tomokit_denoise.record import make_labels, make_record, scale_between, scale_of_model
 from tomokit_denoise.training import Trained, TrainingOptions, train
 
 _MOST_OF_MEMORY = 0.4
@@ -132,8 +132,8 @@ def denoise(job: DenoisingJob, progress: Progress) -> dict[str, Any]:
                 progress.warning(text)
             warnings += trained.warnings
             network = trained.network
-        scale = _scale(halves, targets) if model is None else _scale_of(model)
-        told = _provenance(halves, targets, network, scale, trained, model, device)
+        scale = scale_between(halves, targets) if model is None else scale_of_model(model)
+        told = make_record(halves, targets, network, scale, trained, model, device)
         progress.stage("denoising")
         _write(job, record, halves, network, scale, trained is not None, told, device, progress)
     return {
@@ -216,74 +216,6 @@ def _train(job: DenoisingJob, halves: Halves, targets: Halves, progress: Progres
     return train(patches, job.network, job.training, progress, device=device, minutes=job.minutes)
 
 
-def _scale(halves: Halves, targets: Halves) -> Scale:
-    """Densities come out in the units of what the network was held to."""
-    deviation = halves.deviation
-    return Scale(targets.deviation / deviation, (sum(targets.means) - sum(halves.means)) / (2 * deviation))
-
-
-def _scale_of(model: dict[str, Any]) -> Scale:
-    """The same by a model's own account."""
-    told = model.get("scale")
-    factor, offset = (told.get(name) if isinstance(told, dict) else None for name in ("factor", "offset"))
-    if isinstance(factor, float) and isinstance(offset, float) and np.isfinite([factor, offset]).all():
-        return Scale(factor, offset)
-    return Scale()
-
-
-def _inputs(halves: Halves) -> dict[str, Any]:
-    return {
-        name: {"file": path.name, "sha256": digest, "method": method}
-        for name, path, digest, method in zip(
-            ("even", "odd"), halves.paths, halves.digests, halves.methods, strict=True
-        )
-    }
-
-
-def _provenance(
-    halves: Halves,
-    targets: Halves,
-    network: Denoiser,
-    scale: Scale,
-    trained: Trained | None,
-    model: dict[str, Any] | None,
-    device: str,
-) -> dict[str, Any]:
-    record = {
-        "tomokit": __version__,
-        "method": "denoise",
-        "made_by": "a neural network; detail is what it expects by the halves that it was trained on, and may be wrong",
-        "halves": _inputs(halves),
-        **({} if targets is halves else {"targets": _inputs(targets)}),
-        "scale": asdict(scale),
-        "tilt_axis": halves.tilt_axis,
-        "network": network.to_json(),
-        "torch": torch.__version__.split("+")[0],
-        "device": device,
-        "threads": torch.get_num_threads(),
-    }
-    if trained is not None:
-        return {**record, "training": trained.to_json()}
-    return {**record, "model": model}
-
-
-def _labels(halves: Halves, told: dict[str, Any]) -> dict[str, Any]:
-    """What the MRC header says, the essential first."""
-    model = told.get("model")
-    own = model is None or [each["sha256"] for each in told["halves"].values()] == [
-        each.get("sha256") for each in (model.get("halves") or {}).values() if isinstance(each, dict)
-    ]
-    axes = {"axes": "sections along y, rows along z"} if halves.tilt_axis == 0 else {}
-    return {
-        "denoised by": "a network trained on its halves" if own else "a network trained on other halves",
-        "plugin": "tomokit-denoise",
-        **axes,
-        "halves": ", ".join(path.name for path in halves.paths),
-        **{f"{name} sha256": each["sha256"] for name, each in told["halves"].items()},
-        "halves by": halves.methods[0],
-    }
-
-
 def _write(
     job: DenoisingJob,
     record: Path | None,
@@ -308,7 +240,10 @@ def _write(
             volume_file.write_block(row, rows)
         volume_file.measure()
         volume = Volume(
-            volume_file.mapped(), halves.images[0].pixel_size_angstrom, header.origin_angstrom, _labels(halves, told)
+            volume_file.mapped(),
+            halves.images[0].pixel_size_angstrom,
+            header.origin_angstrom,
+            make_labels(halves, told),
         )
         with new_outputs() as outputs:
             if record is not None:
