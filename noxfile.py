@@ -110,6 +110,12 @@ def crowded(session: nox.Session) -> None:
 
 
 @nox.session
+def denoise(session: nox.Session) -> None:
+    """Denoising by networks trained on halves against methods with priors; needs tomokit-denoise, and half an hour."""
+    session.run(sys.executable, "tests/benchmarks/denoise.py", *session.posargs)
+
+
+@nox.session
 def ctf(session: nox.Session) -> None:
     """A crowded slab through a known contrast transfer function, by each correction, against its truth; minutes."""
     session.run(sys.executable, "tests/benchmarks/ctf.py", *session.posargs)

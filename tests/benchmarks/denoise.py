@@ -1,14 +1,14 @@
 """Denoising by networks trained on halves, against methods with priors: on a slab with a truth, on a real series.
 
-    python tests/benchmarks/denoise.py [--cases 48,128,128@1] [--runs wbp,sirt,tv@0.25,octree,octree:primal-dual]
-        [--pairs sirt/wbp,wbp/wbp] [--steps 1200] [--threads 2] [--keep FOLDER] [--write docs/results/denoise.md]
+    python tests/benchmarks/denoise.py [--cases 48,128,128@1,shells-a@0.2] [--runs wbp,sirt,tv,octree]
+        [--pairs sirt/wbp] [--steps 1200] [--threads 2] [--keep FOLDER] [--write docs/results/denoise.md]
     python tests/benchmarks/denoise.py --series FOLDER [--rows 210:610] [--bin 4] ...
 
 A pair INPUT/TARGET is ``tomokit denoise INPUT.mrc --target TARGET.mrc`` of what ``tomokit reconstruct --halves
---hold-out 5`` made by these methods. Phantoms and their scores are those of ``crowded.py``. On the series every volume
-is projected onto the views that were held out, and is scored as fits are: correlation over pixels, and by rings of 0.05
-cycles a pixel. With --keep volumes stay, and what is there is not made again. The plugin tomokit-denoise has to be
-installed.
+--hold-out 5`` made by these methods. Phantoms are those of ``crowded.py``, and some rows of that of ``quality.py``;
+scores are those of the former. On the series every volume is projected onto the views that were held out, and is scored
+as fits are: correlation over pixels, and by rings of 0.05 cycles a pixel. With --keep volumes stay, and what is
+there is not made again. The plugin tomokit-denoise has to be installed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 from crowded import score
 from numpy.typing import NDArray
+from quality import shells
 
 from tomokit.geometry import TiltGeometry
-from tomokit.io import read_volume, write_stack, write_text, write_volume
+from tomokit.io import read_volume, write_stack, write_text
 from tomokit.metrics.contrast import isolated_per_thousand
 from tomokit.phantom import Faults, parse_shape, parse_tilts, simulate_experiment
 from tomokit.pipeline.config import build_request
@@ -35,6 +36,9 @@ from tomokit.pipeline.progress import Silent
 from tomokit.projector import DenseProjector
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "empiar-10643-40"
+SHELLS_ROWS = (96, 160)
+"""Of the 256 rows of shells-a along the tilt axis, which are all alike."""
+
 MARKS = {"phantom": "<!-- phantom -->\n", "series": "<!-- series -->\n"}
 HEADS = {
     "phantom": "| case | volume | PSNR dB | correlation | SSIM | FSC by quarters | isolated ‰ | seconds |",
@@ -112,15 +116,19 @@ def denoised(stack: dict[str, Any], pair: str, folder: Path, steps: int, threads
 
 def phantom(case: str, folder: Path) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """The series of a case as a job, and its truth."""
-    shape, seed = parse_shape(case.split("@")[0]), int(case.split("@")[1])
-    if not (folder / "truth.mrc").exists():
+    if case.startswith("shells-a@"):
+        series, whole, _ = shells(float(case.split("@")[1]))
+        rows = slice(*SHELLS_ROWS)
+        truth, job = np.asarray(whole.density)[:, rows], {"y": f"{rows.start}:{rows.stop}"}
+    else:
+        shape, seed = parse_shape(case.split("@")[0]), int(case.split("@")[1])
         faults = Faults(snr=0.9, offsets=0.5)
         found = simulate_experiment(shape, parse_tilts("-60:60:3"), seed, specimen="crowded", faults=faults)
-        write_stack(folder / "tilts.mrc", found.series)
-        write_text(folder / "tilts.tlt", "".join(f"{angle:g}\n" for angle in found.series.geometry.tilt_deg))
-        write_volume(folder / "truth.mrc", found.truth)
-    stack = {"stack": folder / "tilts.mrc", "thickness": shape[0], "linearization": "linear", "offsets": "fit"}
-    return stack, np.asarray(read_volume(folder / "truth.mrc").density)
+        series, truth, job = found.series, np.asarray(found.truth.density), {"offsets": "fit"}
+    if not (folder / "tilts.tlt").exists():
+        write_stack(folder / "tilts.mrc", series)
+        write_text(folder / "tilts.tlt", "".join(f"{angle:g}\n" for angle in series.geometry.tilt_deg))
+    return {"stack": folder / "tilts.mrc", "thickness": truth.shape[0], "linearization": "linear", **job}, truth
 
 
 def real(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -150,15 +158,16 @@ def held_out(stack: dict[str, Any]) -> HeldOut:
 def main() -> None:
     """Print one line per volume."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", default="48,128,128@1")
-    parser.add_argument("--runs", default="wbp,sirt,tv@0.25,octree,octree:primal-dual")
-    parser.add_argument("--pairs", default="wbp/wbp,sirt/sirt,sirt/wbp")
+    parser.add_argument("--cases", default="48,128,128@1,shells-a@0.2")
+    parser.add_argument("--runs", default="wbp,sirt,tv,octree")
+    parser.add_argument("--pairs", default="sirt/wbp")
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--series", type=Path, help=f"a real series in place of phantoms, such as {SHARED}")
     parser.add_argument("--rows", default="210:610", help="rows of the series along the tilt axis")
     parser.add_argument("--bin", type=int, default=4)
     parser.add_argument("--keep", type=Path, help="folder for series, truth and volumes")
+    parser.add_argument("--picture", type=Path, help="slices of all volumes of the last case, beside each other")
     parser.add_argument("--write", type=Path, help="a page whose table is replaced")
     arguments = parser.parse_args()
     kind = "phantom" if arguments.series is None else "series"
@@ -166,11 +175,12 @@ def main() -> None:
     print("\n".join(lines), flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         keep = arguments.keep or Path(temporary)
-        for case in [""] if arguments.series else re.findall(r"\d+,\d+,\d+@\d+", arguments.cases):
+        for case in [""] if arguments.series else re.findall(r"(?:\d+,\d+,\d+|shells-a)@[\d.]+", arguments.cases):
             folder = keep / (case.replace(",", "x") or "series")
             folder.mkdir(parents=True, exist_ok=True)
             stack, truth = (real(arguments), None) if arguments.series else phantom(case, folder)
             views = held_out(stack) if truth is None else None
+            pictured = {} if truth is None else {"truth": truth}
             names = [word for word in f"{arguments.runs},{arguments.pairs}".split(",") if word]
             for name in names:
                 if "/" in name:
@@ -178,12 +188,15 @@ def main() -> None:
                 else:
                     path, seconds = made(stack, name, folder, False, arguments.threads)
                 volume = np.array(read_volume(path).density)
+                pictured[name if "/" not in name else f"denoise {name}"] = volume
                 label = f"`denoise` {name}" if "/" in name else f"`{name}`"
                 if truth is not None:
                     lines.append(phantom_row(case, label, score(volume, truth), seconds))
                 elif views is not None:
                     lines.append(series_row(label, views.score(Projected(volume)), volume, seconds))  # type: ignore[arg-type]
                 print(lines[-1], flush=True)
+        if arguments.picture is not None:
+            draw(pictured, arguments.picture)
     if arguments.write is not None:
         before, _, after = arguments.write.read_text(encoding="utf-8").split(MARKS[kind])
         text = MARKS[kind] + "\n".join(lines) + "\n" + MARKS[kind]
@@ -192,10 +205,11 @@ def main() -> None:
 
 def phantom_row(case: str, label: str, found: dict[str, Any], seconds: float) -> str:
     """One line of the table of phantoms."""
-    shape, seed = case.replace(",", " x ").split("@")
+    name, number = case.replace(",", " x ").split("@")
+    kind = "noise" if name == "shells-a" else "seed"
     bands = ", ".join(f"{band:.2f}" for band in found["bands"])
     return (
-        f"| {shape}, seed {seed} | {label} | {found['psnr_db']:.2f} | {found['correlation']:.3f} "
+        f"| {name}, {kind} {number} | {label} | {found['psnr_db']:.2f} | {found['correlation']:.3f} "
         f"| {found['ssim']:.3f} | {bands} | {found['isolated']:.1f} | {seconds:.0f} |"
     )
 
@@ -207,6 +221,27 @@ def series_row(label: str, found: dict[str, Any], volume: NDArray[np.float32], s
         f"| {label} | {found['correlation']:.4f} | {found['mean_ring_correlation']:.3f} | {rings} "
         f"| {isolated_per_thousand(volume):.1f} | {seconds:.0f} |"
     )
+
+
+def draw(volumes: dict[str, NDArray[np.float32]], picture: Path) -> None:
+    """A slice in the middle and one across it of each volume, dense is dark, each in its own grey scale."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    n_z, n_y, n_x = next(iter(volumes.values())).shape
+    # Extents are in inches of 60 voxels.
+    figure = Figure(
+        figsize=(len(volumes) * n_x / 60, (n_y + n_z) / 60 + 0.4), dpi=100, facecolor="white", layout="constrained"
+    )
+    axes = figure.subplots(2, len(volumes), squeeze=False, height_ratios=(n_y, n_z))
+    for column, (name, volume) in zip(axes.T, volumes.items(), strict=True):
+        low, high = np.percentile(volume[n_z // 4 : -(n_z // 4)], (1, 99.7))
+        for place, section in zip(column, (volume[n_z // 2], volume[:, n_y // 2]), strict=True):
+            place.imshow(section, cmap="gray_r", vmin=low, vmax=high, origin="lower", interpolation="nearest")
+            place.set_axis_off()
+        column[0].set_title(name, fontsize=9)
+    FigureCanvasAgg(figure)
+    figure.savefig(picture)
 
 
 if __name__ == "__main__":
