@@ -14,6 +14,7 @@ there is not made again. The plugin tomokit-denoise has to be installed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import tempfile
 import time
@@ -24,10 +25,12 @@ import numpy as np
 from crowded import score
 from numpy.typing import NDArray
 from quality import shells
+from scipy import fft
 
 from tomokit.geometry import TiltGeometry
 from tomokit.io import read_volume, write_stack, write_text
 from tomokit.metrics.contrast import isolated_per_thousand
+from tomokit.metrics.fourier_shells import shell_correlation
 from tomokit.phantom import Faults, parse_shape, parse_tilts, simulate_experiment
 from tomokit.pipeline.config import build_request
 from tomokit.pipeline.driver import reconstruct
@@ -106,12 +109,61 @@ def denoised(stack: dict[str, Any], pair: str, folder: Path, steps: int, threads
     if not record.exists():
         job = DenoisingJob(
             find_halves([given]), output, None if target == given else find_halves([target]),
-            TrainingOptions(steps=steps), device="cpu", threads=threads, overwrite=True,
+            TrainingOptions(steps=steps), device="cpu", threads=threads,
+            save_model=output.with_suffix(".pt"), overwrite=True,
         )  # fmt: skip
         began = time.perf_counter()
         denoise(job, Silent())
         record.write_text(str(time.perf_counter() - began))
     return output, float(record.read_text())
+
+
+def agreement(pair: str, folder: Path, volume: Path) -> str:
+    """How well each half predicts the other, before and after, where the network was not trained: lines of a table.
+
+    Fourier shell correlation over all directions in bands of 0.1 cycles a voxel: of the target's halves, of what the
+    network is given with the target's other half, and of what it makes of that with the same.
+    """
+    from tomokit_denoise.blocks import denoised_half
+    from tomokit_denoise.find_halves import find_halves
+    from tomokit_denoise.halves import open_halves
+    from tomokit_denoise.model_file import read_model
+    from tomokit_denoise.patches import HELD_OUT_SHARE
+
+    given, target = (
+        open_halves(*find_halves([folder / f"{re.sub(r'[^A-Za-z0-9]', '-', name)}-halves.mrc"]))
+        for name in pair.split("/")
+    )
+    network, _ = read_model(volume.with_suffix(".pt"))
+    n_z, n_y, n_x = given.shape
+    kept = slice(n_y - n_y // HELD_OUT_SHARE, n_y), slice(0, n_x)
+    block = slice(0, n_z), *kept
+    made = [denoised_half(network, given, half, block, "cpu") for half in (0, 1)]
+    before, target_halves = ([each.read(half, block) for half in (0, 1)] for each in (given, target))
+    lines = []
+    for name, halves in (
+        (f"halves of {pair.split('/')[1]}", target_halves),
+        (f"of {pair.split('/')[0]}", before),
+        ("denoised", made),
+    ):
+        bands = np.mean([_bands(halves[half], target_halves[1 - half]) for half in (0, 1)], axis=0)
+        lines.append(f"| {name} | " + " ".join(f"{band:.2f}" for band in bands) + " |")
+    return "\n".join(lines)
+
+
+def _bands(first: NDArray[np.float32], second: NDArray[np.float32]) -> list[float]:
+    window = np.ones(())
+    for axis, n in enumerate(first.shape):
+        window = window * np.expand_dims(np.hanning(n + 2)[1:-1], tuple({0, 1, 2} - {axis}))
+    spectra = [fft.rfftn((each - each.mean()) * window) for each in (first, second)]
+    shells_found = shell_correlation(spectra[0], spectra[1], first.shape)
+    edges = np.linspace(0, 0.5, 6)
+    return [
+        float(np.average(shells_found.correlation[inside], weights=shells_found.voxels[inside]))
+        for inside in (
+            (shells_found.frequency > low) & (shells_found.frequency <= high) for low, high in itertools.pairwise(edges)
+        )
+    ]
 
 
 def phantom(case: str, folder: Path) -> tuple[dict[str, Any], NDArray[np.float32]]:
@@ -173,6 +225,7 @@ def main() -> None:
     kind = "phantom" if arguments.series is None else "series"
     lines = [HEADS[kind], "|" + "---|" * (HEADS[kind].count("|") - 1)]
     print("\n".join(lines), flush=True)
+    agreements: list[str] = []
     with tempfile.TemporaryDirectory() as temporary:
         keep = arguments.keep or Path(temporary)
         for case in [""] if arguments.series else re.findall(r"(?:\d+,\d+,\d+|shells-a)@[\d.]+", arguments.cases):
@@ -195,8 +248,11 @@ def main() -> None:
                 elif views is not None:
                     lines.append(series_row(label, views.score(Projected(volume)), volume, seconds))  # type: ignore[arg-type]
                 print(lines[-1], flush=True)
+                if "/" in name:
+                    agreements.append(agreement(name, folder, path))
         if arguments.picture is not None:
             draw(pictured, arguments.picture)
+    print("\n".join(["", *agreements]), flush=True)
     if arguments.write is not None:
         before, _, after = arguments.write.read_text(encoding="utf-8").split(MARKS[kind])
         text = MARKS[kind] + "\n".join(lines) + "\n" + MARKS[kind]

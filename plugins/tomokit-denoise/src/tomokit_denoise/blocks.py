@@ -91,7 +91,7 @@ def denoised_rows(
         rows = np.empty((n_0, min(edge, n_1 - b), n_2), np.float32)
         for a, c in corners:
             block = slice(a, min(a + edge, n_0)), slice(b, min(b + edge, n_1)), slice(c, min(c + edge, n_2))
-            found = sum(_denoise(network, halves, half, block, device) for half in (0, 1))
+            found = sum(denoised_half(network, halves, half, block, device) for half in (0, 1))
             rows[block[0], :, block[2]] = found * factor + level
             done += 1
             tell(done, total)
@@ -99,7 +99,23 @@ def denoised_rows(
 
 
 @torch.no_grad()
-def _denoise(network: Denoiser, halves: Halves, half: int, block: Block, device: str) -> Array:
+def denoised_half(network: Denoiser, halves: Halves, half: int, block: Block, device: str) -> Array:
+    """Denoise a block of one half, as the mean over the four turns.
+
+    Parameters
+    ----------
+    network : Denoiser
+    halves : Halves
+    half : {0, 1}
+    block : tuple of three slices
+        Beginning at multiples of the stride.
+    device : {"cpu", "cuda"}
+
+    Returns
+    -------
+    ndarray of float32
+        In deviations of what the network was held to.
+    """
     wide = torch.from_numpy(read_reflected(halves, half, block)).to(device)[None, None]
     every = turns(halves.tilt_axis)
     result = torch.zeros_like(wide)
