@@ -105,7 +105,7 @@ def quality(session: nox.Session) -> None:
 
 @nox.session
 def crowded(session: nox.Session) -> None:
-    """Reconstructions of a crowded slab with offsets and noise against its truth; takes an hour."""
+    """Reconstructions of a crowded slab with offsets and noise against its truth; takes minutes."""
     session.run(sys.executable, "tests/benchmarks/crowded.py", *session.posargs)
 
 

@@ -43,6 +43,9 @@ from tomokit.methods.octree.ties import Ties, multiply_copies
 from tomokit.methods.octree.view_duals import ViewDuals
 from tomokit.projector.leaves import LeafProjector
 
+_VIEWS_AT_ONCE = 8
+"""Views that are projected back together where leaves have changed: each time the whole field is read and written."""
+
 
 class PrimalDualSteps:
     """The steps of the solver on one forest.
@@ -73,12 +76,14 @@ class PrimalDualSteps:
 
     def _begin(self) -> None:
         """Take over the duals of the data from other leaves: what they pull at is the same."""
-        pull = self._leaves.state["data_pull"]
-        for views in self._groups:
+        pull, n_views = self._leaves.state["data_pull"], self._projector.geometry.n_views
+        for first in range(0, n_views, _VIEWS_AT_ONCE):
+            views = np.arange(first, min(first + _VIEWS_AT_ONCE, n_views))
             dual = self._level.dual[views]
             if dual.any():
                 self._level.transfer(dual, views)
-                pull += self._kappa * self._projector.T(dual, views)
+                dual *= self._kappa
+                pull += self._projector.T(dual, views)
 
     def _norm(self) -> float:
         """Squared norm of ``F^1/2 k A`` in the metric of masses, of the group whose rays are longest."""

@@ -144,7 +144,7 @@ class ViewDuals:
         return np.asarray(np.sqrt(roots, out=roots))
 
     def filter(self, images: NDArray[np.float32], roots: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Apply ``s F``.
+        """Apply F along u, and then s, to images of some views.
 
         Parameters
         ----------
