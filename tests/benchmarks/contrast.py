@@ -11,6 +11,7 @@ rule was not made by.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from tomokit.phantom.shells import random_shells
 
 Stack = NDArray[np.floating]
 Series = tuple[str, str, Stack, NDArray[np.float64]]
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+SHARED = Path(os.environ.get("TOMOKIT_TEST_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
 
 @dataclass(frozen=True)
