@@ -6,10 +6,10 @@
 A case is a shape Z,Y,X and a seed; a run is METHOD, METHOD:PRESET or METHOD@STRENGTH, or measured@FREQUENCY: the truth
 itself, of which nothing is left but what lies between the tilts and below that many cycles a pixel. 41 views of -60 to
 60 degrees, of which every fifth is held out; each reconstruction is what ``tomokit reconstruct --transform linear
---offsets fit --hold-out 5`` does. Offsets leave the level unknown, so the reconstruction is scaled and shifted to fit the truth best
-before both are compared, in the middle 0.7 of the height: the slab without its surfaces. Bands of the Fourier shell
-correlation with the truth are quarters of the frequencies up to Nyquist's, where views measure. With --keep volumes
-stay in a folder, and runs that it has are not repeated.
+--offsets fit --hold-out 5`` does. Offsets leave the level unknown, so the reconstruction is scaled and shifted to fit
+the truth best before both are compared, in the middle 0.7 of the height: the slab without its surfaces. Bands of the
+Fourier shell correlation with the truth are quarters of the frequencies up to Nyquist's, where views measure. With
+--keep volumes stay in a folder, and runs that it has are not repeated.
 """
 
 from __future__ import annotations

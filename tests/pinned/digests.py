@@ -230,15 +230,18 @@ def main() -> int:
         given.into.write_text(json.dumps(run_cases(given.run, given.only)))
         return 0
     here = environment()
-    pinned = {} if given.write else json.loads(RECORD.read_text())
-    if pinned and pinned["environment"] != here:
+    pinned = json.loads(RECORD.read_text())
+    is_comparable = pinned["environment"] == here
+    if not is_comparable and (not given.write or given.only):
         print(f"nothing can be compared: recorded with {pinned['environment']}, this is {here}")
         return 3
     with tempfile.TemporaryDirectory(prefix="tomokit-cache-") as cache:
         in_a_process(Path(cache), given.only)
         found = in_a_process(Path(cache), given.only)
     if given.write:
-        RECORD.write_text(json.dumps({"environment": here, "cases": found}, indent=1) + "\n")
+        # What was not run stays as it was.
+        cases = (pinned["cases"] if given.only else {}) | found
+        RECORD.write_text(json.dumps({"environment": here, "cases": cases}, indent=1) + "\n")
         return 0
     different = 0
     for name, case in found.items():
