@@ -255,6 +255,21 @@ def test_faults_together(images: NDArray[np.float32]) -> None:
     assert diagnosis.to_json()["findings"][0]["certainty"] in ("certain", "likely")
 
 
+def test_shifts_in_other_pixels_are_no_other_order() -> None:
+    """Views out of place by twice their shifts have a best path of their own, which is no order of angles."""
+    tilt = np.arange(-60.0, 61.0, 3.0)
+    images = images_of(specimen("blobs", 0), TiltGeometry(tilt, n_u=128, n_v=128), noise=0.5, seed=0)
+    geometry = Geometry.aligned(tilt)
+    geometry.transform[:, 4:] = np.random.default_rng(0).normal(0, 2.0, (tilt.size, 2))
+    raw, _ = align_images(images, geometry.with_shifts_scaled(-1.0).transform)
+    twice = geometry.with_shifts_scaled(2.0)
+    assert judge_order(SmallViews.make(raw, None, 64).align(twice)[0], twice).findings
+    diagnosis = examine(raw, None, twice)
+    assert [one.name for one in diagnosis.judgements if one.findings] == ["binning"]
+    np.testing.assert_array_equal(diagnosis.mended.tilt_deg, tilt)
+    np.testing.assert_allclose(diagnosis.mended.shifts_px, geometry.shifts_px)
+
+
 def test_beads_tell_how_a_thick_specimen_lies() -> None:
     geometry = Geometry.aligned(TILT)
     rng = np.random.default_rng(2)

@@ -78,8 +78,10 @@ def judge_axis(small: SmallViews, geometry: Geometry) -> Judgement:
     sigmas = sigmas_better(correlation(turn), correlation(0))
     figures = {"score": mean(0), "turn_deg": turn, "turn_error_deg": error, "score_turned": mean(turn)}
     summary = f"views predict each other best if turned by {turn:.1f} +- {error:.1f} degrees"
-    if abs(turn) < max(TOLD_DEG, 4 * error) or sigmas < LEAST_SIGMAS:
+    if abs(turn) < TOLD_DEG:
         return Judgement("tilt axis", True, f"{summary}: the axis is right", (), figures)
+    if abs(turn) < 4 * error or sigmas < LEAST_SIGMAS:
+        return Judgement("tilt axis", False, f"{summary}: not sharp enough to tell", (), figures)
     # A turn near a quarter is one of swapped axes, and no measurement.
     if abs(abs(turn) - 90) < max(3 * TOLD_DEG, 4 * error):
         turn = float(np.copysign(90.0, turn))

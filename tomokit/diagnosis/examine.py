@@ -39,7 +39,8 @@ def examine(
 ) -> Diagnosis:
     """Judge the geometry of a series by its images, its beads and what other files record of it.
 
-    What a judgement finds is mended for those after it, in the result only.
+    What a judgement finds is mended for those after it, in the result only. An order that was found wrong is judged
+    once more where shifts turn out to be in another unit: views that are out of place have a best path of their own.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def examine(
     Diagnosis
     """
     made: list[Judgement] = []
-    mended = geometry
+    mended = before_order = geometry
     small = SmallViews.make(images, mask, _WIDTH)
 
     def judge() -> Iterator[tuple[str, Callable[[], Judgement]]]:
@@ -85,6 +86,15 @@ def examine(
     for name, work in judge():
         tell(name)
         judgement = work()
+        if name == "binning" and judgement.findings and made[-1].findings:
+            scaled = judge_shifts(small, before_order)
+            for finding in scaled.findings:
+                assert finding.geometry is not None
+                order = judge_order(small.align(finding.geometry)[0], finding.geometry)
+                if not order.findings:
+                    made[-1], judgement = order, scaled
+        if name == "order":
+            before_order = mended
         made.append(judgement)
         for finding in judgement.findings:
             mended = mended if finding.geometry is None else finding.geometry
