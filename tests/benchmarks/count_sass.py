@@ -39,7 +39,8 @@ from nvrtc import code_of
 from tomokit.gpu.source import kernel_files, source_text
 
 CONSTANTS = {
-    "N": 42, "PAD": 6, "UNITS": 6, "MOST": 5, "COLUMNS": 6, "PASSES": 7, "TAPS": 3, "KNOTS": 64, "WIDE": 1, "NODES": 11
+    "N": 42, "PAD": 6, "UNITS": 6, "MOST": 5, "COLUMNS": 6, "PASSES": 7, "TAPS": 3, "KNOTS": 64, "WIDE": 1, "NODES": 11,
+    "REACH": 7
 }  # fmt: skip
 CLASSES = {
     "float": r"F(FMA|ADD|MUL|MNMX|SETP|SEL)",

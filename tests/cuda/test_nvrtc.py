@@ -9,6 +9,7 @@ from nvrtc import ARCHITECTURES, MOST_REGISTERS, compile_for
 
 from tomokit.gpu.signature import signatures
 from tomokit.gpu.source import kernel_files, source_text
+from tomokit.methods.octree.view_duals import REACH
 
 pytest.importorskip("cuda.bindings.nvrtc", reason="no NVRTC: pip install 'tomokit[cuda-check]'", exc_type=ImportError)
 
@@ -34,7 +35,7 @@ NODES = {"published": 11, "least": 2, "largest": 33}
 )
 @pytest.mark.parametrize("path", kernel_files(), ids=lambda path: path.stem)
 def test_it_compiles_within_its_registers_and_spills_nothing(path: Path, size: str, architecture: str) -> None:
-    source = source_text(path, {**SIZES[size], **OF_LEAVES, "NODES": NODES[size]})
+    source = source_text(path, {**SIZES[size], **OF_LEAVES, "NODES": NODES[size], "REACH": REACH})
     found = compile_for(source, path.stem, architecture)
     assert found.keys() == signatures(source).keys()
     for kernel, compiled in found.items():

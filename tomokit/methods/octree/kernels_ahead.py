@@ -94,7 +94,7 @@ def kernels_of_primal_dual() -> list[Call]:
     tied, below = np.empty((0, 0), np.bool_), np.empty(0, np.bool_)
     lengths = PrimalDualLengths(_SINGLES[1], _SINGLES[1], _SINGLES[1], tied, 0.0, 0.0, 0.0, _LEAVES)
     return [
-        (step_leaves, (PrimalDualArrays(*[_LEAVES] * 6), _RESIDUAL, _PENALTIES, lengths, _DOUBLES[1])),
+        (step_leaves, (PrimalDualArrays(*[_LEAVES] * 5), _RESIDUAL, _PENALTIES, lengths, _DOUBLES[1])),
         _PROJECT,
         (
             gather_leaves,

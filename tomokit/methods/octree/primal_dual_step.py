@@ -40,15 +40,12 @@ class PrimalDualArrays(NamedTuple):
         Densities d in the fit's unit.
     data_pull : ndarray of float32
         The back-projected duals of all views, z.
-    variation_pull : ndarray of float32
-        The transposed gradient of the duals of total variation, ``div* q``.
     dual_x, dual_z, dual_y : ndarray of float32
         These duals q, one for each difference to the next vertex.
     """
 
     density: NDArray[np.float32]
     data_pull: NDArray[np.float32]
-    variation_pull: NDArray[np.float32]
     dual_x: NDArray[np.float32]
     dual_z: NDArray[np.float32]
     dual_y: NDArray[np.float32]
@@ -113,7 +110,7 @@ def step_leaves(
     variation : ndarray of float64, shape (n_leaves,), written
         Sum of the lengths of each leaf's differences before the step.
     """
-    density, data_pull, variation_pull, dual_x, dual_z, dual_y = field
+    density, data_pull, dual_x, dual_z, dual_y = field
     contracted, pad, slab_of, corner, spacing, level, theta, du, centre_u, half_width, taps, tables = residual
     (
         _variation_weight, _variant, _delta, _stencil, _sides, table_row, grid, table, table_scale, _is_raw,
@@ -141,16 +138,16 @@ def step_leaves(
                 for i in range(flat.size):
                     flat[i] += given[i]
         variation[leaf] = _step_leaf(
-            density[leaf], data_pull[leaf], variation_pull[leaf], dual_x[leaf], dual_z[leaf], dual_y[leaf],
-            change, other, step[leaf], weight[leaf], rate[leaf], tied[leaf], steps, smooth, kept_negative,
+            density[leaf], data_pull[leaf], dual_x[leaf], dual_z[leaf], dual_y[leaf], change, other,
+            step[leaf], weight[leaf], rate[leaf], tied[leaf], steps, smooth, kept_negative,
             limits[leaf] if limits.shape[0] > 0 else everywhere,
         )  # fmt: skip
 
 
 @compiled(inlined=True, fastmath=_FLAGS)
 def _step_leaf(
-    density: NDArray[Any], data_pull: NDArray[Any], variation_pull: NDArray[Any], dual_x: NDArray[Any],
-    dual_z: NDArray[Any], dual_y: NDArray[Any], change: NDArray[Any], other: NDArray[Any], step: np.floating,
+    density: NDArray[Any], data_pull: NDArray[Any], dual_x: NDArray[Any], dual_z: NDArray[Any],
+    dual_y: NDArray[Any], change: NDArray[Any], other: NDArray[Any], step: np.floating,
     weight: np.floating, rate: np.floating, tied: NDArray[np.bool_], steps: float, smooth: float,
     kept_negative: float, limits: NDArray[Any],
 ) -> float:  # fmt: skip
@@ -162,7 +159,7 @@ def _step_leaf(
     counted, next_z, next_y, length, kept = _vertex_tables(n, tied, step, real(kept_negative))
     limit, expanded = np.empty(plane, real), _expand_limits(limits, n)
     nodes = np.empty(limits.shape[0] * n, real)
-    d, z, v = density.reshape(-1), data_pull.reshape(-1), variation_pull.reshape(-1)
+    d, z = density.reshape(-1), data_pull.reshape(-1)
     q_x, q_z, q_y = dual_x.reshape(-1), dual_z.reshape(-1), dual_y.reshape(-1)
     g, o = change.reshape(-1), other.reshape(-1)
     # The plane with room beyond its end, where the masks make nothing of what is read; and each dual where the far
@@ -197,19 +194,22 @@ def _step_leaf(
             shrink = own / np.sqrt(max(most * most, a * a + b * b + c * c))
             new_x[i], new_z[i], new_y[i] = a * shrink, b * shrink, c * shrink
         total += plane_sum
+        # From here on what is new stands for 2 q' - q, of which the densities take the transposed gradient.
         for i in range(plane):
+            beyond_x, beyond_z = two * new_x[i] - before_x[i], two * new_z[i] - before_z[i]
+            beyond_y = two * new_y[i] - before_y[i]
             before_x[i], before_z[i], before_y[i] = new_x[i], new_z[i], new_y[i]
-            far_z[i + n], far_y[i + 1] = new_z[i], new_y[i]
+            new_x[i], new_z[i], new_y[i] = beyond_x, beyond_z, beyond_y
+            far_z[i + n], far_y[i + 1] = beyond_z, beyond_y
         # Tied sides across x: the whole plane has twice the step, and no bound before it is tied.
         is_tied = (x == 0 and tied[0]) or (x == n - 1 and tied[1])
         longer, freed = (two, one) if is_tied else (one, zero)
-        z_plane, v_plane = z[begin : begin + plane], v[begin : begin + plane]
-        g_plane, o_plane, d_plane = g[begin : begin + plane], o[begin : begin + plane], d[begin : begin + plane]
+        z_plane, d_plane = z[begin : begin + plane], d[begin : begin + plane]
+        g_plane, o_plane = g[begin : begin + plane], o[begin : begin + plane]
         for i in range(plane):
             pull = (far_x[i] - new_x[i]) + (far_z[i] - new_z[i]) + (far_y[i] - new_y[i])
-            downhill = z_plane[i] + extrapolated * g_plane[i] + weight * (two * pull - v_plane[i]) + factor * o_plane[i]
+            downhill = z_plane[i] + extrapolated * g_plane[i] + weight * pull + factor * o_plane[i]
             z_plane[i] += g_plane[i]
-            v_plane[i] = pull
             moved = here[i] - longer * length[i] * downhill
             d_plane[i] = max(moved, zero) + max(kept[i], freed) * min(moved, zero)
         for i in range(plane):

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tomokit.optimizers.interface import State
 
-STATE_ARRAYS = ("data_pull", "variation_pull", "dual_x", "dual_z", "dual_y")
+STATE_ARRAYS = ("data_pull", "dual_x", "dual_z", "dual_y")
 """Arrays of the field's size that the solver remembers (see
 :class:`tomokit.methods.octree.primal_dual_step.PrimalDualArrays`)."""
 NORM_ITERATIONS = 8

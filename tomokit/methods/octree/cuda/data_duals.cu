@@ -1,14 +1,14 @@
 // The duals of the data: one image y for each view (tomokit/methods/octree/view_duals.py, where the formulas are from).
 //
-// With r - c the residual of a view at its best offset (leaf_rows.cu), m its mask, w its weight, s = sqrt(w m) and F the
-// filter along u,
+// With r - c the residual of a view at its best offset (leaf_rows.cu), m its mask, w its weight, s = sqrt(w m) and F
+// the filter along u,
 //
 //     y' = y + s F s^-1 (w m (r - c) - y) - shift s F s
 //
 // where shift is such that sum y' = 0 in each view, or 0 where offsets are held. data_dual_pull puts what F acts on
-// where the residual was; data_dual_filter writes s F of it, and sums; data_dual_shift; data_dual_step leaves the change
-// y' - y where the residual was. Read and written: 16 bytes a pixel (r, m, y; r) by the first, 16 (r, m, y; moved) by
-// the second, as neighbours along u are in the cache, and 20 (moved, m, y; r, y) by the last.
+// where the residual was; data_dual_filter writes s F of it, and sums; data_dual_shift; data_dual_step leaves the
+// change y' - y where the residual was. Read and written: 16 bytes a pixel (r, m, y; r) by the first, 16 (r, m, y;
+// moved) by the second, as neighbours along u are in the cache, and 20 (moved, m, y; r, y) by the last.
 //
 // Arrays of images: residual, moved and change [step, pixel] of the step's views, a pixel being u rows + row; dual and
 // mask [t, pixel] of all, mask null where every pixel counts; weight [t]. `chosen` lists the views of the step. taps

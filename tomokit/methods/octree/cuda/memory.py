@@ -96,9 +96,9 @@ def device_bytes(plan: FitPlan, cut: Cut | None = None) -> int:
         cut = Cut(1, *sizes, *sizes, 0, layout.leaves)
     # Buffers hold one subdomain at a time, the largest; counts and tables are those of all leaves.
     field = _FLOAT * cut.most_leaves * layout.n**3
-    # Values, densities old and new; or densities alone, and the field by which the norm is measured. What the optimizer
-    # remembers; planes of vertices at the cuts.
-    own = 2 if isinstance(plan.optimizer, PrimalDual) else 3
+    # Values, densities old and new; or densities alone, the transposed gradient of the duals, and the field by which
+    # the norm is measured. What the optimizer remembers; planes of vertices at the cuts.
+    own = 3
     total = float(field * (own + plan.remembered_arrays)) + _FLOAT * cut.halo * layout.n**2
     if isinstance(plan.optimizer, PrimalDual):
         total += shape.stack_bytes

@@ -11,7 +11,7 @@ from tomokit.gpu.device import Kernel, sent
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.methods.octree.cuda.field_arrays import FieldArrays
 from tomokit.methods.octree.cuda.texture import mean_gradients
-from tomokit.methods.octree.solver import SAFETY, STATE_ARRAYS, VARIATION_NORM, PrimalDual
+from tomokit.methods.octree.solver import SAFETY, VARIATION_NORM, PrimalDual
 from tomokit.methods.octree.texture import smoothing_limits
 from tomokit.octree.partition import Partition
 from tomokit.projector.cuda.leaves import LeavesOnDevice
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tomokit.methods.octree.leaf_field import LeafField
 
 _SOURCE = Path(__file__).with_name("leaf_primal_dual.cu")
+_PULL_SOURCE = Path(__file__).with_name("leaf_dual_pull.cu")
+_PULL_THREADS = 256  # as in leaf_dual_pull.cu
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,9 @@ class PrimalDualField(FieldArrays):
     solver : PrimalDual
     """
 
-    BUFFERS = ("density",)
-    """Arrays of the field's size: every array of a step changes in place."""
+    BUFFERS = ("density", "variation_pull")
+    """Arrays of the field's size: every array of a step changes in place. The transposed gradient of total variation's
+    duals is kept here, as a block has no room for the duals before and after a step."""
 
     def __init__(self, buffers: DeviceBuffers, leaves: LeafField, solver: PrimalDual, partition: Partition) -> None:
         super().__init__(buffers, leaves, partition, "density")
@@ -75,6 +78,21 @@ class PrimalDualField(FieldArrays):
         # Without leaves where one weight of total variation holds everywhere.
         self._limits = sent(self.device, leaves.limits) if len(leaves.limits) else None
         self.send()
+        with self.device:
+            self._pull_of_duals()
+
+    def _pull_of_duals(self) -> None:
+        """Make the transposed gradient of the duals that the field starts from (``leaf_dual_pull.cu``)."""
+        vertices = self.density.size
+        kernel = self.device.load(_PULL_SOURCE, N=self.forest.n)["leaf_dual_pull"]
+        duals = (self.state(name) for name in ("dual_x", "dual_z", "dual_y"))
+        grid = (-(-vertices // _PULL_THREADS), 1, 1)
+        kernel(grid, (_PULL_THREADS, 1, 1), (*duals, self.variation_pull, vertices))
+
+    @property
+    def variation_pull(self) -> DeviceArray:
+        """The transposed gradient of total variation's duals, float32 of shape (n_leaves, n, n, n)."""
+        return self._rows("variation_pull")
 
     def renew_limits(self, leaves: LeafField) -> None:
         """Let the weight of total variation follow the texture of the present densities, here and on the host.
@@ -126,7 +144,8 @@ class PrimalDualField(FieldArrays):
         self._kernels[pad](
             (self.forest.n_leaves, 1, 1), self.grid[1],
             (
-                self.density, *(self.state(name) for name in STATE_ARRAYS),
+                self.density, self.state("data_pull"), self.variation_pull,
+                *(self.state(name) for name in ("dual_x", "dual_z", "dual_y")),
                 arrays["slab_of"], arrays["corner"], arrays["level"], arrays["spacing"], arrays["views"],
                 arrays["half_width"], arrays["taps"], arrays["tables"], chosen, contracted,
                 lengths.step, lengths.tied, self._limits, gradients.variation_step,
