@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import h5py
 import mrcfile
 import numpy as np
 import pytest
 from fuzzing import Tally, fuzz_settings
 from hypothesis import given
 from hypothesis import strategies as st
-from mangled_states import make_states, mangle
+from mangled_states import TEXTS, change_array, change_json, change_storage, make_states, mangle, spoil_text
 
 from tomokit.pipeline.export import export
 from tomokit.pipeline.inspection import describe
@@ -81,3 +82,14 @@ def test_a_mangled_state_is_used_or_refused(states: list[Path], place: Path, tal
             tally.run(name, read)
     finite_or_absent(exported)
     finite_or_absent(resumed)
+
+
+@pytest.mark.parametrize("harm", [change_json, spoil_text, change_array, change_storage])
+def test_a_harm_leaves_alone_what_another_made_huge(harm: Callable[[Path, Random], str], tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    with h5py.File(path, "w") as file:
+        for name in (*TEXTS, "arrays/density"):
+            # A gibibyte of nothing: it can be read here where it is not refused, and then there is no MemoryError.
+            file.create_dataset(name, (1 << 28,), "f4").attrs["sha256"] = "0"
+    with pytest.raises(MemoryError):
+        harm(path, Random(0))

@@ -28,6 +28,7 @@ STRANGE: tuple[Any, ...] = (
 ODD_TYPES = ("f8", "f4", "f2", "i1", "u1", "i4", "i8", "u8", ">f4", "c8", "?", "S4")
 ODD_NUMBERS = (float("nan"), float("inf"), float("-inf"), -1.0, 0.0, 1e30, -1e30, 3e38, 1e-40)
 ODD_INTEGERS = (-1, 0, 1, 2, 19, 20, 63, 64, 2**31 - 1, -(2**31), 2**62)
+MOST_BYTES = 1 << 28
 HUGE_SHAPES = ((1 << 32,), (1 << 20, 1 << 12), (1 << 40,), (1 << 16, 1 << 10, 1 << 10), (3, 0, 1 << 50))
 
 
@@ -69,8 +70,15 @@ def mangle(source: Path, target: Path, random: Random) -> str:
     return "; ".join(done)
 
 
+def _whole(dataset: Any) -> Any:
+    """All of a dataset; one that an earlier harm made huge would take the memory of the whole machine."""
+    if dataset.nbytes > MOST_BYTES:
+        raise MemoryError(f"{dataset.name} has {dataset.nbytes} bytes")
+    return dataset[()]
+
+
 def _text_of(dataset: Any) -> Any:
-    return json.loads(dataset[()])
+    return json.loads(_whole(dataset))
 
 
 def replace_text(file: Any, name: str, text: str | bytes) -> None:
@@ -127,7 +135,7 @@ def spoil_text(path: Path, random: Random) -> str:
     """Make a text something else than JSON, or JSON that is hard to read."""
     name = random.choice(TEXTS)
     with h5py.File(path, "r+") as file:
-        text = file[name][()]
+        text = _whole(file[name])
         forms: dict[str, bytes] = {
             "cut": text[: random.randrange(len(text))],
             "bytes": text[:20] + b"\xff\xfe" + text[20:],
@@ -147,7 +155,7 @@ def change_array(path: Path, random: Random) -> str:
     with h5py.File(path, "r+") as file:
         group = file["arrays"]
         name = random.choice(sorted(group))
-        array = np.asarray(group[name][()])
+        array = np.asarray(_whole(group[name]))
         how = random.choice(("values", "values", "values", "type", "shape", "cut", "grow", "remove", "rename", "extra"))
         new = array.copy()
         new_name = name
@@ -190,7 +198,7 @@ def change_storage(path: Path, random: Random) -> str:
         text = random.random() < 0.25 or not len(group)
         parent, name = (file, random.choice(TEXTS)) if text else (group, random.choice(sorted(group)))
         old = parent[name]
-        array, digest = old[()], old.attrs["sha256"]
+        array, digest = _whole(old), old.attrs["sha256"]
         array = np.frombuffer(array, np.uint8) if isinstance(array, bytes) else np.asarray(array)
         shape = random.choice(
             ((1 << 32,), (1 << 20, 1 << 12), (1 << 40,), (1 << 16, 1 << 10, 1 << 10), (3, 0, 1 << 50))
