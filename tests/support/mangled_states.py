@@ -200,9 +200,7 @@ def change_storage(path: Path, random: Random) -> str:
         old = parent[name]
         array, digest = _whole(old), old.attrs["sha256"]
         array = np.frombuffer(array, np.uint8) if isinstance(array, bytes) else np.asarray(array)
-        shape = random.choice(
-            ((1 << 32,), (1 << 20, 1 << 12), (1 << 40,), (1 << 16, 1 << 10, 1 << 10), (3, 0, 1 << 50))
-        )
+        shape = random.choice(HUGE_SHAPES)
         del parent[name]
         how = random.choice(
             ("chunked", "contiguous", "gzip", "shuffle", "external", "virtual", "soft", "outside", "compact", "fixed",

@@ -369,14 +369,10 @@ class OctreeOptions:
         """Refuse a solver and an activation, or a schedule, that do not go together."""
         if self.solver == "gradient":
             is_replaced = self.field_filling.get("solver", "gradient") != "gradient"
-            asked = {
-                "negative_penalty": self.negative_penalty is not None,
-                "texture_strength": self.texture_strength < 1,
-                "tilt_weights": self.tilt_weights > 0,
-            }
-            if not is_replaced and any(asked.values()):
-                name = next(name for name, is_asked in asked.items() if is_asked)
-                raise _contradiction(name, "solver=gradient has none", "leave it out, or give solver=primal-dual")
+            asked = ["negative_penalty"] * (self.negative_penalty is not None)
+            asked += ["texture_strength"] * (self.texture_strength < 1) + ["tilt_weights"] * (self.tilt_weights > 0)
+            if asked and not is_replaced:
+                raise _contradiction(asked[0], "solver=gradient has none", "leave it out, or give solver=primal-dual")
             if self.activation == "clipped":
                 raise _contradiction(
                     "activation",

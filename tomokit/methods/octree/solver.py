@@ -10,7 +10,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from tomokit.optimizers.interface import State
 
-STATE_ARRAYS = ("data_pull", "dual_x", "dual_z", "dual_y")
+VARIATION_DUALS = ("dual_x", "dual_z", "dual_y")
+"""The duals of total variation, by the axis of their differences."""
+STATE_ARRAYS = ("data_pull", *VARIATION_DUALS)
 """Arrays of the field's size that the solver remembers (see
 :class:`tomokit.methods.octree.primal_dual_step.PrimalDualArrays`)."""
 NORM_ITERATIONS = 8

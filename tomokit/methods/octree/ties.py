@@ -228,13 +228,13 @@ def multiply_copies(
         Sides ``2 * axis + upper`` that are shared with an equal leaf.
     """
     n = values.shape[1]
-    two = values.dtype.type(2)
+    one, two = values.dtype.type(1), values.dtype.type(2)
     for leaf in items_of(share, values.shape[0]):
         block, own = values[leaf], tied[leaf]
         for i in range(n):
-            of_x = factor[leaf] * (two if (i == 0 and own[0]) or (i == n - 1 and own[1]) else values.dtype.type(1))
+            of_x = factor[leaf] * (two if (i == 0 and own[0]) or (i == n - 1 and own[1]) else one)
             for j in range(n):
-                both = of_x * (two if (j == 0 and own[2]) or (j == n - 1 and own[3]) else values.dtype.type(1))
+                both = of_x * (two if (j == 0 and own[2]) or (j == n - 1 and own[3]) else one)
                 row = block[i, j]
                 for k in range(n):
                     row[k] *= both

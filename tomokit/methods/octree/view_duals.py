@@ -68,7 +68,7 @@ def weights_by_tilt(problem: Problem, power: float) -> NDArray[np.float32]:
     ndarray of float32, shape (n_views,)
         Of mean 1 over the views of the whole problem, where this one has a part of them.
     """
-    cosines = [np.cos(np.abs(each.geometry.tilt_rad)) for each in (problem, problem.scaled_by)]
+    cosines = [np.cos(each.geometry.tilt_rad) for each in (problem, problem.scaled_by)]
     # A view along the slab has little weight, but some: zero would leave it without a dual.
     own, whole = (np.maximum(each, 0.01) ** power for each in cosines)
     return np.asarray(own / whole.mean(), np.float32)

@@ -11,7 +11,7 @@ from tomokit.gpu.device import Kernel, sent
 from tomokit.methods.octree.cuda.device_buffers import DeviceBuffers
 from tomokit.methods.octree.cuda.field_arrays import FieldArrays
 from tomokit.methods.octree.cuda.texture import mean_gradients
-from tomokit.methods.octree.solver import SAFETY, VARIATION_NORM, PrimalDual
+from tomokit.methods.octree.solver import SAFETY, VARIATION_DUALS, VARIATION_NORM, PrimalDual
 from tomokit.methods.octree.texture import smoothing_limits
 from tomokit.octree.partition import Partition
 from tomokit.projector.cuda.leaves import LeavesOnDevice
@@ -85,7 +85,7 @@ class PrimalDualField(FieldArrays):
         """Make the transposed gradient of the duals that the field starts from (``leaf_dual_pull.cu``)."""
         vertices = self.density.size
         kernel = self.device.load(_PULL_SOURCE, N=self.forest.n)["leaf_dual_pull"]
-        duals = (self.state(name) for name in ("dual_x", "dual_z", "dual_y"))
+        duals = (self.state(name) for name in VARIATION_DUALS)
         grid = (-(-vertices // _PULL_THREADS), 1, 1)
         kernel(grid, (_PULL_THREADS, 1, 1), (*duals, self.variation_pull, vertices))
 
@@ -145,7 +145,7 @@ class PrimalDualField(FieldArrays):
             (self.forest.n_leaves, 1, 1), self.grid[1],
             (
                 self.density, self.state("data_pull"), self.variation_pull,
-                *(self.state(name) for name in ("dual_x", "dual_z", "dual_y")),
+                *(self.state(name) for name in VARIATION_DUALS),
                 arrays["slab_of"], arrays["corner"], arrays["level"], arrays["spacing"], arrays["views"],
                 arrays["half_width"], arrays["taps"], arrays["tables"], chosen, contracted,
                 lengths.step, lengths.tied, self._limits, gradients.variation_step,
